@@ -1,0 +1,19 @@
+"""OHLCV bars: the values, their interval names, and a reader that checks every cell."""
+
+from bellwire.agents.bars.bar import Bar, BarSeries, GapReport, Ohlcv
+from bellwire.agents.bars.errors import OhlcvFileError, OhlcvProblem
+from bellwire.agents.bars.interval import IntervalError, interval_name, interval_seconds
+from bellwire.agents.bars.ohlcv_file import read_ohlcv
+
+__all__ = [
+    "Bar",
+    "BarSeries",
+    "GapReport",
+    "IntervalError",
+    "Ohlcv",
+    "OhlcvFileError",
+    "OhlcvProblem",
+    "interval_name",
+    "interval_seconds",
+    "read_ohlcv",
+]

@@ -1,0 +1,154 @@
+"""Answers the tool calls of an agent: bounded, within their deadlines, cancellable."""
+
+import asyncio
+import time
+from typing import Final, TypeAlias
+
+from opentelemetry.trace import Span, use_span
+
+from bellwire.client.agent_events import AgentEvent, CallCancelled, IncomingCall
+from bellwire.runtime.call_context import CallContext
+from bellwire.runtime.counters import RunCounters
+from bellwire.runtime.load import LoadMeter
+from bellwire.runtime.tool_call import CONTENT_TYPE, Toolbox, ToolResult
+from bellwire.telemetry import call_span, end_span
+from bellwire.wire.errors import (
+    AgentBusyError,
+    BellwireError,
+    DeadlineExceededError,
+    DrainingError,
+    UnknownToolError,
+)
+
+NANOS_PER_SECOND: Final = 1e9
+BUSY_RETRY_SECONDS: Final = 0.05  # about ten quick calls; the caller's router has others to ask
+
+CallKey: TypeAlias = tuple[int, str]
+
+
+class CallDesk:
+    """Runs calls as tasks of their own; at most `calls_max` at once, the rest are refused."""
+
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        agent_id: str,
+        meter: LoadMeter,
+        counters: RunCounters,
+        *,
+        calls_max: int,
+        timeout_seconds: float,
+    ) -> None:
+        self._toolbox = toolbox
+        self._agent_id = agent_id
+        self._meter = meter
+        self._counters = counters
+        self._calls_max = calls_max
+        self._timeout_seconds = timeout_seconds
+        self._running: dict[CallKey, asyncio.Task[None]] = {}
+        self._is_open = True
+
+    async def take(self, event: AgentEvent) -> None:
+        """Start a call, refuse it, or cancel one."""
+        if isinstance(event, CallCancelled):
+            task = self._running.get(_key(event.call))
+            if task is not None:
+                task.cancel()
+            return
+        refusal = self._refusal(event)
+        if refusal is not None:
+            self._counters.call_errors += 1
+            await event.fail(refusal)
+            return
+        task = asyncio.create_task(self._answer(event), name=f"call {event.call_id}")
+        self._running[_key(event)] = task
+        self._meter.in_flight = len(self._running)
+        task.add_done_callback(lambda _: self._ended(event))
+
+    async def close(self) -> None:
+        """Refuse new calls and wait for those running; cancel them by cancelling this."""
+        self._is_open = False
+        try:
+            if self._running:
+                await asyncio.wait(set(self._running.values()))
+        finally:
+            for task in self._running.values():
+                task.cancel()
+
+    def _ended(self, event: IncomingCall) -> None:
+        self._running.pop(_key(event), None)
+        self._meter.in_flight = len(self._running)
+
+    def _refusal(self, event: IncomingCall) -> BellwireError | None:
+        name = event.call.capability
+        if not self._is_open:
+            return DrainingError(f"agent {self._agent_id!r} is stopping; call again")
+        if name not in self._toolbox:
+            return UnknownToolError(
+                f"agent {self._agent_id!r} has no tool {name!r}; "
+                f"it has {sorted(self._toolbox.specs)}",
+                metadata={"tool": name},
+            )
+        if len(self._running) >= self._calls_max:
+            return AgentBusyError(
+                f"agent {self._agent_id!r} works on {len(self._running)} calls, limit is "
+                f"{self._calls_max}",
+                retry_delay_seconds=BUSY_RETRY_SECONDS,
+            )
+        return None
+
+    async def _answer(self, event: IncomingCall) -> None:
+        call = event.call
+        span = call_span(call.capability, call.traceparent, call.tracestate, call.call_id)
+        started = time.perf_counter()
+        failure: BaseException | None = None
+        try:
+            result = await self._within_deadline(event, span)
+            await event.reply(result.result, content_type=CONTENT_TYPE, is_error=result.is_error)
+            failure = ToolFailed(result.result.decode()) if result.is_error else None
+        except DeadlineExceededError as error:
+            failure = error
+            await event.fail(error)
+        except asyncio.CancelledError as error:
+            failure = error
+            raise
+        finally:
+            self._meter.call_ended(time.perf_counter() - started)
+            self._counters.calls += 1
+            self._counters.call_errors += failure is not None
+            end_span(span, failure)
+
+    async def _within_deadline(self, event: IncomingCall, span: Span | None) -> ToolResult:
+        call = event.call
+        context = CallContext(
+            call_id=call.call_id,
+            deadline_unix_nano=call.deadline_unix_nano,
+            principal=call.principal,
+            attempt=call.attempt,
+            traceparent=call.traceparent,
+        )
+        seconds = self._timeout_seconds
+        if call.deadline_unix_nano:
+            seconds = (call.deadline_unix_nano - time.time_ns()) / NANOS_PER_SECOND
+        timeout = asyncio.timeout(seconds)
+        try:
+            async with timeout:
+                if span is None:
+                    return await self._toolbox.answer(call.capability, call.arguments, context)
+                with use_span(span, record_exception=False, set_status_on_exception=False):
+                    return await self._toolbox.answer(call.capability, call.arguments, context)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise DeadlineExceededError(
+                f"tool {call.capability!r} of agent {self._agent_id!r} did not finish within "
+                f"{max(seconds, 0.0):.3f} s"
+            ) from None
+
+
+class ToolFailed(Exception):
+    """The tool answered with an error result; names the failure in the call's span."""
+
+
+def _key(call: IncomingCall) -> CallKey:
+    return (call.stream, call.call_id)

@@ -1,0 +1,59 @@
+"""Errors of the agent runtime."""
+
+from bellwire.wire.errors import CallerError, InternalError, PeerError
+
+
+class AgentDefinitionError(CallerError):
+    """The agent class is declared wrongly."""
+
+    reason = "AGENT_DEFINITION"
+
+
+class AgentSettingsError(CallerError):
+    """The agent was given a setting it does not have."""
+
+    reason = "AGENT_SETTINGS"
+
+
+class InvalidToolArgumentsError(CallerError):
+    """The arguments of a tool call do not fit the tool's schema."""
+
+    reason = "INVALID_TOOL_ARGUMENTS"
+
+
+class UndecodableError(CallerError):
+    """The payload of a message is not what its type says."""
+
+    reason = "UNDECODABLE"
+
+
+class InvalidOutputError(CallerError):
+    """A handler returned something that cannot be published."""
+
+    reason = "INVALID_OUTPUT"
+
+
+class ProcessStartError(PeerError):
+    """A process ended, or stayed silent, before it was ready."""
+
+    reason = "PROCESS_START_FAILED"
+    retryable = False
+
+
+class IllegalTransitionError(InternalError):
+    """A state machine was asked for a step its state does not allow."""
+
+    reason = "ILLEGAL_TRANSITION"
+
+
+class OutputBlockedError(PeerError):
+    """A watermark waits: an output before it was refused and its input is on its way back."""
+
+    reason = "OUTPUT_BLOCKED"
+
+
+class OutputLostError(PeerError):
+    """The bus took no outputs for too long; the process ends and its inputs come again."""
+
+    reason = "OUTPUT_LOST"
+    retryable = False

@@ -1,0 +1,150 @@
+"""Reads an agent class: which methods handle which topics, and which are tools."""
+
+import inspect
+import json
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.message import Message as ProtoMessage
+
+from bellwire.bus.v1.message_pb2 import Message
+from bellwire.runtime.call_context import CallContext
+from bellwire.runtime.decorators import (
+    SUBSCRIBE_MARKS,
+    TOOL_MARK,
+    WATERMARK_MARKS,
+    SubscribeMark,
+    ToolMark,
+)
+from bellwire.runtime.errors import AgentDefinitionError
+from bellwire.runtime.tool_schema import SCHEMA_BYTES_MAX, Signature, signature_of
+
+HANDLER_ARGUMENTS: Final = 3  # self, payload, context
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSpec:
+    """One method that handles one payload type on one topic template."""
+
+    method: str
+    topic: str
+    payload_type: type[ProtoMessage]
+    type_name: str
+    """Full protobuf name a message's type must have; empty = any, handed over undecoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkSpec:
+    """One method that handles the watermarks of one topic template."""
+
+    method: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """One method offered as a tool."""
+
+    method: str
+    name: str
+    title: str
+    description: str
+    signature: Signature
+    input_schema_json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """Everything the decorators of an agent class say."""
+
+    handlers: tuple[HandlerSpec, ...] = ()
+    watermarks: tuple[WatermarkSpec, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+
+
+def read_declarations(agent: type) -> Declarations:
+    """Collect the marks of a class and its bases; a method overridden without a mark loses it.
+
+    Raises:
+        AgentDefinitionError: A marked method cannot work; the message says which and why.
+    """
+    handlers: list[HandlerSpec] = []
+    watermarks: list[WatermarkSpec] = []
+    tools: dict[str, ToolSpec] = {}
+    for method, function in _methods(agent):
+        where = f"{agent.__qualname__}.{method}"
+        marks = getattr(function, SUBSCRIBE_MARKS, ())
+        handlers.extend(_handler(where, method, function, mark) for mark in marks)
+        for topic in getattr(function, WATERMARK_MARKS, ()):
+            _check_handler(where, function)
+            watermarks.append(WatermarkSpec(method, topic))
+        if hasattr(function, TOOL_MARK):
+            spec = _tool(where, method, function, getattr(function, TOOL_MARK))
+            if spec.name in tools:
+                raise AgentDefinitionError(f"{where}: tool name {spec.name!r} is used twice")
+            tools[spec.name] = spec
+    return Declarations(tuple(handlers), tuple(watermarks), tuple(tools.values()))
+
+
+def _methods(agent: type) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield functions by name in source order, bases first, overridden ones once."""
+    found: dict[str, Callable[..., Any]] = {}
+    for base in reversed(agent.__mro__):
+        for name, value in vars(base).items():
+            if inspect.isfunction(value):
+                found[name] = value
+            elif name in found:
+                del found[name]
+    yield from found.items()
+
+
+def _handler(
+    where: str, method: str, function: Callable[..., Any], mark: SubscribeMark
+) -> HandlerSpec:
+    _check_handler(where, function)
+    payload_type = mark.payload_type or _annotated_payload(where, function)
+    if not (inspect.isclass(payload_type) and issubclass(payload_type, ProtoMessage)):
+        raise AgentDefinitionError(
+            f"{where}: payload type {payload_type!r} is no protobuf message class"
+        )
+    type_name = "" if payload_type is Message else payload_type.DESCRIPTOR.full_name
+    return HandlerSpec(method, mark.topic, payload_type, type_name)
+
+
+def _check_handler(where: str, function: Callable[..., Any]) -> None:
+    if not inspect.iscoroutinefunction(function):
+        raise AgentDefinitionError(f"{where} must be `async def`")
+    if len(inspect.signature(function).parameters) != HANDLER_ARGUMENTS:
+        raise AgentDefinitionError(f"{where} must take (self, payload, context)")
+
+
+def _annotated_payload(where: str, function: Callable[..., Any]) -> Any:
+    name = list(inspect.signature(function).parameters)[1]
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception as error:  # an annotation may raise anything
+        raise AgentDefinitionError(
+            f"{where}: annotations cannot be read ({error}); give the type to @subscribe"
+        ) from error
+    if name not in hints:
+        raise AgentDefinitionError(
+            f"{where}: annotate {name!r} with a protobuf class or give it to @subscribe"
+        )
+    return hints[name]
+
+
+def _tool(where: str, method: str, function: Callable[..., Any], mark: ToolMark) -> ToolSpec:
+    if not inspect.iscoroutinefunction(function):
+        raise AgentDefinitionError(f"{where} must be `async def`")
+    name = mark.name or method
+    signature = signature_of(name, function, CallContext)
+    schema = json.dumps(signature.schema(), separators=(",", ":")).encode()
+    if len(schema) > SCHEMA_BYTES_MAX:
+        raise AgentDefinitionError(
+            f"{where}: schema of {len(schema)} bytes is above the limit of {SCHEMA_BYTES_MAX}"
+        )
+    first_line = (inspect.getdoc(function) or "").split("\n", 1)[0]
+    description = mark.description or first_line
+    return ToolSpec(method, name, mark.title, description, signature, schema)

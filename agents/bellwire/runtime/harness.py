@@ -1,0 +1,147 @@
+"""Drives an agent's handlers without a bus: a message goes in, what it publishes comes out."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from google.protobuf.message import Message as ProtoMessage
+
+from bellwire.bus.v1.message_pb2 import Message
+from bellwire.runtime.agent import Agent
+from bellwire.runtime.call_context import CallContext
+from bellwire.runtime.context import MessageContext
+from bellwire.runtime.dispatch import DispatchCounters, Dispatcher
+from bellwire.runtime.output import cause_of, derived_id, to_message
+from bellwire.runtime.publication import Cause, Publication, listed
+from bellwire.runtime.tool_call import Toolbox
+from bellwire.trading.v1.market_data_pb2 import Watermark
+from bellwire.wire.message import new_message
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One thing the agent published."""
+
+    topic: str
+    payload: ProtoMessage | bytes
+    message: Message
+    """As it would go over the bus; feed it to the next agent's harness."""
+
+
+class AgentHarness:
+    """Runs one agent instance in a test, sans I/O and in the order of the calls.
+
+    Handler exceptions reach the caller. Trace contexts are passed on unchanged: no span is made.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.published: list[Published] = []
+        """Everything published so far, in order."""
+        self._dispatcher = Dispatcher(agent)
+        self._toolbox = Toolbox(agent)
+        self._next_offset: dict[str, int] = {}
+
+    @property
+    def counters(self) -> DispatchCounters:
+        """Messages handled and skipped, watermarks."""
+        return self._dispatcher.counters
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Topics and patterns the agent subscribes to, filled from its settings."""
+        return self._dispatcher.topics
+
+    async def start(self) -> list[Published]:
+        """Run `on_start` and return what it publishes."""
+        outputs = self._dispatcher.resolve(listed(await self.agent.on_start()))
+        return self._collect(outputs, None)
+
+    async def stop(self) -> list[Published]:
+        """Run `on_stop` and return what it publishes."""
+        outputs = self._dispatcher.resolve(listed(await self.agent.on_stop()))
+        return self._collect(outputs, None)
+
+    async def feed(
+        self,
+        topic: str,
+        payload: ProtoMessage,
+        *,
+        key: str = "",
+        subject: str = "",
+        time_unix_nano: int = 0,
+        cause: Cause | None = None,
+        attempt: int = 0,
+        replayed: bool = False,
+    ) -> list[Published]:
+        """Deliver a payload as a message of `topic` and return what it made the agent publish.
+
+        A `Message` is delivered as it is and the arguments that describe one are ignored.
+        """
+        message = payload
+        if not isinstance(message, Message):
+            origin = cause or Cause()
+            message = new_message(
+                data=payload.SerializeToString(),
+                type=payload.DESCRIPTOR.full_name,
+                key=key,
+                subject=subject,
+                source="harness",
+                time_unix_nano=time_unix_nano,
+                correlation_id=origin.correlation_id,
+                causation_id=origin.message_id,
+                traceparent=origin.traceparent,
+                tracestate=origin.tracestate,
+            )
+        context = MessageContext(
+            message,
+            topic=topic,
+            offset=self._take_offset(topic),
+            attempt=attempt,
+            replayed=replayed,
+        )
+        return self._collect(await self._dispatcher.handle(context), context)
+
+    async def feed_watermark(
+        self, topic: str, stage: str, symbol: str, time_unix_nano: int, *, end: bool = False
+    ) -> list[Published]:
+        """Deliver a watermark of `stage` and return what it made the agent publish."""
+        watermark = Watermark(
+            stage=stage, symbol=symbol, time_unix_nano=time_unix_nano, end_of_stream=end
+        )
+        return await self.feed(topic, watermark, key=symbol, time_unix_nano=time_unix_nano)
+
+    async def call(self, tool: str, arguments: Mapping[str, object] | None = None) -> object:
+        """Call a tool method with checked arguments and return what it returns.
+
+        Raises:
+            KeyError: The agent has no such tool.
+            InvalidToolArgumentsError: The arguments do not fit its schema.
+        """
+        spec = self._toolbox.specs[tool]
+        encoded = json.dumps(dict(arguments or {})).encode()
+        return await self._toolbox.invoke(spec, encoded, CallContext("harness", 0))
+
+    def _collect(
+        self, outputs: list[Publication], context: MessageContext | None
+    ) -> list[Published]:
+        collected = []
+        input_id = context.message_id if context else ""
+        for index, publication in enumerate(outputs):
+            cause = cause_of(publication, context)
+            message = to_message(
+                publication,
+                source=f"agents/{self.agent.agent_id}",
+                message_id=derived_id(self.agent.name, input_id, index),
+                context=context,
+                traceparent=cause.traceparent,
+                tracestate=cause.tracestate,
+            )
+            collected.append(Published(publication.topic, publication.payload, message))
+        self.published += collected
+        return collected
+
+    def _take_offset(self, topic: str) -> int:
+        offset = self._next_offset.get(topic, 0)
+        self._next_offset[topic] = offset + 1
+        return offset

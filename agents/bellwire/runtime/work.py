@@ -1,0 +1,99 @@
+"""Handles one message: span, handlers, outputs handed over."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from opentelemetry.trace import Span, SpanKind, use_span
+
+from bellwire.client.received import ReceivedMessage
+from bellwire.runtime.context import MessageContext
+from bellwire.runtime.dispatch import Dispatcher
+from bellwire.runtime.outbox import Outbox, PublishFuture
+from bellwire.runtime.publication import Publication
+from bellwire.telemetry import end_span, inject, names, process_span, record_span, tracer
+from bellwire.telemetry.spans import process_attributes
+
+NANOS_PER_SECOND: Final = 1_000_000_000
+
+
+class MessageWork:
+    """What a lane does with each message of one agent."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        outbox: Outbox,
+        *,
+        consumer_group: str,
+        slow_seconds: float,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._outbox = outbox
+        self._group = consumer_group
+        self._agent_id = dispatcher.agent.agent_id
+        self._slow_nanos = round(slow_seconds * NANOS_PER_SECOND)
+
+    async def __call__(self, received: ReceivedMessage) -> list[PublishFuture]:
+        """Run the handlers and hand over what they publish.
+
+        Raises:
+            Exception: Whatever a handler raised, or why an output cannot be published.
+        """
+        context = MessageContext(
+            received.message,
+            topic=received.topic,
+            partition=received.partition,
+            offset=received.offset,
+            attempt=received.attempt,
+            replayed=received.replayed,
+        )
+        span = process_span(
+            context.topic,
+            context.message,
+            partition=context.partition,
+            offset=context.offset,
+            consumer_group=self._group,
+            client_id=self._agent_id,
+        )
+        started = time.time_ns()
+        try:
+            publications = await self._handle(context, span)
+            futures = await self._outbox.send(publications, context)
+        except BaseException as error:
+            if span is None and isinstance(error, Exception):
+                self._record(context, started, error)
+            end_span(span, error)
+            raise
+        if span is not None:
+            end_span(span)
+        elif time.time_ns() - started > self._slow_nanos:
+            self._record(context, started, None)
+        return futures
+
+    async def _handle(self, context: MessageContext, span: Span | None) -> Sequence[Publication]:
+        if span is None:
+            return await self._dispatcher.handle(context)
+        context.trace_under(*inject(span))
+        with use_span(span, record_exception=False, set_status_on_exception=False):
+            return await self._dispatcher.handle(context)
+
+    def _record(self, context: MessageContext, started: int, error: Exception | None) -> None:
+        """Make the span of a slow or failed message after the fact, sampled or not."""
+        message = context.message
+        attributes = process_attributes(
+            context.topic, message, context.partition, context.offset, self._group, self._agent_id
+        )
+        if error is not None:
+            attributes[names.ERROR_TYPE] = type(error).__qualname__
+        record_span(
+            tracer("runtime"),
+            f"{names.PROCESS} {context.topic}",
+            message.traceparent,
+            started,
+            time.time_ns(),
+            SpanKind.CONSUMER,
+            attributes,
+            error=str(error) if error is not None else "",
+            force=True,
+        )

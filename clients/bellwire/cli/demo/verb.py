@@ -1,0 +1,41 @@
+"""The `bellwire demo` verb: its flags and what they may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bellwire.cli.options import ConfigOption, JsonOption, SetOption
+
+__all__ = ["demo"]
+
+
+def demo(
+    bars: Annotated[
+        int | None, typer.Option("--bars", "-n", min=1, help="Bars to play; 0 is not a demo.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", help="Your own OHLCV file, CSV, plain or gzip."),
+    ] = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", help="EURUSD or IBM; with --data any name.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of every random choice.")] = 1,
+    free_run: Annotated[
+        bool, typer.Option("--free-run", help="Do not wait for each bar's orders; not repeatable.")
+    ] = False,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option("--run-dir", metavar="DIR", help="Empty folder for logs and traces."),
+    ] = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Play real bars through signals, risk and a paper market, each in a process of its own."""
+    from bellwire.cli.demo.run import run_demo
+
+    run_demo()

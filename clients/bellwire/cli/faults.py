@@ -1,0 +1,33 @@
+"""How a verb ends: exit codes, and the errors that carry one."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+__all__ = ["CommandError", "ExitCode", "UsageFault"]
+
+
+class ExitCode(IntEnum):
+    """What the shell gets."""
+
+    OK = 0
+    """The verb did what was asked."""
+    FAILURE = 1
+    """It was asked rightly and failed."""
+    USAGE = 2
+    """The command line or the configuration is wrong; nothing was tried."""
+    INTERRUPTED = 130
+    """Ctrl-C ended unfinished work (128 + SIGINT, as shells have it)."""
+
+
+class CommandError(Exception):
+    """A verb failed; the text is the one line the user reads."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILURE
+
+
+class UsageFault(CommandError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = ExitCode.USAGE

@@ -1,0 +1,60 @@
+"""What verbs print: rich for people, JSON lines for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["Style", "console", "error_console", "plain_table", "print_json"]
+
+
+class Style:
+    """The few colours of the command: the eye goes to names and to what is wrong."""
+
+    NAME: Final = "cyan"
+    FAINT: Final = "bright_black"
+    GOOD: Final = "green"
+    WARN: Final = "yellow"
+    BAD: Final = "red"
+    TITLE: Final = "bold"
+
+
+def console() -> Console:
+    """Return a console on stdout."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def error_console() -> Console:
+    """Return a console on stderr, where progress and notices go."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value as one line and flush, so that a pipe sees it at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def plain_table(*headings: str, right: tuple[int, ...] = ()) -> Table:
+    """Return a table without boxes: aligned columns under faint headings.
+
+    Args:
+        headings: Column headings.
+        right: Indexes of the columns aligned to the right (numbers).
+    """
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style=Style.FAINT, pad_edge=False)
+    for index, heading in enumerate(headings):
+        justify = "right" if index in right else "left"
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    return table

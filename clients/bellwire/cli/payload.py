@@ -1,0 +1,95 @@
+"""What is inside a message, for people and machines: protobuf by its type, JSON, text, or hex."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message as ProtobufMessage
+
+__all__ = ["Payload", "decode_payload", "protobuf_of"]
+
+PREVIEW_BYTES: Final = 48  # What a terminal line can show as hex beside topic and key.
+
+Kind = Literal["protobuf", "json", "text", "binary", "empty"]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A decoded payload; `value` holds what `kind` says, and bytes for "binary"."""
+
+    kind: Kind
+    value: Any
+    message: ProtobufMessage | None = None
+
+    def json_value(self) -> object:
+        """Return a value JSON can hold; bytes become base64."""
+        if isinstance(self.value, bytes):
+            import base64
+
+            return base64.b64encode(self.value).decode("ascii")
+        return self.value
+
+
+def decode_payload(type_name: str, data: bytes) -> Payload:
+    """Decode by the message type where it is known, else by what the bytes look like."""
+    if not data and not type_name:
+        return Payload("empty", None)
+    message = protobuf_of(type_name, data)
+    if message is not None:
+        from google.protobuf.json_format import MessageToDict
+
+        return Payload(
+            "protobuf", MessageToDict(message, preserving_proto_field_name=True), message
+        )
+    return _by_looks(data)
+
+
+def protobuf_of(type_name: str, data: bytes) -> ProtobufMessage | None:
+    """Parse a payload whose type the descriptor pool knows; None when it is unknown or does not parse."""
+    if "." not in type_name:
+        return None
+    from google.protobuf import descriptor_pool, message_factory
+    from google.protobuf.message import DecodeError
+
+    _register_contract()
+    try:
+        descriptor = descriptor_pool.Default().FindMessageTypeByName(type_name)
+    except KeyError:
+        return None
+    message: ProtobufMessage = message_factory.GetMessageClass(descriptor)()
+    try:
+        message.ParseFromString(data)
+    except DecodeError:
+        return None
+    return message
+
+
+def _register_contract() -> None:
+    """Import the payload types of the contract, which puts them into the default pool."""
+    from bellwire.bus.v1 import message_pb2 as _message  # noqa: F401
+    from bellwire.trading.v1 import (  # noqa: F401
+        market_data_pb2,
+        order_pb2,
+        risk_pb2,
+        signal_pb2,
+    )
+
+
+def _by_looks(data: bytes) -> Payload:
+    if not data:
+        return Payload("empty", None)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return Payload("binary", data)
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            return Payload("json", json.loads(text))
+        except json.JSONDecodeError:
+            pass
+    if text.isprintable() or all(char.isprintable() or char in "\r\n\t" for char in text):
+        return Payload("text", text)
+    return Payload("binary", data)

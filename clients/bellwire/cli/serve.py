@@ -1,0 +1,47 @@
+"""`bellwire serve`: run a coordinator in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bellwire.cli.options import ConfigOption, JsonOption, SetOption
+
+__all__ = ["serve"]
+
+
+def serve(
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listen", "-l", metavar="ADDR", help="host:port or unix:///path; may be repeated."
+        ),
+    ] = None,
+    ready_fd: Annotated[
+        int | None,
+        typer.Option("--ready-fd", min=3, metavar="N", help="Write one JSON line here when ready."),
+    ] = None,
+    ready_file: Annotated[
+        Path | None,
+        typer.Option("--ready-file", metavar="FILE", help="Create this file when ready."),
+    ] = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a coordinator until SIGTERM or Ctrl-C, which drain it; a second signal ends it at once."""
+    from bellwire.cli.readiness import Announcement
+    from bellwire.cli.serving import run_coordinator
+    from bellwire.cli.settings import Request, load_settings
+
+    tree = load_settings(
+        Request(
+            config=config,
+            assignments=assignments or (),
+            flags={"coordinator.listen": tuple(listen) if listen else None},
+            sections=("command", "coordinator", "telemetry"),
+        )
+    )
+    run_coordinator(tree, Announcement(ready_fd=ready_fd, ready_file=ready_file, as_json=json))

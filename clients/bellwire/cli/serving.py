@@ -1,0 +1,88 @@
+"""The life of `bellwire serve`: start, announce, wait for a signal, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Final
+
+from bellwire.cli.faults import ExitCode, UsageFault
+from bellwire.cli.readiness import Announcement
+from bellwire.cli.settings import SettingsTree
+
+__all__ = ["SignalGate", "run_coordinator"]
+
+SERVICE_NAME: Final = "coordinator"
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class SignalGate:
+    """Turn the first stop signal into an event and the second into the end of the process."""
+
+    def __init__(self) -> None:
+        self._stop = asyncio.Event()
+        self.reason = ""
+
+    def install(self) -> None:
+        """Take over the stop signals of the running loop."""
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: int) -> None:
+        if not self._stop.is_set():
+            self.reason = signal.Signals(number).name
+            self._stop.set()
+            return
+        sys.stderr.write("error: second signal: stopped without draining\n")
+        sys.stderr.flush()
+        # Whoever asks twice wants no more clean-up; streams see the connection break.
+        os._exit(ExitCode.FAILURE)
+
+    async def wait(self) -> None:
+        """Wait for the first signal."""
+        await self._stop.wait()
+
+
+def run_coordinator(tree: SettingsTree, announcement: Announcement) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        UsageFault: When an address cannot be served or readiness cannot be told.
+    """
+    import uvloop
+
+    from bellwire.telemetry import TelemetrySettings, configure_from
+
+    announcement.check()
+    tracing = configure_from(tree.of(TelemetrySettings), SERVICE_NAME)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(tree, announcement))
+    finally:
+        tracing.shutdown()
+
+
+async def _serve(tree: SettingsTree, announcement: Announcement) -> None:
+    from bellwire.coordinator.config import CoordinatorSettings
+    from bellwire.coordinator.listen import ListenError
+    from bellwire.coordinator.server import Coordinator
+    from bellwire.transport.address import AddressError
+
+    gate = SignalGate()
+    gate.install()
+    coordinator = Coordinator(tree.of(CoordinatorSettings))
+    try:
+        await coordinator.start()
+    except (AddressError, ListenError) as error:
+        raise UsageFault(error.message) from error
+    try:
+        announcement.ready(coordinator.addresses)
+        await gate.wait()
+        announcement.draining(gate.reason)
+        await coordinator.drain()
+    finally:
+        await coordinator.close()
+    announcement.stopped()

@@ -1,0 +1,64 @@
+"""The sections of the settings tree: which layer owns each, found without importing it first."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+__all__ = ["SECTIONS", "Section", "section_named"]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table of `bellwire.toml` and the frozen dataclass behind it."""
+
+    name: str
+    module: str
+    class_name: str
+    about: str
+
+    def load(self) -> type[Any]:
+        """Import the layer that owns the section and return its dataclass."""
+        loaded: type[Any] = getattr(importlib.import_module(self.module), self.class_name)
+        return loaded
+
+
+SECTIONS: Final = (
+    Section(
+        "command", "bellwire.cli.settings.command", "CommandSettings", "the `bellwire` command"
+    ),
+    Section(
+        "coordinator",
+        "bellwire.coordinator.config",
+        "CoordinatorSettings",
+        "the process that `bellwire serve` starts",
+    ),
+    Section(
+        "client",
+        "bellwire.client",
+        "ClientSettings",
+        "every process that talks to a coordinator",
+    ),
+    Section(
+        "telemetry", "bellwire.telemetry", "TelemetrySettings", "spans: how many, and where they go"
+    ),
+    Section(
+        "rules",
+        "bellwire.agents.tactical",
+        "RulesSettings",
+        "thresholds of the rules agent: when it signals",
+    ),
+    Section("risk", "bellwire.risk.limits", "RiskLimits", "what the risk gateway allows"),
+    Section(
+        "paper",
+        "bellwire.execution.adapters.paper.settings",
+        "PaperSettings",
+        "how the paper venue trades",
+    ),
+)
+
+
+def section_named(name: str) -> Section | None:
+    """Return the section of that name, or None."""
+    return next((section for section in SECTIONS if section.name == name), None)

@@ -1,0 +1,36 @@
+"""`bellwire tail`: watch messages go by, decoded, without taking part."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bellwire.cli.options import AddressOption, ConfigOption, JsonOption, SetOption
+from bellwire.cli.sub import Begin
+
+__all__ = ["tail"]
+
+
+def tail(
+    topics: Annotated[
+        list[str],
+        typer.Argument(metavar="TOPIC…", help="Topics or patterns: 'signals.>' or '*.paper'."),
+    ],
+    begin: Annotated[Begin, typer.Option("--from", help="Where to begin.")] = Begin.LATEST,
+    count: Annotated[
+        int | None, typer.Option("--count", "-n", min=1, help="Stop after so many messages.")
+    ] = None,
+    address: AddressOption = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print one line per message: time, place, key, type and what it says."""
+    from bellwire.cli.following import Following, follow
+    from bellwire.cli.session import read_target
+
+    following = Following(
+        topics=tuple(topics), subscription="", begin=begin, count=count, form="line"
+    )
+    follow(read_target(address, config, assignments), following, as_json=json)

@@ -1,0 +1,361 @@
+"""Natural batching without I/O: takes messages and answers, returns frames.
+
+There is no linger. While fewer than `frames_in_flight_max` frames are unanswered, whatever has gathered
+leaves at once; otherwise messages gather, and the busier the stream the fuller its batches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bellwire.bus.v1.message_pb2 import Batch, Message, PositionRange
+from bellwire.bus.v1.publisher_pb2 import (
+    AckLevel,
+    PublishAck,
+    PublishBatches,
+    PublishFailure,
+    PublishStreamRequest,
+)
+from bellwire.client._buffer import Buffer
+from bellwire.client._lane import Lane
+from bellwire.client._packer import Packer
+from bellwire.client._segment import OutBatch, Segment, Ticket
+from bellwire.client.settings import PublishSettings
+from bellwire.wire.errors import (
+    BellwireError,
+    InternalError,
+    SequenceGapError,
+    from_item_error,
+)
+from bellwire.wire.window import Window
+
+BATCH_OVERHEAD_BYTES: Final = 512  # A header with the longest topic name, and the field tags.
+RETRY_DELAY_SECONDS: Final = 0.1  # Times the tries so far, for a refusal that names no delay.
+RETRY_DELAY_MAX_SECONDS: Final = 5.0
+STALL_SECONDS: Final = (
+    0.25  # Far above a round trip: a frame this old waits for room in a full topic.
+)
+EXPECTED_SEQUENCE_KEY: Final = "expected"  # Of the metadata of OUT_OF_ORDER_SEQUENCE.
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A batch was appended."""
+
+    out: OutBatch
+    position: PositionRange
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Segments were refused for good."""
+
+    segments: list[Segment]
+    error: BellwireError
+
+
+class _Frame:
+    __slots__ = ("outs", "sent_at")
+
+    def __init__(self, outs: list[OutBatch], sent_at: float) -> None:
+        self.outs: list[OutBatch | None] = list(outs)  # None = refused, and so answered.
+        self.sent_at = sent_at
+
+
+class Batcher:
+    """The state of one publish stream, across its reconnects.
+
+    Attributes:
+        buffer: What callers have handed over.
+        outcomes: What became of it; gathers until the caller takes it.
+        producer_id: Id the coordinator gave; 0 = none yet.
+        producer_lost: True when the coordinator and we disagree on sequences: reconnect.
+        last_refusal: Why something is being tried again; None when nothing is.
+    """
+
+    def __init__(self, settings: PublishSettings, ack_level: AckLevel.ValueType) -> None:
+        self._settings = settings
+        self._ack_level = ack_level
+        self._packer = Packer(settings, self._forget, self._refuse)
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._turns: deque[Lane] = deque()
+        self._frames: dict[int, _Frame] = {}
+        self._next_frame = 1
+        self._window: Window | None = None
+        self._draining = False
+        self.buffer = Buffer(settings.buffer_messages_max, settings.buffer_bytes_max)
+        self.outcomes: list[Landed | Refused] = []
+        self.producer_id = 0
+        self.producer_epoch = 0
+        self.producer_lost = False
+        self.last_refusal: BellwireError | None = None
+
+    def add(
+        self,
+        topic: str,
+        partition: int,
+        messages: Sequence[Message],
+        size_bytes: int,
+        ticket: Ticket,
+    ) -> None:
+        """Take messages of one partition; the caller has asked `buffer.fits`."""
+        lane = self._lanes.get((topic, partition))
+        if lane is None:
+            lane = self._lanes[topic, partition] = Lane(topic, partition)
+        segment = Segment(messages, size_bytes, ticket)
+        self.buffer.hold(segment)
+        lane.pending.append(segment)
+        self._queue(lane)
+
+    def topics_waiting(self) -> list[str]:
+        """Return the topics that have something to send."""
+        return sorted({lane.topic for lane in self._lanes.values() if lane.has_work()})
+
+    # ------------------------------------------------------------ to the stream
+
+    def next_frame(self, now: float) -> PublishStreamRequest | None:
+        """Return the next frame to send, or None when nothing can be sent now."""
+        window = self._window
+        if window is None or self._draining or not self._turns or not self._may_send(now):
+            return None
+        stalled = self._stalled_lanes(now)
+        outs: list[OutBatch] = []
+        packed: list[Batch] = []
+        bytes_left = self._settings.frame_bytes_max
+        for _ in range(len(self._turns)):
+            lane = self._turns.popleft()
+            lane.queued = False
+            if lane not in stalled:
+                bytes_left = self._fill(outs, packed, lane, window, bytes_left, now)
+            if lane.has_work() and not lane.rewinding:
+                self._queue(lane)
+            if bytes_left <= 0 or len(outs) >= self._settings.frame_batches_max:
+                break
+        if not outs:
+            return None
+        sequence = self._next_frame
+        self._next_frame += 1
+        self._frames[sequence] = _Frame(outs, now)
+        return PublishStreamRequest(
+            batches=PublishBatches(
+                frame_sequence=sequence, batches=packed, ack_level=self._ack_level
+            )
+        )
+
+    def wake_at(self) -> float | None:
+        """Return when time alone may let a frame out; None when only an answer can."""
+        times = [lane.hold_until for lane in self._turns if lane.hold_until]
+        if self._turns:
+            times += [frame.sent_at + STALL_SECONDS for frame in self._frames.values()][-1:]
+        return min(times) if times else None
+
+    def _may_send(self, now: float) -> bool:
+        frames_max = self._settings.frames_in_flight_max
+        if len(self._frames) < frames_max:
+            return True
+        fresh_since = now - STALL_SECONDS
+        return sum(frame.sent_at > fresh_since for frame in self._frames.values()) < frames_max
+
+    def _stalled_lanes(self, now: float) -> set[Lane]:
+        """Return the lanes with a batch in a frame that is overdue.
+
+        They wait, and share no frame with others: a frame is acknowledged as a whole, and one full
+        topic must not hold up the rest.
+        """
+        stale_at = now - STALL_SECONDS
+        return {
+            out.lane
+            for frame in self._frames.values()
+            if frame.sent_at <= stale_at
+            for out in frame.outs
+            if out is not None
+        }
+
+    def _fill(
+        self,
+        outs: list[OutBatch],
+        packed: list[Batch],
+        lane: Lane,
+        window: Window,
+        bytes_left: int,
+        now: float,
+    ) -> int:
+        """Add a lane's batches to the frame; return the bytes left, 0 to end the frame."""
+        if not lane.may_send(now):
+            return bytes_left
+        while len(outs) < self._settings.frame_batches_max and not lane.is_full():
+            out = self._packer.head(lane, window)
+            if out is None or out.batch is None:
+                return bytes_left
+            size_on_wire = len(out.batch.block) + BATCH_OVERHEAD_BYTES
+            if not window.fits(out.count, out.size_bytes) or (outs and size_on_wire > bytes_left):
+                return 0
+            lane.ready.popleft()
+            lane.sent(out)
+            header = out.batch.header
+            header.producer_id = self.producer_id
+            header.producer_epoch = self.producer_epoch
+            header.base_sequence = out.base_sequence
+            window.take(out.count, out.size_bytes)
+            bytes_left -= size_on_wire
+            outs.append(out)
+            packed.append(out.batch)
+        return bytes_left
+
+    # ------------------------------------------------------------ from the stream
+
+    def started(self, producer_id: int, producer_epoch: int, window: Window) -> None:
+        """Begin on a new stream; another producer id means that the coordinator knows no sequences."""
+        if (producer_id, producer_epoch) != (self.producer_id, self.producer_epoch):
+            for lane in self._lanes.values():
+                lane.next_sequence = 0
+        self.producer_id = producer_id
+        self.producer_epoch = producer_epoch
+        self._window = window
+
+    def resize_window(self, messages_max: int, bytes_max: int) -> None:
+        """Move the limit of what may be unanswered."""
+        if self._window is not None:
+            self._window.resize(messages_max, bytes_max)
+
+    def drain(self) -> None:
+        """Send no new frames on this stream."""
+        self._draining = True
+
+    def idle(self) -> bool:
+        """Tell whether nothing is unanswered."""
+        return not self._frames
+
+    def lost(self) -> None:
+        """Make everything unanswered ready to be sent again on the next stream."""
+        self._frames.clear()
+        self._next_frame = 1
+        self._window = None
+        self._draining = False
+        if self.producer_lost:
+            self.producer_id = self.producer_epoch = 0
+            self.producer_lost = False
+        for lane in self._lanes.values():
+            lane.connection_lost()
+            if lane.has_work():
+                self._queue(lane)
+
+    def on_ack(self, ack: PublishAck) -> None:
+        """Take an acknowledgement; it names a position for each batch not refused before.
+
+        Raises:
+            InternalError: It contradicts what was sent; the stream cannot go on.
+        """
+        first, last = ack.first_frame_sequence, ack.last_frame_sequence
+        if first > last or last >= self._next_frame:
+            raise InternalError(f"coordinator acknowledged frames {first}..{last}: not sent")
+        covered = [sequence for sequence in self._frames if first <= sequence <= last]
+        outs = [out for at in covered for out in self._frames[at].outs if out is not None]
+        positions: Sequence[PositionRange] = ack.positions
+        if len(positions) != len(outs):
+            raise InternalError(
+                f"coordinator acknowledged {len(positions)} batches of frames {first}..{last}, "
+                f"{len(outs)} were unanswered"
+            )
+        for out, position in zip(outs, positions, strict=True):
+            self._land(out, position)
+        for sequence in covered:
+            del self._frames[sequence]
+
+    def on_failure(self, failure: PublishFailure, now: float) -> None:
+        """Take the refusal of one batch.
+
+        Raises:
+            InternalError: It contradicts what was sent; the stream cannot go on.
+        """
+        out = self._take_answered(failure.frame_sequence, failure.batch_index)
+        lane = out.lane
+        error = from_item_error(failure.error)
+        tired = out.tries >= self._settings.tries_max
+        lane_was_rewinding = lane.rewinding
+        if isinstance(error, SequenceGapError) and not (lane_was_rewinding or tired):
+            lane.returned(out, expected_sequence=self._agreed_sequence(out, error))
+            lane.rewound.append(out)
+        elif isinstance(error, SequenceGapError) and lane_was_rewinding:
+            lane.returned(out)
+            lane.rewound.append(out)
+        elif error.retryable and not tired:
+            self.last_refusal = error
+            delay = error.retry_delay_seconds or RETRY_DELAY_SECONDS * out.tries
+            lane.returned(out)
+            lane.rewound.append(out)
+            lane.hold_until = max(lane.hold_until, now + min(delay, RETRY_DELAY_MAX_SECONDS))
+        else:
+            lane.returned(out)
+            self._refuse_part(out, failure.message_index, error)
+        self._end_rewind(lane)
+
+    def _take_answered(self, frame_sequence: int, batch_index: int) -> OutBatch:
+        frame = self._frames.get(frame_sequence)
+        out = frame.outs[batch_index] if frame and batch_index < len(frame.outs) else None
+        if frame is None or out is None:
+            raise InternalError(
+                f"coordinator refused batch {batch_index} of frame {frame_sequence}: not unanswered"
+            )
+        frame.outs[batch_index] = None
+        if not any(frame.outs):
+            del self._frames[frame_sequence]
+        if self._window is not None:
+            self._window.give_back(out.count, out.size_bytes)
+        return out
+
+    def _agreed_sequence(self, out: OutBatch, error: SequenceGapError) -> int:
+        """Return the sequence to go on with when nothing of ours explains the gap."""
+        expected = error.metadata.get(EXPECTED_SEQUENCE_KEY, "")
+        if expected.isdigit() and int(expected) <= out.base_sequence:
+            return int(expected)  # It has forgotten what it acknowledged.
+        self.producer_lost = True  # It cannot say where we stand: begin again as a new producer.
+        return out.base_sequence
+
+    def _land(self, out: OutBatch, position: PositionRange) -> None:
+        lane = out.lane
+        count = position.last_offset - position.first_offset + 1
+        if count != out.count or position.partition != lane.partition:
+            raise InternalError(
+                f"coordinator placed {count} messages in partition {position.partition}, "
+                f"sent were {out.count} for partition {lane.partition} of {lane.topic!r}"
+            )
+        if self._window is not None:
+            self._window.give_back(out.count, out.size_bytes)
+        lane.landed(out)
+        self.last_refusal = None
+        self.buffer.free(out.segments)
+        self.outcomes.append(Landed(out, position))
+        self._end_rewind(lane)
+
+    def _refuse_part(self, out: OutBatch, message_index: int, error: BellwireError) -> None:
+        """Refuse only the caller whose message is bad; the others' messages travel again."""
+        if len(out.segments) == 1 or not 0 <= message_index < out.count:
+            self._refuse(out.segments, error)
+            return
+        bad, others = out.without_message(message_index)
+        self._refuse([bad], error)
+        out.lane.rewound.append(OutBatch(out.lane, others, out.base_sequence))
+
+    def _end_rewind(self, lane: Lane) -> None:
+        for out in lane.end_rewind():
+            self.buffer.free(out.segments)
+        if not lane.rewinding and lane.has_work():
+            self._queue(lane)
+
+    # ------------------------------------------------------------ bookkeeping
+
+    def _queue(self, lane: Lane) -> None:
+        if not lane.queued:
+            lane.queued = True
+            self._turns.append(lane)
+
+    def _refuse(self, segments: list[Segment], error: BellwireError) -> None:
+        self.buffer.free(segments)
+        self.outcomes.append(Refused(segments, error))
+
+    def _forget(self, segments: list[Segment]) -> None:
+        self.buffer.free(segments)

@@ -1,0 +1,336 @@
+"""Keeps one bidirectional stream alive: opens it, beats, notices silence, opens it again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from enum import Enum, auto
+from typing import Final, Generic, Protocol, TypeVar
+
+import grpc
+
+from bellwire.client.errors import UnreachableError
+from bellwire.client.settings import ClientSettings
+from bellwire.policy.backoff import Backoff
+from bellwire.transport.status import error_from_rpc
+from bellwire.wire.errors import BellwireError, CallerError, PeerError
+
+SILENT_INTERVALS_MAX: Final = 3  # Heartbeats a peer may miss before it counts as gone.
+FAULTS_MAX: Final = 5  # Streams in a row that may end with an internal error before we give up.
+CLOSE_GRACE_SECONDS: Final = 1.0  # For the peer to end its half of a stream we have ended.
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+_log = logging.getLogger("bellwire.client")
+
+
+class LinkState(Enum):
+    """Where a link stands; `Link._move` holds the legal transitions."""
+
+    IDLE = auto()
+    CONNECTING = auto()
+    OPEN = auto()
+    FAILED = auto()
+    CLOSED = auto()
+
+
+_NEXT: Final = {
+    LinkState.IDLE: {LinkState.CONNECTING, LinkState.CLOSED},
+    LinkState.CONNECTING: {
+        LinkState.OPEN,
+        LinkState.CONNECTING,
+        LinkState.FAILED,
+        LinkState.CLOSED,
+    },
+    LinkState.OPEN: {LinkState.CONNECTING, LinkState.FAILED, LinkState.CLOSED},
+    LinkState.FAILED: {LinkState.CLOSED},
+    LinkState.CLOSED: {LinkState.CLOSED},
+}
+
+
+class Side(Protocol[RequestT, ResponseT]):
+    """The state machine behind a link. Every method but `prepare` is plain computing.
+
+    Attributes:
+        final_errors: Errors that end the link although they could be tried again.
+        retried_errors: Errors worth another try although the request itself is refused.
+    """
+
+    final_errors: tuple[type[BellwireError], ...]
+    retried_errors: tuple[type[BellwireError], ...]
+
+    async def prepare(self) -> None:
+        """Get ready for a new stream; an error counts as a failed attempt."""
+
+    def open_call(self) -> grpc.aio.StreamStreamCall[RequestT, ResponseT]:
+        """Begin the RPC."""
+
+    def start_frame(self) -> RequestT:
+        """Return the first frame."""
+
+    def heartbeat_frame(self) -> RequestT:
+        """Return the frame that says "still here"."""
+
+    def on_response(self, response: ResponseT, now: float) -> None:
+        """Take a frame; an error raised here ends the stream."""
+
+    def next_frame(self, now: float) -> RequestT | None:
+        """Return the next frame to send, or None when there is none now."""
+
+    def wake_at(self) -> float | None:
+        """Return when `next_frame` should be asked again though nothing happened."""
+
+    def is_finished(self) -> bool:
+        """Tell whether the stream may be half-closed: the peer drains, and nothing is outstanding."""
+
+    def reconnect_after(self) -> float:
+        """Return the seconds the peer asked to wait before the next stream."""
+
+    def on_lost(self) -> None:
+        """Forget the stream; called after each one."""
+
+    def on_failed(self, error: BellwireError) -> None:
+        """Give up: there will be no further stream."""
+
+
+class Link(Generic[RequestT, ResponseT]):
+    """Runs streams of one kind, one after the other, for one `Side`."""
+
+    def __init__(
+        self,
+        side: Side[RequestT, ResponseT],
+        name: str,
+        settings: ClientSettings,
+        heartbeat_seconds: float,
+    ) -> None:
+        self._side = side
+        self._name = name
+        self._settings = settings
+        self._heartbeat_seconds = heartbeat_seconds
+        self._state = LinkState.IDLE
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._closing = False
+        self._beat_due = False
+        self._heard_at = 0.0
+        self._cut: BellwireError | None = None
+        self._beat_handle: asyncio.TimerHandle | None = None
+        self.problem: BellwireError | None = None
+        """What ended the latest stream; None while one is open."""
+        self.streams_opened = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True while a stream is established."""
+        return self._state is LinkState.OPEN
+
+    def start(self) -> None:
+        """Begin to connect; the first call only."""
+        if self._task is None:
+            self._move(LinkState.CONNECTING)
+            self._task = asyncio.create_task(self._run(), name=f"bellwire {self._name}")
+
+    def wake(self) -> None:
+        """Have the sender ask the side for frames."""
+        self._wake.set()
+
+    def check_usable(self) -> None:
+        """Raise what made the link fail for good, if anything did."""
+        if self._state is LinkState.FAILED and self.problem is not None:
+            raise self.problem
+
+    async def opened(self, seconds: float) -> None:
+        """Wait until a stream is established.
+
+        Raises:
+            BellwireError: The peer refused it for good.
+            UnreachableError: It could not be established in time; the text says what the last try met.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while not self.is_open:
+                    self.check_usable()
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            if isinstance(self.problem, CallerError):
+                raise self.problem from None
+            raise UnreachableError(
+                f"{self._name} was not established within {seconds:g} s: {self.trouble()}"
+            ) from None
+
+    def trouble(self) -> str:
+        """Return what keeps the stream from being open, for people."""
+        if self.problem is not None:
+            return self.problem.message
+        return "" if self.is_open else "the coordinator has not answered yet"
+
+    async def close(self) -> None:
+        """Send what the side still has, end the stream, and await every task."""
+        self._closing = True
+        task = self._task
+        if task is not None and not task.done():
+            if self.is_open:
+                self.wake()
+                await asyncio.wait([task], timeout=CLOSE_GRACE_SECONDS)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._state is not LinkState.FAILED:
+            self._move(LinkState.CLOSED)
+
+    # ------------------------------------------------------------ one stream after the other
+
+    async def _run(self) -> None:
+        settings = self._settings
+        backoff = Backoff(settings.reconnect_first_seconds, settings.reconnect_max_seconds)
+        clock = asyncio.get_running_loop().time
+        faults = 0
+        while True:
+            opened_at = clock()
+            error = await self._attempt()
+            faults = faults + 1 if not error.retryable else 0
+            self._side.on_lost()
+            if self._closing:
+                return
+            self.problem = error
+            if self._is_final(error, faults):
+                _log.error("%s failed for good: %s", self._name, error.message)
+                self._move(LinkState.FAILED)
+                self._side.on_failed(error)
+                return
+            self._move(LinkState.CONNECTING)
+            if clock() - opened_at >= settings.reconnect_max_seconds:
+                backoff.reset()
+            delay = backoff.next_delay(self._side.reconnect_after())
+            _log.info("%s ended (%s); next try in %.3f s", self._name, error.message, delay)
+            await asyncio.sleep(delay)
+
+    def _is_final(self, error: BellwireError, faults: int) -> bool:
+        if isinstance(error, self._side.final_errors):
+            return True
+        if isinstance(error, self._side.retried_errors):
+            return False
+        return isinstance(error, CallerError) or faults >= FAULTS_MAX
+
+    async def _attempt(self) -> BellwireError:
+        """Run one stream to its end; return why it ended."""
+        self._cut = None
+        try:
+            await self._side.prepare()
+            call = self._side.open_call()
+        except BellwireError as error:
+            return error
+        try:
+            await self._converse(call)
+        except BellwireError as error:
+            return error
+        except grpc.aio.AioRpcError as error:
+            return error_from_rpc(error, self._name)
+        except TimeoutError:
+            seconds = self._settings.transport.connect_timeout_seconds
+            return UnreachableError(f"{self._name}: no answer within {seconds:g} s")
+        except asyncio.CancelledError:
+            # gRPC raises this also in the reader of a call that `_cut_off` has cancelled.
+            task = asyncio.current_task()
+            if self._cut is None or (task is not None and task.cancelling()):
+                raise
+            return self._cut
+        finally:
+            call.cancel()
+        return PeerError(f"{self._name}: the coordinator ended the stream")
+
+    async def _converse(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._settings.transport.connect_timeout_seconds):
+            with contextlib.suppress(asyncio.InvalidStateError):  # The read below says why.
+                await call.write(self._side.start_frame())
+            response = await call.read()
+        if response is grpc.aio.EOF:
+            return
+        self._side.on_response(response, loop.time())  # type: ignore[arg-type]  # EOF is excluded above
+        self._opened_now(loop.time())
+        sender = asyncio.create_task(self._send(call), name=f"bellwire {self._name} sender")
+        self._beat_handle = loop.call_later(self._heartbeat_seconds, self._beat, call)
+        try:
+            while (response := await call.read()) is not grpc.aio.EOF:
+                now = loop.time()
+                self._heard_at = now
+                self._side.on_response(response, now)  # type: ignore[arg-type]  # EOF is excluded above
+                self._wake.set()
+        finally:
+            if self._beat_handle is not None:
+                self._beat_handle.cancel()
+            sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sender
+
+    def _opened_now(self, now: float) -> None:
+        self._heard_at = now
+        self._beat_due = False
+        self.problem = None
+        self.streams_opened += 1
+        self._wake.set()
+        self._move(LinkState.OPEN)
+
+    async def _send(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
+        """Write whatever the side has, until the stream ends or may be half-closed."""
+        clock = asyncio.get_running_loop().time
+        try:
+            while True:
+                frame = self._next_frame(clock())
+                if frame is not None:
+                    await call.write(frame)
+                elif self._closing or self._side.is_finished():
+                    await call.done_writing()
+                    return
+                else:
+                    await self._sleep(self._side.wake_at())
+        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            # The stream has ended under the writer; the reader learns why and opens the next one.
+            return
+        except BellwireError as error:
+            self._cut_off(call, error)
+
+    def _next_frame(self, now: float) -> RequestT | None:
+        if self._beat_due:
+            self._beat_due = False
+            return self._side.heartbeat_frame()
+        return self._side.next_frame(now)
+
+    async def _sleep(self, until: float | None) -> None:
+        self._wake.clear()
+        if until is None:
+            await self._wake.wait()
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._wake.wait()
+
+    def _beat(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
+        """Send a heartbeat, or end a stream that has been silent for too long."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._heard_at > SILENT_INTERVALS_MAX * self._heartbeat_seconds:
+            silent_seconds = SILENT_INTERVALS_MAX * self._heartbeat_seconds
+            self._cut_off(
+                call, PeerError(f"{self._name}: nothing was heard for {silent_seconds:g} s")
+            )
+            return
+        self._beat_due = True
+        self._wake.set()
+        self._beat_handle = loop.call_later(self._heartbeat_seconds, self._beat, call)
+
+    def _cut_off(
+        self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], why: BellwireError
+    ) -> None:
+        self._cut = why
+        call.cancel()
+
+    def _move(self, state: LinkState) -> None:
+        if state not in _NEXT[self._state]:
+            raise RuntimeError(f"{self._name} cannot go from {self._state.name} to {state.name}")
+        self._state = state
+        self._changed.set()

@@ -1,0 +1,188 @@
+"""Publishes over one stream: the I/O around the batcher."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import grpc
+
+from bellwire.bus.v1.message_pb2 import Message
+from bellwire.bus.v1.publisher_pb2 import (
+    AckLevel,
+    PublishHeartbeat,
+    PublishStart,
+    PublishStreamRequest,
+    PublishStreamResponse,
+)
+from bellwire.bus.v1.publisher_pb2_grpc import PublisherServiceAsyncStub, PublisherServiceStub
+from bellwire.client._batcher import Batcher, Landed, Refused
+from bellwire.client._link import Link
+from bellwire.client._segment import estimated_bytes
+from bellwire.client._ticket import ManyTicket
+from bellwire.client._topics import TopicDirectory, TopicRoute
+from bellwire.client.errors import BufferFullError, timed_out
+from bellwire.client.results import PublishedRange, PublishResult
+from bellwire.client.settings import ClientSettings
+from bellwire.transport.channel import ChannelPool
+from bellwire.wire.errors import BellwireError, ClosedError, InternalError, PeerError
+from bellwire.wire.window import Window
+
+SLICE_MESSAGES: Final = 10_000  # Partitioned at a time, so that the first batch leaves early.
+MILLIS: Final = 1_000
+
+
+class Outbox:
+    """Takes messages, keeps one publish stream alive, and tells each caller what became of its own.
+
+    Overflow policy of the buffer: BLOCK, for at most the caller's timeout.
+    """
+
+    final_errors: tuple[type[BellwireError], ...] = ()
+    retried_errors: tuple[type[BellwireError], ...] = ()
+
+    def __init__(
+        self,
+        pool: ChannelPool,
+        topics: TopicDirectory,
+        settings: ClientSettings,
+        *,
+        client_id: str,
+        ack_level: AckLevel.ValueType,
+        control: bool,
+    ) -> None:
+        self._pool = pool
+        self._topics = topics
+        self._settings = settings
+        self._client_id = client_id
+        self._control = control
+        self._channel: grpc.aio.Channel | None = None
+        self._batcher = Batcher(settings.publish, ack_level)
+        kind = "control publish" if control else "publish"
+        self._where = f"{kind} stream to {pool.address}"
+        self._link = Link(self, self._where, settings, settings.heartbeat_seconds)
+        self._room: deque[asyncio.Future[None]] = deque()
+        self._resolved = asyncio.Event()
+        self._drain_deadline: float | None = None
+        self._reconnect_after = 0.0
+        self._closed = False
+
+    # ------------------------------------------------------------ for the publisher
+
+    async def enqueue(
+        self, topic: str, message: Message, seconds: float
+    ) -> asyncio.Future[PublishResult]:
+        """Take one message; wait for room at most `seconds`."""
+        route = self._topics.known(topic) or await self._topics.route(topic, seconds)
+        size_bytes = estimated_bytes((message,))
+        if self._room or not self._batcher.fits(1, size_bytes):
+            await self._wait_for_room(1, size_bytes, seconds)
+        self._check_open()
+        future: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
+        self._batcher.add(topic, route.partition_of(message), (message,), size_bytes, future)
+        self._link.wake()
+        return future
+
+    async def publish(self, topic: str, message: Message, seconds: float) -> PublishResult:
+        """Take one message and wait until it is acknowledged."""
+        future = await self.enqueue(topic, message, seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except TimeoutError:
+            raise self._late(seconds, 1, topic) from None
+
+    async def publish_many(
+        self, topic: str, messages: Sequence[Message], seconds: float
+    ) -> list[PublishedRange]:
+        """Take many messages and wait until all are acknowledged; `seconds` bounds a standstill."""
+        if not messages:
+            return []
+        route = self._topics.known(topic) or await self._topics.route(topic, seconds)
+        ticket = ManyTicket(len(messages))
+        try:
+            for start in range(0, len(messages), SLICE_MESSAGES):
+                await self._feed(route, messages[start : start + SLICE_MESSAGES], ticket, seconds)
+            return await self._wait_for_all(ticket, topic, len(messages), seconds)
+        finally:
+            ticket.future.cancel()
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until everything added before is acknowledged or refused."""
+        mark = self._batcher.mark()
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._batcher.resolved_through(mark):
+                    self._link.check_usable()
+                    self._resolved.clear()
+                    await self._resolved.wait()
+        except TimeoutError:
+            waiting = self._batcher.buffered_messages
+            raise timed_out(
+                seconds, f"flushing {waiting} messages to {self._where}", self._link.trouble()
+            ) from None
+
+    async def close(self, seconds: float) -> None:
+        """Flush, end the stream, and fail whatever could not be sent."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._batcher.buffered_messages:
+                await self.flush(seconds)
+        finally:
+            await self._link.close()
+            self._fail_all(
+                ClosedError(f"{self._where} was closed before the message was acknowledged")
+            )
+
+    # ------------------------------------------------------------ waits
+
+    async def _feed(
+        self, route: TopicRoute, messages: Sequence[Message], ticket: ManyTicket, seconds: float
+    ) -> None:
+        batch_messages = self._settings.publish.batch_messages_max
+        for partition, chunk in route.spread(messages, batch_messages):
+            size_bytes = estimated_bytes(chunk)
+            if self._room or not self._batcher.fits(len(chunk), size_bytes):
+                await self._wait_for_room(len(chunk), size_bytes, seconds)
+            if ticket.done():  # A refusal came while we waited; the rest need not be sent.
+                return
+            self._check_open()
+            self._batcher.add(route.topic, partition, chunk, size_bytes, ticket)
+            self._link.wake()
+
+    async def _wait_for_all(
+        self, ticket: ManyTicket, topic: str, count: int, seconds: float
+    ) -> list[PublishedRange]:
+        while True:
+            before = ticket.placed_messages
+            done, _ = await asyncio.wait([ticket.future], timeout=seconds)
+            if done:
+                return ticket.future.result()
+            if ticket.placed_messages == before:
+                raise self._late(seconds, count - before, topic)
+
+    async def _wait_for_room(self, messages: int, size_bytes: int, seconds: float) -> None:
+        """Wait in line until the buffer has room."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._room.append(turn)
+        try:
+            async with asyncio.timeout(seconds):
+                # Only the first in line may look; it is told whenever room appears.
+                while self._room[0] is not turn or not self._batcher.fits(messages, size_bytes):
+                    await asyncio.shield(turn)
+                    ...
+        except TimeoutError:
+            raise BufferFullError("") from None
+
+    def _late(self, seconds: float, count: int, topic: str) -> BellwireError:
+        noun = "message" if count == 1 else "messages"
+        return timed_out(
+            seconds,
+            f"the acknowledgement of {count} {noun} on {topic!r} by {self._pool.address}",
+            self._link.trouble() or "whether they were appended is unknown",
+        )

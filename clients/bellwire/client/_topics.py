@@ -1,0 +1,106 @@
+"""How topics are partitioned: asked once, kept until the stream is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import randrange
+
+from bellwire.bus.v1.message_pb2 import Message
+from bellwire.bus.v1.publisher_pb2 import GetTopicMetadataRequest
+from bellwire.bus.v1.publisher_pb2_grpc import PublisherServiceAsyncStub, PublisherServiceStub
+from bellwire.client._unary import request
+from bellwire.transport.channel import ChannelPool
+from bellwire.wire.partitioner import partition_for_key
+from bellwire.wire.topic import check_topic_name
+
+__all__ = ["TopicDirectory", "TopicRoute"]
+
+
+class TopicRoute:
+    """Chooses the partition of each message of one topic.
+
+    Messages without a key go to one random partition until `sticky_messages` of them went there:
+    they fill batches, and still spread.
+    """
+
+    __slots__ = ("_sticky", "_sticky_left", "_sticky_messages", "partition_count", "topic")
+
+    def __init__(self, topic: str, partition_count: int, sticky_messages: int) -> None:
+        self.topic = topic
+        self.partition_count = partition_count
+        self._sticky_messages = sticky_messages
+        self._sticky = 0
+        self._sticky_left = 0
+
+    def partition_of(self, message: Message) -> int:
+        """Return the partition of one message."""
+        if self.partition_count == 1:
+            return 0
+        key = message.key
+        return partition_for_key(key, self.partition_count) if key else self._next_sticky()
+
+    def spread(
+        self, messages: Sequence[Message], chunk_messages: int
+    ) -> Iterator[tuple[int, Sequence[Message]]]:
+        """Yield chunks of at most `chunk_messages` of one partition each; order holds within one."""
+        if self.partition_count == 1:
+            for start in range(0, len(messages), chunk_messages):
+                yield 0, messages[start : start + chunk_messages]
+            return
+        groups: dict[int, list[Message]] = {}
+        for message in messages:
+            partition = self.partition_of(message)
+            group = groups.get(partition)
+            if group is None:
+                group = groups[partition] = []
+            group.append(message)
+            if len(group) == chunk_messages:
+                yield partition, groups.pop(partition)
+        yield from groups.items()
+
+    def _next_sticky(self) -> int:
+        if not self._sticky_left:
+            self._sticky = randrange(self.partition_count)
+            self._sticky_left = self._sticky_messages
+        self._sticky_left -= 1
+        return self._sticky
+
+
+class TopicDirectory:
+    """Routes by topic, filled by GetTopicMetadata."""
+
+    def __init__(self, pool: ChannelPool, sticky_messages: int) -> None:
+        self._pool = pool
+        self._sticky_messages = sticky_messages
+        self._routes: dict[str, TopicRoute] = {}
+
+    def known(self, topic: str) -> TopicRoute | None:
+        """Return the route, if it was asked for before."""
+        return self._routes.get(topic)
+
+    async def route(self, topic: str, seconds: float) -> TopicRoute:
+        """Return the route of a topic; the coordinator creates it where auto-create is on.
+
+        Raises:
+            InvalidTopicNameError: No topic can be named so.
+            UnknownTopicError: It does not exist, and auto-create is off.
+            DeadlineExceededError: The coordinator did not answer in time.
+        """
+        route = self._routes.get(topic)
+        if route is not None:
+            return route
+        check_topic_name(topic)
+        stub: PublisherServiceAsyncStub = PublisherServiceStub(self._pool.first())
+        metadata = await request(
+            stub.GetTopicMetadata,
+            GetTopicMetadataRequest(topic=topic),
+            seconds,
+            f"metadata of topic {topic!r} from {self._pool.address}",
+        )
+        route = TopicRoute(topic, metadata.partition_count, self._sticky_messages)
+        self._routes[topic] = route
+        return route
+
+    def forget(self) -> None:
+        """Ask again: the coordinator may be another one now."""
+        self._routes.clear()

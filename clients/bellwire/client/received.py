@@ -1,0 +1,244 @@
+"""What a subscription hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from bellwire.bus.v1.message_pb2 import Message
+from bellwire.bus.v1.subscriber_pb2 import (
+    DISPOSITION_ACCEPT,
+    DISPOSITION_REJECT,
+    DISPOSITION_RELEASE,
+    Disposition,
+)
+
+__all__ = ["Batch", "ReceivedMessage", "Settler"]
+
+MILLIS: int = 1_000
+
+
+class Settler(Protocol):
+    """Takes dispositions of deliveries; never blocks."""
+
+    def settle(
+        self,
+        batch: Batch,
+        first: int,
+        last: int,
+        disposition: Disposition.ValueType,
+        delay_millis: int = 0,
+        reason: str = "",
+    ) -> None:
+        """End the messages `first`..`last` (indexes within the batch, inclusive)."""
+
+
+class Batch:
+    """Consecutive messages of one partition, delivered together.
+
+    Attributes:
+        messages: The messages, in offset order.
+        topic: Topic.
+        partition: Partition, 0-based.
+        first_offset: Offset of the first message; each next one is one higher.
+        attempt: Times these messages were handed out before; 0 = first time.
+        replayed: True when this comes from a replay; such messages must never reach a real venue.
+        principal: Authenticated identity of the publisher; empty without authentication.
+        dropped_messages: Messages of this partition dropped just before, because this subscriber fell behind.
+        admitted_time_unix_nano: When the coordinator admitted the messages.
+        lease: Counts the streams of the subscription; tags are scoped to it.
+        first_tag: Delivery tag of the first message.
+        settled: True once the batch as a whole was settled.
+    """
+
+    __slots__ = (
+        "_settler",
+        "admitted_time_unix_nano",
+        "attempt",
+        "dropped_messages",
+        "first_offset",
+        "first_tag",
+        "lease",
+        "messages",
+        "partition",
+        "principal",
+        "replayed",
+        "settled",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        messages: Sequence[Message],
+        topic: str,
+        partition: int,
+        first_offset: int,
+        settler: Settler,
+        *,
+        attempt: int = 0,
+        replayed: bool = False,
+        principal: str = "",
+        dropped_messages: int = 0,
+        admitted_time_unix_nano: int = 0,
+        lease: int = 0,
+        first_tag: int = 0,
+    ) -> None:
+        self.messages = messages
+        self.topic = topic
+        self.partition = partition
+        self.first_offset = first_offset
+        self.attempt = attempt
+        self.replayed = replayed
+        self.principal = principal
+        self.dropped_messages = dropped_messages
+        self.admitted_time_unix_nano = admitted_time_unix_nano
+        self.lease = lease
+        self.first_tag = first_tag
+        self.settled = False
+        self._settler = settler
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def __iter__(self) -> Iterator[ReceivedMessage]:
+        for index, message in enumerate(self.messages):
+            yield ReceivedMessage(message, self, index)
+
+    async def accept(self) -> None:
+        """End all messages of the batch: they are done."""
+        self._settle(DISPOSITION_ACCEPT, 0, "")
+
+    async def release(self, *, delay_seconds: float = 0.0) -> None:
+        """Have all messages of the batch delivered again, to any member, not before the delay."""
+        self._settle(DISPOSITION_RELEASE, round(delay_seconds * MILLIS), "")
+
+    async def reject(self, *, reason: str = "") -> None:
+        """Dead-letter all messages of the batch."""
+        self._settle(DISPOSITION_REJECT, 0, reason)
+
+    def _settle(self, disposition: Disposition.ValueType, delay_millis: int, reason: str) -> None:
+        self.settled = True
+        self._settler.settle(self, 0, len(self.messages) - 1, disposition, delay_millis, reason)
+
+
+class ReceivedMessage:
+    """One delivered message: the fields of `message`, and where it stood on the bus."""
+
+    __slots__ = ("batch", "index", "message", "settled")
+
+    def __init__(self, message: Message, batch: Batch, index: int) -> None:
+        self.message = message
+        self.batch = batch
+        self.index = index
+        self.settled = False
+
+    @property
+    def topic(self) -> str:
+        """Topic."""
+        return self.batch.topic
+
+    @property
+    def partition(self) -> int:
+        """Partition, 0-based."""
+        return self.batch.partition
+
+    @property
+    def offset(self) -> int:
+        """Offset within the partition."""
+        return self.batch.first_offset + self.index
+
+    @property
+    def attempt(self) -> int:
+        """Times this message was handed out before; 0 = first time."""
+        return self.batch.attempt
+
+    @property
+    def replayed(self) -> bool:
+        """True when this comes from a replay; such messages must never reach a real venue."""
+        return self.batch.replayed
+
+    @property
+    def principal(self) -> str:
+        """Authenticated identity of the publisher; empty without authentication."""
+        return self.batch.principal
+
+    @property
+    def admitted_time_unix_nano(self) -> int:
+        """When the coordinator admitted the message."""
+        return self.batch.admitted_time_unix_nano
+
+    @property
+    def id(self) -> str:
+        """UUIDv7 set by the publisher."""
+        return self.message.id
+
+    @property
+    def source(self) -> str:
+        """Who made it."""
+        return self.message.source
+
+    @property
+    def type(self) -> str:
+        """Full protobuf name of the payload."""
+        return self.message.type
+
+    @property
+    def subject(self) -> str:
+        """Instrument or entity."""
+        return self.message.subject
+
+    @property
+    def key(self) -> str:
+        """Partition key."""
+        return self.message.key
+
+    @property
+    def time_unix_nano(self) -> int:
+        """Event time, nanoseconds since the Unix epoch."""
+        return self.message.time_unix_nano
+
+    @property
+    def expire_time_unix_nano(self) -> int:
+        """Wall-clock time after which it is dropped; 0 = never."""
+        return self.message.expire_time_unix_nano
+
+    @property
+    def correlation_id(self) -> str:
+        """Business transaction."""
+        return self.message.correlation_id
+
+    @property
+    def causation_id(self) -> str:
+        """Id of the message that caused it."""
+        return self.message.causation_id
+
+    @property
+    def traceparent(self) -> str:
+        """W3C creation context."""
+        return self.message.traceparent
+
+    @property
+    def tracestate(self) -> str:
+        """W3C tracestate."""
+        return self.message.tracestate
+
+    @property
+    def schema(self) -> str:
+        """Schema name and version of the payload."""
+        return self.message.schema
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """Small filterable properties."""
+        return self.message.attributes
+
+    @property
+    def data(self) -> bytes:
+        """Payload."""
+        return self.message.data
+
+    def __repr__(self) -> str:
+        return (
+            f"ReceivedMessage({self.topic}/{self.partition}@{self.offset}, "
+            f"type={self.type!r}, key={self.key!r}, {len(self.data)} bytes)"
+        )

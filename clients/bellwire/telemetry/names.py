@@ -1,0 +1,38 @@
+"""Names of OpenTelemetry's semantic conventions (messaging, v1.44) and our own, in one place.
+
+They are repeated here because the conventions' package is no dependency of an agent process.
+"""
+
+from typing import Final
+
+SYSTEM: Final = "messaging.system"
+OPERATION_NAME: Final = "messaging.operation.name"
+OPERATION_TYPE: Final = "messaging.operation.type"
+DESTINATION_NAME: Final = "messaging.destination.name"
+DESTINATION_PARTITION_ID: Final = "messaging.destination.partition.id"
+MESSAGE_ID: Final = "messaging.message.id"
+CONVERSATION_ID: Final = "messaging.message.conversation_id"
+BODY_SIZE: Final = "messaging.message.body.size"
+BATCH_MESSAGE_COUNT: Final = "messaging.batch.message_count"
+CONSUMER_GROUP_NAME: Final = "messaging.consumer.group.name"
+CLIENT_ID: Final = "messaging.client.id"
+ERROR_TYPE: Final = "error.type"
+
+# Ours: what the conventions have no name for.
+OFFSET: Final = "messaging.bellwire.offset"
+MESSAGE_TYPE: Final = "messaging.bellwire.message.type"
+EVENT_TIME: Final = "messaging.bellwire.message.time_unix_nano"
+ATTEMPT: Final = "messaging.bellwire.delivery.attempt"
+
+SERVICE_NAME: Final = "service.name"
+SERVICE_NAMESPACE: Final = "service.namespace"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
+PROCESS_PID: Final = "process.pid"
+
+SYSTEM_BELLWIRE: Final = "bellwire"
+
+# Values of messaging.operation.name; each is also the first word of the span's name.
+SEND: Final = "send"
+PROCESS: Final = "process"
+ROUTE: Final = "route"
+CALL: Final = "call"

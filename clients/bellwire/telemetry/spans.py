@@ -1,0 +1,236 @@
+"""Spans of messages: named by the messaging conventions, made only when someone will see them.
+
+Everything here is told a message's traceparent and looks at its sampled bit before it calls the
+OpenTelemetry API, so that an unsampled message costs one comparison. A message without a
+traceparent belongs to no trace, and neither does what it causes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+    TraceState,
+)
+
+from bellwire.bus.v1.message_pb2 import Message
+from bellwire.telemetry import names
+from bellwire.telemetry.provider import begins_trace, forced, records, tracer
+from bellwire.wire.trace_context import format_traceparent, is_sampled, parse_traceparent
+
+AttributeValue: TypeAlias = str | bool | int | float
+STATUS_CHARACTERS_MAX: Final = 1024  # of an error's text in a span
+_EMPTY: Final = Context()
+_COMPONENT: Final = "client"
+
+
+def span_context(traceparent: str, tracestate: str = "") -> SpanContext | None:
+    """Return the remote span context a traceparent names; None when it is not valid."""
+    parsed = parse_traceparent(traceparent)
+    if parsed is None:
+        return None
+    return SpanContext(
+        trace_id=int(parsed.trace_id, 16),
+        span_id=int(parsed.span_id, 16),
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED if parsed.sampled else TraceFlags.DEFAULT),
+        trace_state=TraceState.from_header([tracestate]) if tracestate else None,
+    )
+
+
+def context_of(message: Message) -> Context:
+    """Return the context in which a child of the message's creation span is made."""
+    return _context(message.traceparent, message.tracestate)
+
+
+def inject(span: Span) -> tuple[str, str]:
+    """Return (traceparent, tracestate) for a message created under the span."""
+    context = span.get_span_context()
+    traceparent = format_traceparent(
+        context.trace_id, context.span_id, sampled=context.trace_flags.sampled
+    )
+    return traceparent, context.trace_state.to_header() if context.trace_state else ""
+
+
+def publish_span(
+    topic: str,
+    *,
+    parent: str | None = None,
+    tracestate: str = "",
+    message_id: str = "",
+    conversation_id: str = "",
+    client_id: str = "",
+    links: Sequence[str] = (),
+) -> Span | None:
+    """Start the `send {topic}` span whose context becomes the message's; None = not sampled.
+
+    The caller ends it with `end_span` when the publication is acknowledged.
+
+    Args:
+        topic: Where to.
+        parent: Traceparent of what caused the message; empty or unsampled = no span. None =
+            nothing caused it: the configured share of such messages begins a trace.
+        tracestate: Goes with the parent.
+        message_id: Of the message to be sent.
+        conversation_id: Its correlation id.
+        client_id: Who sends.
+        links: Traceparents of other spans that led here.
+    """
+    if parent is None:
+        if not begins_trace():
+            return None
+        context = forced(_EMPTY)
+    elif is_sampled(parent) and records():
+        context = _context(parent, tracestate)
+    else:
+        return None
+    attributes = _attributes(names.SEND, "send", topic, message_id, conversation_id)
+    if client_id:
+        attributes[names.CLIENT_ID] = client_id
+    span = tracer(_COMPONENT).start_span(
+        f"{names.SEND} {topic}",
+        context=context,
+        kind=SpanKind.PRODUCER,
+        attributes=attributes,
+        links=links_to(links) if links else None,
+    )
+    return span if span.is_recording() else None
+
+
+def process_span(
+    topic: str,
+    message: Message,
+    *,
+    partition: int = 0,
+    offset: int = -1,
+    consumer_group: str = "",
+    client_id: str = "",
+) -> Span | None:
+    """Start the `process {topic}` span under the message's creation context; None = not sampled.
+
+    The caller ends it with `end_span`.
+    """
+    traceparent = message.traceparent
+    if not is_sampled(traceparent) or not records():
+        return None
+    span = tracer(_COMPONENT).start_span(
+        f"{names.PROCESS} {topic}",
+        context=_context(traceparent, message.tracestate),
+        kind=SpanKind.CONSUMER,
+        attributes=process_attributes(topic, message, partition, offset, consumer_group, client_id),
+    )
+    return span if span.is_recording() else None
+
+
+def process_attributes(
+    topic: str,
+    message: Message,
+    partition: int,
+    offset: int = -1,
+    consumer_group: str = "",
+    client_id: str = "",
+) -> dict[str, AttributeValue]:
+    """Return the attributes of a `process {topic}` span."""
+    attributes = _attributes(names.PROCESS, "process", topic, message.id, message.correlation_id)
+    attributes[names.DESTINATION_PARTITION_ID] = str(partition)
+    attributes[names.MESSAGE_TYPE] = message.type
+    if offset >= 0:
+        attributes[names.OFFSET] = offset
+    if consumer_group:
+        attributes[names.CONSUMER_GROUP_NAME] = consumer_group
+    if client_id:
+        attributes[names.CLIENT_ID] = client_id
+    return attributes
+
+
+def end_span(span: Span | None, error: BaseException | None = None) -> None:
+    """End a span that may not exist, with its error if there was one."""
+    if span is None:
+        return
+    if error is not None:
+        span.set_attribute(names.ERROR_TYPE, type(error).__qualname__)
+        span.set_status(Status(StatusCode.ERROR, str(error)[:STATUS_CHARACTERS_MAX]))
+    span.end()
+
+
+def record_span(
+    tracer: Tracer,
+    name: str,
+    parent_traceparent: str,
+    start_ns: int,
+    end_ns: int,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    *,
+    links: Sequence[str] = (),
+    error: str = "",
+    force: bool = False,
+) -> Span | None:
+    """Make a span of something already over; None when its parent is not sampled.
+
+    Args:
+        tracer: From `tracer(component)`.
+        name: Operation first: "route signals.tactical".
+        parent_traceparent: The message's creation context.
+        start_ns: Nanoseconds since the Unix epoch.
+        end_ns: Nanoseconds since the Unix epoch.
+        kind: Of the span.
+        attributes: See `names`.
+        links: Traceparents of other spans that led here.
+        error: What failed; empty = nothing did.
+        force: For slow and failed messages: make it although the parent is unsampled or absent.
+    """
+    if not (force or is_sampled(parent_traceparent)) or not records():
+        return None
+    context = _context(parent_traceparent, "")
+    span = tracer.start_span(
+        name,
+        context=forced(context) if force else context,
+        kind=kind,
+        attributes=attributes,
+        links=links_to(links) if links else None,
+        start_time=start_ns,
+    )
+    if error:
+        span.set_status(Status(StatusCode.ERROR, error[:STATUS_CHARACTERS_MAX]))
+    span.end(end_ns)
+    return span
+
+
+def links_to(traceparents: Sequence[str]) -> list[Link]:
+    """Return links to those of the contexts that are sampled: nobody can follow the others."""
+    contexts = (span_context(text) for text in traceparents if is_sampled(text))
+    return [Link(context) for context in contexts if context is not None]
+
+
+def _context(traceparent: str, tracestate: str) -> Context:
+    remote = span_context(traceparent, tracestate)
+    if remote is None:
+        return _EMPTY
+    return trace.set_span_in_context(NonRecordingSpan(remote), _EMPTY)
+
+
+def _attributes(
+    operation: str, operation_type: str, topic: str, message_id: str, conversation_id: str
+) -> dict[str, AttributeValue]:
+    attributes: dict[str, AttributeValue] = {
+        names.SYSTEM: names.SYSTEM_BELLWIRE,
+        names.OPERATION_NAME: operation,
+        names.OPERATION_TYPE: operation_type,
+        names.DESTINATION_NAME: topic,
+    }
+    if message_id:
+        attributes[names.MESSAGE_ID] = message_id
+    if conversation_id:
+        attributes[names.CONVERSATION_ID] = conversation_id
+    return attributes

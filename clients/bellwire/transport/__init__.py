@@ -1,0 +1,15 @@
+"""How bytes reach a coordinator: addresses, channels, status."""
+
+from bellwire.transport.address import Address, AddressError, parse_address
+from bellwire.transport.channel import ChannelPool, TransportSettings, channel_options
+from bellwire.transport.status import error_from_rpc
+
+__all__ = [
+    "Address",
+    "AddressError",
+    "ChannelPool",
+    "TransportSettings",
+    "channel_options",
+    "error_from_rpc",
+    "parse_address",
+]

@@ -1,0 +1,144 @@
+"""Persistent gRPC channels to one coordinator."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+import grpc
+
+from bellwire.transport.address import Address
+from bellwire.wire.settings import check_settings, setting
+
+__all__ = ["ChannelPool", "TransportSettings", "channel_options"]
+
+RECONNECT_FIRST_MILLIS: Final = 100  # gRPC's own 1 s would hide our shorter, jittered backoff.
+RECONNECT_MAX_MILLIS: Final = 2_000  # A restarted coordinator is noticed within 2 s.
+MILLIS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """How channels are kept."""
+
+    pool_size: int = field(
+        default=4,
+        metadata=setting(
+            unit="channels",
+            why="One each for publishing, subscribing, calls and an agent's own stream, so that none "
+            "waits behind another's HTTP/2 flow control; more pays only against many targets",
+            ge=1,
+            le=50,
+        ),
+    )
+    keepalive_seconds: float = field(
+        default=20.0,
+        metadata=setting(
+            unit="s",
+            why="Below the idle timeouts of common firewalls, above the server's minimum of 10 s",
+            ge=10,
+            le=3600,
+        ),
+    )
+    keepalive_timeout_seconds: float = field(
+        default=10.0,
+        metadata=setting(
+            unit="s", why="A peer that answers no ping for this long is gone", gt=0, le=300
+        ),
+    )
+    connect_timeout_seconds: float = field(
+        default=5.0,
+        metadata=setting(
+            unit="s", why="One TCP and HTTP/2 handshake, slow links included", gt=0, le=300
+        ),
+    )
+    frame_bytes_max: int = field(
+        default=4 << 20,
+        metadata=setting(
+            unit="bytes",
+            why="gRPC's own default; the largest frame of the contract is 3 MiB of batches",
+            ge=1 << 20,
+            le=64 << 20,
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+def channel_options(settings: TransportSettings) -> list[tuple[str, int]]:
+    """Return the gRPC arguments of one client channel."""
+    return [
+        ("grpc.keepalive_time_ms", round(settings.keepalive_seconds * MILLIS)),
+        ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_seconds * MILLIS)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.initial_reconnect_backoff_ms", RECONNECT_FIRST_MILLIS),
+        # Despite its name gRPC reads this one as the timeout of a connection attempt.
+        ("grpc.min_reconnect_backoff_ms", round(settings.connect_timeout_seconds * MILLIS)),
+        ("grpc.max_reconnect_backoff_ms", RECONNECT_MAX_MILLIS),
+        ("grpc.max_receive_message_length", settings.frame_bytes_max),
+        ("grpc.max_send_message_length", settings.frame_bytes_max),
+        # Without its own subchannels every channel of a process would share one connection.
+        ("grpc.use_local_subchannel_pool", 1),
+        # A bus is reached directly; an http_proxy variable is meant for the web.
+        ("grpc.enable_http_proxy", 0),
+        # Payloads are LZ4 already.
+        ("grpc.default_compression_algorithm", 0),
+    ]
+
+
+class ChannelPool:
+    """Up to `pool_size` channels to one address, each a connection of its own, made when first used.
+
+    The channel for control topics is one more and carries nothing else, so that a kill switch
+    overtakes a full data connection.
+    """
+
+    def __init__(self, address: Address, settings: TransportSettings) -> None:
+        self.address = address
+        self._settings = settings
+        self._options = channel_options(settings)
+        self._channels: list[grpc.aio.Channel] = []
+        self._control: grpc.aio.Channel | None = None
+        self._turn = 0
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._channels) + (self._control is not None)
+
+    def next(self) -> grpc.aio.Channel:
+        """Return a channel, in turn; a long-lived stream asks once and keeps it."""
+        self._check_open()
+        if len(self._channels) < self._settings.pool_size:
+            self._channels.append(self._open())
+            return self._channels[-1]
+        self._turn = (self._turn + 1) % len(self._channels)
+        return self._channels[self._turn]
+
+    def first(self) -> grpc.aio.Channel:
+        """Return the oldest channel, for short unary requests."""
+        self._check_open()
+        return self._channels[0] if self._channels else self.next()
+
+    def control(self) -> grpc.aio.Channel:
+        """Return the channel that only control topics use."""
+        self._check_open()
+        if self._control is None:
+            self._control = self._open()
+        return self._control
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("channel pool is closed")
+
+    def _open(self) -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel(self.address.target, options=self._options)
+
+    async def close(self) -> None:
+        """Close every channel; streams still open end with CANCELLED."""
+        self._closed = True
+        channels = [*self._channels, *([self._control] if self._control else [])]
+        self._channels, self._control = [], None
+        await asyncio.gather(*(channel.close() for channel in channels))

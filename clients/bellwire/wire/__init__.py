@@ -1,0 +1,1 @@
+"""The wire: messages, batches, windows, errors. No input or output happens here."""

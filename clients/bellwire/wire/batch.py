@@ -1,0 +1,206 @@
+"""Batches: up to 1,000 messages of one topic partition as one block, the unit of the hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from zlib import crc32
+
+from google.protobuf.message import DecodeError
+
+from bellwire.bus.v1.message_pb2 import (
+    CODEC_LZ4_BLOCK,
+    CODEC_NONE,
+    CODEC_UNSPECIFIED,
+    Batch,
+    BatchHeader,
+    Message,
+    MessageBlock,
+)
+from bellwire.wire.codec import identity, lz4
+from bellwire.wire.errors import (
+    BatchChecksumError,
+    BatchCorruptError,
+    BatchCountError,
+    CallerError,
+    InvalidBatchError,
+    PayloadTooLargeError,
+    UnknownCodecError,
+)
+
+COMPRESS_ABOVE_BYTES: Final = 512  # Below, LZ4 saves less than its header and call cost.
+BLOCK_BYTES_MAX: Final = 4 << 20  # Never opened beyond this, whatever a limit is set to.
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """What one batch may hold.
+
+    Attributes:
+        messages_max: Messages in one batch.
+        bytes_max: Uncompressed bytes of one batch.
+        message_bytes_max: Serialized bytes of one message.
+    """
+
+    messages_max: int = 1_000
+    bytes_max: int = 1 << 20
+    message_bytes_max: int = 512 << 10
+
+
+DEFAULT_LIMITS: Final = BatchLimits()
+
+
+def encode_batch(
+    topic: str,
+    partition: int,
+    messages: Sequence[Message],
+    *,
+    producer_id: int = 0,
+    producer_epoch: int = 0,
+    base_sequence: int = 0,
+    compress_above_bytes: int = COMPRESS_ABOVE_BYTES,
+) -> Batch:
+    """Encode messages of one partition; compressed when larger than `compress_above_bytes`.
+
+    Raises:
+        InvalidBatchError: There are no messages.
+    """
+    if not messages:
+        raise InvalidBatchError("batch holds no messages, 1 is the least")
+    data = MessageBlock(messages=messages).SerializeToString()
+    codec, block = CODEC_NONE, data
+    if len(data) > compress_above_bytes:
+        packed = lz4.pack(data)
+        if len(packed) < len(data):
+            codec, block = CODEC_LZ4_BLOCK, packed
+    times = [message.time_unix_nano for message in messages]
+    expiries = [message.expire_time_unix_nano for message in messages]
+    header = BatchHeader(
+        topic=topic,
+        partition=partition,
+        codec=codec,
+        message_count=len(messages),
+        uncompressed_bytes=len(data),
+        crc32=crc32(block),
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        base_sequence=base_sequence,
+        first_time_unix_nano=min(times),
+        last_time_unix_nano=max(times),
+    )
+    if any(expiries):
+        header.min_expire_time_unix_nano = min(filter(None, expiries))
+        header.max_expire_time_unix_nano = max(expiries) if all(expiries) else 0
+    return Batch(header=header, block=block)
+
+
+def check_header(batch: Batch, limits: BatchLimits = DEFAULT_LIMITS) -> None:
+    """Refuse a batch its header already condemns, before anything is opened.
+
+    Raises:
+        InvalidBatchError, PayloadTooLargeError, UnknownCodecError, BatchChecksumError
+    """
+    header, block = batch.header, batch.block
+    if not 1 <= header.message_count <= limits.messages_max:
+        raise PayloadTooLargeError(
+            f"batch holds {header.message_count} messages, 1 to {limits.messages_max} are allowed",
+            metadata={"messages": str(header.message_count), "limit": str(limits.messages_max)},
+        )
+    size_bytes_max = min(limits.bytes_max, BLOCK_BYTES_MAX)
+    if not 1 <= header.uncompressed_bytes <= size_bytes_max:
+        raise PayloadTooLargeError(
+            f"batch holds {header.uncompressed_bytes} bytes uncompressed, "
+            f"1 to {size_bytes_max} are allowed: send fewer messages in one batch",
+            metadata={"bytes": str(header.uncompressed_bytes), "limit": str(size_bytes_max)},
+        )
+    if header.codec not in (CODEC_NONE, CODEC_LZ4_BLOCK):
+        raise UnknownCodecError(
+            f"codec {header.codec} is not known: use CODEC_NONE (1) or CODEC_LZ4_BLOCK (2)",
+            metadata={"codec": str(header.codec)},
+        )
+    found = crc32(block)
+    if found != header.crc32:
+        raise BatchChecksumError(
+            f"crc32 of the block is {found:#010x}, its header says {header.crc32:#010x}: "
+            "it was damaged on the way, send it again",
+            metadata={"found": f"{found:#010x}", "expected": f"{header.crc32:#010x}"},
+        )
+
+
+def open_block(batch: Batch) -> Sequence[Message]:
+    """Open a block whose header was checked.
+
+    Raises:
+        InvalidBatchError: Size or count is not what the header says, or the bytes are damaged.
+    """
+    header = batch.header
+    codec = lz4 if header.codec == CODEC_LZ4_BLOCK else identity
+    data = codec.unpack(batch.block, header.uncompressed_bytes)
+    try:
+        messages = MessageBlock.FromString(data).messages
+    except DecodeError:
+        raise BatchCorruptError(
+            f"block of {len(data)} bytes is no serialized MessageBlock: encode the messages again"
+        ) from None
+    if len(messages) != header.message_count:
+        raise BatchCountError(
+            f"block holds {len(messages)} messages, its header says {header.message_count}",
+            metadata={"found": str(len(messages)), "expected": str(header.message_count)},
+        )
+    return messages
+
+
+def open_batch(batch: Batch, limits: BatchLimits = DEFAULT_LIMITS) -> Sequence[Message]:
+    """Return the messages of a batch in any of its three forms, fully verified.
+
+    Raises:
+        InvalidBatchError, PayloadTooLargeError: See `check_header` and `open_block`.
+    """
+    if batch.messages:
+        if batch.block:
+            raise InvalidBatchError(
+                "batch carries both a block and plain messages: send one of them"
+            )
+        return batch.messages
+    if batch.header.codec == CODEC_UNSPECIFIED:
+        raise UnknownCodecError(
+            "batch carries no plain messages and names no codec: use CODEC_NONE (1) or CODEC_LZ4_BLOCK (2)",
+            metadata={"codec": "0"},
+        )
+    check_header(batch, limits)
+    return open_block(batch)
+
+
+def check_message_sizes(messages: Sequence[Message], limits: BatchLimits = DEFAULT_LIMITS) -> None:
+    """Refuse plain messages above the limits.
+
+    Raises:
+        CallerError: No messages.
+        PayloadTooLargeError: A message or the whole is too large, or there are too many.
+    """
+    if not messages:
+        raise CallerError("no messages were given, 1 is the least")
+    if len(messages) > limits.messages_max:
+        raise PayloadTooLargeError(
+            f"{len(messages)} messages were given at once, limit is {limits.messages_max}",
+            metadata={"messages": str(len(messages)), "limit": str(limits.messages_max)},
+        )
+    total = 0
+    for index, message in enumerate(messages):
+        size = message.ByteSize()
+        total += size
+        if size > limits.message_bytes_max:
+            raise PayloadTooLargeError(
+                f"message {index} holds {size} bytes, limit is {limits.message_bytes_max}",
+                metadata={
+                    "index": str(index),
+                    "bytes": str(size),
+                    "limit": str(limits.message_bytes_max),
+                },
+            )
+    if total > limits.bytes_max:
+        raise PayloadTooLargeError(
+            f"messages hold {total} bytes together, limit is {limits.bytes_max}: send fewer at once",
+            metadata={"bytes": str(total), "limit": str(limits.bytes_max)},
+        )

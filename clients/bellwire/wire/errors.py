@@ -1,0 +1,384 @@
+"""Errors of the bus: who is at fault, the gRPC status they travel as, and whether a retry can help.
+
+The table is the class hierarchy itself: each class names its `reason` (the word on the wire), its gRPC status `code`
+and whether it is `retryable`; `error_for` rebuilds the class from what a peer sent.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar, Final
+
+from bellwire.bus.v1.error_pb2 import ItemError
+
+ERROR_DOMAIN: Final = "bellwire.dev"  # ErrorInfo.domain: a label, not an address.
+
+
+class StatusCode(IntEnum):
+    """The canonical gRPC status codes, by number, so that this layer needs no gRPC."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class BellwireError(Exception):
+    """Something on the bus went wrong.
+
+    Attributes:
+        message: What was wrong, what was found, what to do.
+        metadata: The dynamic parts of the message, by name.
+        retry_delay_seconds: How long to wait before a retry; None when the peer did not say.
+    """
+
+    reason: ClassVar[str] = "UNKNOWN"
+    code: ClassVar[StatusCode] = StatusCode.UNKNOWN
+    retryable: ClassVar[bool] = False
+    _by_reason: ClassVar[dict[str, type[BellwireError]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "reason" in cls.__dict__:
+            BellwireError._by_reason[cls.reason] = cls
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        metadata: dict[str, str] | None = None,
+        retry_delay_seconds: float | None = None,
+    ) -> None:
+        self.message = message or (self.__doc__ or "").split("\n", 1)[0]
+        self.metadata = metadata or {}
+        self.retry_delay_seconds = retry_delay_seconds
+        super().__init__(self.message)
+
+
+class CallerError(BellwireError):
+    """The request is wrong; sending it again unchanged cannot help."""
+
+    reason = "INVALID_ARGUMENT"
+    code = StatusCode.INVALID_ARGUMENT
+
+
+class PeerError(BellwireError):
+    """The other side went away or did not answer in time."""
+
+    reason = "UNAVAILABLE"
+    code = StatusCode.UNAVAILABLE
+    retryable = True
+
+
+class CapacityError(BellwireError):
+    """A bound was reached; slow down and try again."""
+
+    reason = "RESOURCE_EXHAUSTED"
+    code = StatusCode.RESOURCE_EXHAUSTED
+    retryable = True
+
+
+class InternalError(BellwireError):
+    """A fault in Bellwire itself; please report it."""
+
+    reason = "INTERNAL"
+    code = StatusCode.INTERNAL
+
+
+# ---------------------------------------------------------------- the caller is at fault
+
+
+class InvalidTopicNameError(CallerError):
+    """The topic name is not `[a-zA-Z0-9._-]{1,249}`."""
+
+    reason = "INVALID_TOPIC_NAME"
+
+
+class UnknownTopicError(CallerError):
+    """The topic does not exist and auto-create is off."""
+
+    reason = "UNKNOWN_TOPIC"
+    code = StatusCode.NOT_FOUND
+
+
+class TopicExistsError(CallerError):
+    """The topic exists with other settings."""
+
+    reason = "TOPIC_EXISTS"
+    code = StatusCode.ALREADY_EXISTS
+
+
+class InvalidBatchError(CallerError):
+    """The batch's header and its block do not agree."""
+
+    reason = "INVALID_BATCH"
+
+
+class BatchCountError(InvalidBatchError):
+    """The block holds another number of messages than its header says."""
+
+    reason = "BATCH_COUNT_MISMATCH"
+
+
+class BatchSizeError(InvalidBatchError):
+    """The block opens to another size than its header says."""
+
+    reason = "BATCH_SIZE_MISMATCH"
+
+
+class BatchChecksumError(InvalidBatchError):
+    """The crc32 of the block is not the one in its header."""
+
+    reason = "BATCH_CHECKSUM_MISMATCH"
+
+
+class BatchCorruptError(InvalidBatchError):
+    """The block cannot be decompressed or parsed."""
+
+    reason = "BATCH_CORRUPT"
+
+
+class UnknownCodecError(InvalidBatchError):
+    """The codec is not one this server opens."""
+
+    reason = "UNKNOWN_CODEC"
+
+
+class WrongPartitionError(CallerError):
+    """A message's key belongs to another partition than the batch says."""
+
+    reason = "WRONG_PARTITION"
+
+
+class PayloadTooLargeError(CallerError):
+    """A message, batch or frame is larger than its limit."""
+
+    reason = "PAYLOAD_TOO_LARGE"
+
+
+class SourceMismatchError(CallerError):
+    """The source of a message contradicts the authenticated principal."""
+
+    reason = "SOURCE_MISMATCH"
+    code = StatusCode.PERMISSION_DENIED
+
+
+class AckLevelUnsupportedError(CallerError):
+    """The topic's log cannot give the acknowledgement asked for."""
+
+    reason = "ACK_LEVEL_UNSUPPORTED"
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class SequenceGapError(CallerError):
+    """The batch does not follow the producer's last one; send the missing ones first."""
+
+    reason = "OUT_OF_ORDER_SEQUENCE"
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class ProducerFencedError(CallerError):
+    """A newer epoch of this producer has taken over."""
+
+    reason = "PRODUCER_FENCED"
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class InvalidWindowError(CallerError):
+    """The window is zero, too large, or below the topic's largest message."""
+
+    reason = "INVALID_WINDOW"
+
+
+class UnknownDeliveryTagError(CallerError):
+    """The tag was never delivered under this lease, or is settled already."""
+
+    reason = "UNKNOWN_DELIVERY_TAG"
+    code = StatusCode.NOT_FOUND
+
+
+class LeaseExpiredError(CallerError):
+    """The lease is unknown or has ended; its messages are delivered again."""
+
+    reason = "LEASE_EXPIRED"
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class SubscriptionMismatchError(CallerError):
+    """The subscription exists with other topics or another ordering."""
+
+    reason = "SUBSCRIPTION_MISMATCH"
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class UnknownSubscriptionError(CallerError):
+    """No subscription of that name exists."""
+
+    reason = "UNKNOWN_SUBSCRIPTION"
+    code = StatusCode.NOT_FOUND
+
+
+class UnknownAgentError(CallerError):
+    """No live agent has that id."""
+
+    reason = "UNKNOWN_AGENT"
+    code = StatusCode.NOT_FOUND
+
+
+class AgentExistsError(CallerError):
+    """A live agent holds that id already."""
+
+    reason = "AGENT_EXISTS"
+    code = StatusCode.ALREADY_EXISTS
+
+
+class UnknownToolError(CallerError):
+    """No live agent has a tool of that name."""
+
+    reason = "UNKNOWN_TOOL"
+
+
+class UnknownFrameError(CallerError):
+    """The frame carries no arm this server knows."""
+
+    reason = "UNKNOWN_FRAME"
+    code = StatusCode.UNIMPLEMENTED
+
+
+class NotImplementedYetError(CallerError):
+    """The contract has this, this server does not yet."""
+
+    reason = "NOT_IMPLEMENTED"
+    code = StatusCode.UNIMPLEMENTED
+
+
+class ClosedError(CallerError):
+    """The client, publisher or subscription is closed."""
+
+    reason = "CLOSED"
+    code = StatusCode.FAILED_PRECONDITION
+
+
+# ---------------------------------------------------------------- a peer is at fault
+
+
+class NoCapableAgentError(PeerError):
+    """No live agent has the capability."""
+
+    reason = "NO_CAPABLE_AGENT"
+
+
+class AgentLostError(PeerError):
+    """The agent went away before it answered; whether it did the work is unknown."""
+
+    reason = "AGENT_LOST"
+    retryable = False
+
+
+class AgentFailedError(PeerError):
+    """The agent answered with an error."""
+
+    reason = "AGENT_FAILED"
+    code = StatusCode.UNKNOWN
+    retryable = False
+
+
+class DrainingError(PeerError):
+    """The server is about to go away; reconnect."""
+
+    reason = "DRAINING"
+
+
+class DeadlineExceededError(PeerError):
+    """The peer did not answer in time; whether it did the work is unknown."""
+
+    reason = "DEADLINE_EXCEEDED"
+    code = StatusCode.DEADLINE_EXCEEDED
+    retryable = False
+
+
+# ---------------------------------------------------------------- a bound was reached
+
+
+class TopicFullError(CapacityError):
+    """A subscriber with policy BLOCK has not made room in the topic in time."""
+
+    reason = "TOPIC_FULL"
+
+
+class SlowSubscriberError(CapacityError):
+    """The subscriber fell behind further than its overflow policy allows."""
+
+    reason = "SLOW_SUBSCRIBER"
+
+
+class AgentBusyError(CapacityError):
+    """Every agent with the capability has as many calls in flight as it takes."""
+
+    reason = "AGENT_BUSY"
+
+
+_FALLBACK: Final[dict[int, type[BellwireError]]] = {
+    StatusCode.INVALID_ARGUMENT: CallerError,
+    StatusCode.NOT_FOUND: CallerError,
+    StatusCode.ALREADY_EXISTS: CallerError,
+    StatusCode.PERMISSION_DENIED: CallerError,
+    StatusCode.FAILED_PRECONDITION: CallerError,
+    StatusCode.OUT_OF_RANGE: CallerError,
+    StatusCode.UNIMPLEMENTED: NotImplementedYetError,
+    StatusCode.UNAUTHENTICATED: CallerError,
+    StatusCode.UNAVAILABLE: PeerError,
+    StatusCode.CANCELLED: PeerError,
+    StatusCode.ABORTED: PeerError,
+    StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
+    StatusCode.RESOURCE_EXHAUSTED: CapacityError,
+    StatusCode.INTERNAL: InternalError,
+    StatusCode.DATA_LOSS: InternalError,
+}
+
+
+def error_for(
+    code: int,
+    reason: str,
+    message: str,
+    metadata: dict[str, str] | None = None,
+    retry_delay_seconds: float | None = None,
+) -> BellwireError:
+    """Rebuild the error a peer sent: the class is found by reason, else by status code."""
+    cls = BellwireError._by_reason.get(reason) or _FALLBACK.get(code, BellwireError)
+    error = cls.__new__(cls)
+    BellwireError.__init__(
+        error, message, metadata=metadata, retry_delay_seconds=retry_delay_seconds
+    )
+    return error
+
+
+def to_item_error(error: BellwireError) -> ItemError:
+    """Put an error into a stream item."""
+    delay = error.retry_delay_seconds
+    return ItemError(
+        code=int(error.code),
+        reason=error.reason,
+        message=error.message,
+        metadata=error.metadata,
+        retry_delay_millis=0 if delay is None else max(1, round(delay * 1000)),
+    )
+
+
+def from_item_error(item: ItemError) -> BellwireError:
+    """Take an error out of a stream item."""
+    delay = item.retry_delay_millis / 1000 if item.retry_delay_millis else None
+    return error_for(item.code, item.reason, item.message, dict(item.metadata), delay)

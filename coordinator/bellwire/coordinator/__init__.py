@@ -1,0 +1,1 @@
+"""The coordinator: owns topics, subscriptions and agents, and routes between them."""

@@ -1,0 +1,194 @@
+"""Settings of the coordinator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bellwire.wire.batch import BatchLimits
+from bellwire.wire.settings import check_settings, setting
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorSettings:
+    """Everything a coordinator can be told; see `bellwire config show`."""
+
+    listen: tuple[str, ...] = field(
+        default=("127.0.0.1:7400",),
+        metadata=setting(
+            unit="",
+            why="Loopback only: nothing is reachable from outside until somebody says so",
+        ),
+    )
+    workers: int = field(
+        default=16,
+        metadata=setting(
+            unit="workers",
+            why="Owners of partitions: enough that a blocked partition rarely shares one, "
+            "cheap because an idle worker costs no task switch",
+            ge=1,
+            le=1024,
+        ),
+    )
+    worker_inbox_batches: int = field(
+        default=1_024,
+        metadata=setting(
+            unit="batches",
+            why="Batches that may wait in one worker for room in a topic; beyond, RESOURCE_EXHAUSTED",
+            ge=1,
+            le=1_000_000,
+        ),
+    )
+    auto_create_topics: bool = field(
+        default=True,
+        metadata=setting(
+            unit="", why="A first message needs no ceremony; switch off in production"
+        ),
+    )
+    topics_max: int = field(
+        default=10_000,
+        metadata=setting(
+            unit="topics",
+            why="Symbols are keys, not topics; more topics is a mistake",
+            ge=1,
+            le=1_000_000,
+        ),
+    )
+    subscriptions_max: int = field(
+        default=10_000,
+        metadata=setting(
+            unit="subscriptions", why="Bounds what abandoned cursors may cost", ge=1, le=1_000_000
+        ),
+    )
+    default_partitions: int = field(
+        default=1,
+        metadata=setting(
+            unit="partitions",
+            why="One keeps all keys of a topic in order; raise per topic",
+            ge=1,
+            le=1024,
+        ),
+    )
+    retention_messages: int = field(
+        default=100_000,
+        metadata=setting(
+            unit="messages",
+            why="Memory topics keep the recent past for late subscribers, per partition",
+            ge=1,
+            le=100_000_000,
+        ),
+    )
+    retention_bytes: int = field(
+        default=32 << 20,
+        metadata=setting(
+            unit="bytes",
+            why="As stored, per partition; keeps a coordinator with a few busy topics below 300 MB",
+            ge=1 << 16,
+            le=1 << 40,
+        ),
+    )
+    batch_messages_max: int = field(
+        default=1_000,
+        metadata=setting(
+            unit="messages", why="Above, batching gains little and latency suffers", ge=1, le=1_000
+        ),
+    )
+    batch_bytes_max: int = field(
+        default=1 << 20,
+        metadata=setting(
+            unit="bytes",
+            why="Uncompressed; a frame of three stays below gRPC's 4 MiB",
+            ge=1 << 10,
+            le=4 << 20,
+        ),
+    )
+    message_bytes_max: int = field(
+        default=512 << 10,
+        metadata=setting(
+            unit="bytes",
+            why="Signals are hundreds of bytes; larger things belong elsewhere",
+            ge=1,
+            le=1 << 20,
+        ),
+    )
+    publish_window_messages: int = field(
+        default=100_000,
+        metadata=setting(
+            unit="messages",
+            why="What one publish stream may have unacknowledged",
+            ge=1_000,
+            le=1_000_000,
+        ),
+    )
+    publish_window_bytes: int = field(
+        default=32 << 20,
+        metadata=setting(
+            unit="bytes",
+            why="As sent; what one publish stream may have unacknowledged",
+            ge=4 << 20,
+            le=1 << 30,
+        ),
+    )
+    publish_wait_seconds: float = field(
+        default=30.0,
+        metadata=setting(
+            unit="s",
+            why="How long a batch waits for a subscriber with policy BLOCK, then TOPIC_FULL",
+            gt=0,
+            le=3600,
+        ),
+    )
+    heartbeat_seconds: float = field(
+        default=10.0,
+        metadata=setting(
+            unit="s", why="Idle streams say so this often; peers give up after three", gt=0, le=300
+        ),
+    )
+    agent_lease_seconds: float = field(
+        default=10.0,
+        metadata=setting(
+            unit="s",
+            why="An agent silent this long gets no calls; agents report every second",
+            ge=1,
+            le=300,
+        ),
+    )
+    agents_max: int = field(
+        default=1_000,
+        metadata=setting(unit="agents", why="One stream each", ge=1, le=100_000),
+    )
+    calls_in_flight_max: int = field(
+        default=10_000,
+        metadata=setting(
+            unit="calls",
+            why="Bounds what waiting callers cost; beyond, RESOURCE_EXHAUSTED",
+            ge=1,
+            le=1_000_000,
+        ),
+    )
+    call_timeout_seconds: float = field(
+        default=5.0,
+        metadata=setting(unit="s", why="Deadline of a call whose caller set none", gt=0, le=3600),
+    )
+    drain_grace_seconds: float = field(
+        default=5.0,
+        metadata=setting(
+            unit="s",
+            why="Time for streams to settle after SIGTERM; below Kubernetes' 30 s",
+            ge=0,
+            le=600,
+        ),
+    )
+    streams_max: int = field(
+        default=1_000,
+        metadata=setting(
+            unit="streams", why="Concurrent RPCs of the whole server; beyond, RESOURCE_EXHAUSTED", ge=1, le=100_000
+        ),
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def limits(self) -> BatchLimits:
+        """What one batch may hold."""
+        return BatchLimits(self.batch_messages_max, self.batch_bytes_max, self.message_bytes_max)

@@ -1,0 +1,159 @@
+"""Admission: opens each batch once, verifies all of it, and keeps the publisher's bytes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from bellwire.bus.v1.message_pb2 import Batch, Message
+from bellwire.bus.v1.publisher_pb2 import (
+    ACK_LEVEL_NONE,
+    ACK_LEVEL_RECEIVED,
+    ACK_LEVEL_UNSPECIFIED,
+    AckLevel,
+)
+from bellwire.coordinator.core.topic import Topic
+from bellwire.wire.batch import BatchLimits, check_message_sizes, encode_batch, open_batch
+from bellwire.wire.errors import (
+    AckLevelUnsupportedError,
+    CallerError,
+    InvalidBatchError,
+    PayloadTooLargeError,
+    SourceMismatchError,
+    WrongPartitionError,
+)
+from bellwire.wire.message import uuid7
+from bellwire.wire.partitioner import partition_for_key
+from bellwire.wire.trace_context import is_sampled
+
+TEXT_BYTES_MAX: Final = 256  # Of id, source, type, subject, key and correlation id.
+TRACESTATE_BYTES_MAX: Final = 512  # W3C Trace Context §3.3.1.5 asks for at least this much.
+ATTRIBUTES_MAX: Final = 64
+MEMORY_ACK_LEVELS: Final = (ACK_LEVEL_NONE, ACK_LEVEL_RECEIVED)
+_SHORT_FIELDS: Final = (
+    "id", "source", "type", "subject", "key", "correlation_id", "causation_id", "schema",
+)  # fmt: skip
+
+
+def check_ack_level(topic: Topic, level: AckLevel.ValueType) -> AckLevel.ValueType:
+    """Return the level to acknowledge at.
+
+    Raises:
+        AckLevelUnsupportedError: The topic's log cannot give it.
+    """
+    if level == ACK_LEVEL_UNSPECIFIED:
+        return ACK_LEVEL_RECEIVED
+    if level in MEMORY_ACK_LEVELS:
+        return level
+    name = AckLevel.Name(level) if level in AckLevel.values() else str(level)
+    raise AckLevelUnsupportedError(
+        f"topic {topic.name!r} is kept in memory and cannot give {name}: ask for ACK_LEVEL_RECEIVED",
+        metadata={"topic": topic.name, "ack_level": name},
+    )
+
+
+def admit_batch(batch: Batch, topic: Topic, limits: BatchLimits, principal: str) -> list[str]:
+    """Verify a batch against its header, its topic and its publisher; return its sampled traceparents.
+
+    Raises:
+        InvalidBatchError, PayloadTooLargeError, WrongPartitionError, SourceMismatchError, CallerError:
+            `metadata["message_index"]` names the first bad message where there is one.
+    """
+    if batch.messages:
+        raise InvalidBatchError(
+            "batch carries plain messages: put them into PublishRequest.messages, or encode a block"
+        )
+    topic.partition(batch.header.partition)
+    return _verify(open_batch(batch, limits), batch.header.partition, topic, limits, principal)
+
+
+def admit_messages(
+    messages: Sequence[Message],
+    topic: Topic,
+    limits: BatchLimits,
+    principal: str,
+    now_ns: int,
+    keyless_partition: Callable[[int], int],
+) -> list[tuple[Batch, list[str]]]:
+    """Fill, verify and partition plain messages; return one encoded batch per partition.
+
+    Raises:
+        PayloadTooLargeError, SourceMismatchError, CallerError: See `admit_batch`.
+    """
+    check_message_sizes(messages, limits)
+    count = len(topic.partitions)
+    groups: defaultdict[int, list[Message]] = defaultdict(list)
+    for original in messages:
+        message = Message()
+        message.CopyFrom(original)
+        message.id = message.id or uuid7()
+        message.time_unix_nano = message.time_unix_nano or now_ns
+        index = partition_for_key(message.key, count) if message.key else keyless_partition(count)
+        groups[index].append(message)
+    return [
+        (
+            encode_batch(topic.name, index, group),
+            _verify(group, index, topic, limits, principal),
+        )
+        for index, group in groups.items()
+    ]
+
+
+def _verify(
+    messages: Iterable[Message], partition: int, topic: Topic, limits: BatchLimits, principal: str
+) -> list[str]:
+    sampled: list[str] = []
+    count = len(topic.partitions)
+    for index, message in enumerate(messages):
+        size = message.ByteSize()
+        # The envelope is all but the payload: where it is short, so is each of its fields.
+        if size - len(message.data) > TEXT_BYTES_MAX or size > limits.message_bytes_max:
+            _check_bounds(message, size, index, limits)
+        if not message.id:
+            raise CallerError(f"message {index} has no id: set a UUIDv7", metadata=_at(index))
+        if count > 1 and (key := message.key) and partition_for_key(key, count) != partition:
+            raise WrongPartitionError(
+                f"message {index} with key {key!r} belongs to partition "
+                f"{partition_for_key(key, count)} of {count}, its batch says {partition}: "
+                "partition by murmur2 as Kafka does, and read the partition count again",
+                metadata={**_at(index), "partition_count": str(count)},
+            )
+        if principal and message.source and message.source != principal:
+            raise SourceMismatchError(
+                f"message {index} says it is from {message.source!r}, its publisher is {principal!r}",
+                metadata=_at(index),
+            )
+        if (traceparent := message.traceparent) and is_sampled(traceparent):
+            sampled.append(traceparent)
+    return sampled
+
+
+def _check_bounds(message: Message, size: int, index: int, limits: BatchLimits) -> None:
+    if size > limits.message_bytes_max:
+        raise PayloadTooLargeError(
+            f"message {index} holds {size} bytes, limit is {limits.message_bytes_max}: send a reference "
+            "to the data instead",
+            metadata={**_at(index), "bytes": str(size), "limit": str(limits.message_bytes_max)},
+        )
+    for field in _SHORT_FIELDS:
+        _check_text(field, getattr(message, field), TEXT_BYTES_MAX, index)
+    _check_text("tracestate", message.tracestate, TRACESTATE_BYTES_MAX, index)
+    if len(message.attributes) > ATTRIBUTES_MAX:
+        raise PayloadTooLargeError(
+            f"message {index} has {len(message.attributes)} attributes, limit is {ATTRIBUTES_MAX}",
+            metadata={**_at(index), "limit": str(ATTRIBUTES_MAX)},
+        )
+
+
+def _check_text(field: str, text: str, bytes_max: int, index: int) -> None:
+    size = len(text.encode())
+    if size > bytes_max:
+        raise PayloadTooLargeError(
+            f"message {index} has a {field} of {size} bytes, limit is {bytes_max}",
+            metadata={**_at(index), "field": field, "bytes": str(size), "limit": str(bytes_max)},
+        )
+
+
+def _at(index: int) -> dict[str, str]:
+    return {"message_index": str(index)}

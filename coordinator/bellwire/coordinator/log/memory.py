@@ -1,0 +1,66 @@
+"""The memory log: entries of one partition in a deque, the oldest evicted by the partition."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from operator import attrgetter
+
+from bellwire.coordinator.log.protocol import Entry
+
+_BASE_OFFSET = attrgetter("base_offset")
+
+
+def _last_time(entry: Entry) -> int:
+    return entry.batch.header.last_time_unix_nano
+
+
+class MemoryLog:
+    """Keeps entries until they are evicted; nothing survives the process."""
+
+    def __init__(self) -> None:
+        self.low_offset = 0
+        self.next_offset = 0
+        self.stored_bytes = 0
+        self._order: deque[Entry] = deque()
+        self._by_base: dict[int, Entry] = {}  # The usual read is of a whole entry: one lookup.
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def append(self, entry: Entry) -> None:
+        """Keep an entry at the end."""
+        self._order.append(entry)
+        self._by_base[entry.base_offset] = entry
+        self.next_offset = entry.next_offset
+        self.stored_bytes += entry.stored_bytes
+
+    def read(self, offset: int) -> Entry | None:
+        """Return the entry that holds the offset, or None."""
+        entry = self._by_base.get(offset)
+        if entry is not None:
+            return entry
+        if not self.low_offset <= offset < self.next_offset:
+            return None
+        return self._order[bisect_right(self._order, offset, key=_BASE_OFFSET) - 1]
+
+    def find_time(self, time_unix_nano: int) -> int:
+        """Return the base offset of the first entry that reaches the time, else the next offset.
+
+        Entries are searched by bisection on their last message time, which publishers keep
+        non-decreasing by and large; where they do not, the result may be an entry too early.
+        """
+        at = bisect_left(self._order, time_unix_nano, key=_last_time)
+        return self._order[at].base_offset if at < len(self._order) else self.next_offset
+
+    def oldest(self) -> Entry | None:
+        """Return the entry that eviction would take next."""
+        return self._order[0] if self._order else None
+
+    def evict_oldest(self) -> Entry:
+        """Drop the oldest entry and return it."""
+        entry = self._order.popleft()
+        del self._by_base[entry.base_offset]
+        self.low_offset = entry.next_offset
+        self.stored_bytes -= entry.stored_bytes
+        return entry

@@ -1,0 +1,159 @@
+"""The coordinator as a server: one process, one event loop, TCP and Unix socket at once."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from bellwire.admin.v1 import dead_letter_pb2, server_pb2, topic_pb2
+from bellwire.agent.v1 import agent_pb2, invocation_pb2
+from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
+from bellwire.coordinator.config import CoordinatorSettings
+from bellwire.coordinator.listen import SocketLock, bind
+from bellwire.coordinator.reflection import add_reflection
+from bellwire.coordinator.services.admin import ServerService, TopicService
+from bellwire.coordinator.services.agent import AgentService
+from bellwire.coordinator.services.handlers import add_service
+from bellwire.coordinator.services.invocation import Dispatcher, InvocationService
+from bellwire.coordinator.services.mcp import McpService
+from bellwire.coordinator.services.publisher import PublisherService
+from bellwire.coordinator.services.subscriber import SubscriberService
+from bellwire.coordinator.state import CoordinatorState
+from bellwire.mcp.v1 import mcp_pb2
+
+STOP_GRACE_SECONDS: Final = 0.2  # After the drain: what still runs is only being told.
+_SERVER_OPTIONS: Final = (
+    ("grpc.so_reuseport", 0),  # Two servers on one port would each get half of the clients.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # Clients ping every 20 s.
+    ("grpc.keepalive_time_ms", 20_000),  # A subscriber that vanished holds partitions: find out.
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.max_send_message_length", 4 << 20),
+)
+
+
+class Coordinator:
+    """A running coordinator.
+
+    Example:
+        async with Coordinator(CoordinatorSettings(listen=("127.0.0.1:0",))) as coordinator:
+            print(coordinator.addresses)
+            await coordinator.wait_closed()
+    """
+
+    def __init__(self, settings: CoordinatorSettings | None = None) -> None:
+        self.settings = settings or CoordinatorSettings()
+        self._state: CoordinatorState | None = None
+        self._server: grpc.aio.Server | None = None
+        self._health: health.aio.HealthServicer | None = None
+        self._locks: list[SocketLock] = []
+        self._closed = asyncio.Event()
+        self._drain_task: asyncio.Task[None] | None = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """Addresses served, with the ports chosen."""
+        return list(self._state.addresses) if self._state is not None else []
+
+    async def start(self) -> None:
+        """Bind all addresses and serve.
+
+        Raises:
+            AddressError, ListenError: An address cannot be served; then none is.
+        """
+        state = self._state = CoordinatorState(self.settings)
+        server = self._server = grpc.aio.server(
+            options=_SERVER_OPTIONS, maximum_concurrent_rpcs=self.settings.streams_max
+        )
+        names = _add_services(server, state)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        add_reflection(server, [*names, health.SERVICE_NAME])
+        try:
+            state.addresses = [bind(server, text, self._locks) for text in self.settings.listen]
+            await server.start()
+        except BaseException:
+            await self._stop(0)
+            raise
+        for name in ("", *names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self) -> None:
+        """Stop in order: refuse new streams, tell the open ones, wait for them, stop.
+
+        Waits at most `drain_grace_seconds`. A second call waits for the first.
+        """
+        if self._drain_task is None:
+            self._drain_task = asyncio.create_task(self._drain())
+        await asyncio.shield(self._drain_task)
+
+    async def wait_closed(self) -> None:
+        """Wait until the server has stopped."""
+        await self._closed.wait()
+
+    async def close(self) -> None:
+        """Stop at once; streams end with UNAVAILABLE and their clients resume elsewhere or later."""
+        if self._drain_task is not None:
+            self._drain_task.cancel()
+            await asyncio.gather(self._drain_task, return_exceptions=True)
+        await self._stop(0)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _drain(self) -> None:
+        state = self._state
+        if state is None or self._health is None:
+            return
+        await self._health.enter_graceful_shutdown()
+        state.begin_drain()
+        try:
+            async with asyncio.timeout(self.settings.drain_grace_seconds):
+                while state.streams:
+                    state.stream_closed.clear()
+                    await state.stream_closed.wait()
+        except TimeoutError:
+            pass  # Those who have not left are cut; they resume by position.
+        await self._stop(STOP_GRACE_SECONDS)
+
+    async def _stop(self, grace_seconds: float) -> None:
+        if self._server is not None:
+            await self._server.stop(grace_seconds)
+            self._server = None
+        for lock in self._locks:
+            lock.release()
+        self._locks.clear()
+        self._closed.set()
+
+
+def _add_services(server: grpc.aio.Server, state: CoordinatorState) -> list[str]:
+    """Add every service of the contract; return their full names."""
+    dispatcher = Dispatcher(state)
+    services = (
+        (PublisherService(state), publisher_pb2, "PublisherService"),
+        (SubscriberService(state), subscriber_pb2, "SubscriberService"),
+        (AgentService(state, dispatcher.on_open), agent_pb2, "AgentService"),
+        (InvocationService(state, dispatcher), invocation_pb2, "InvocationService"),
+        (McpService(state, dispatcher), mcp_pb2, "McpService"),
+        (TopicService(state), topic_pb2, "TopicService"),
+        (ServerService(state), server_pb2, "ServerService"),
+        (object(), dead_letter_pb2, "DeadLetterService"),
+    )
+    return [
+        add_service(server, servicer, file.DESCRIPTOR.services_by_name[name])
+        for servicer, file, name in services
+    ]

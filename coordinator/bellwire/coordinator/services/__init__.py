@@ -1,0 +1,1 @@
+"""One servicer per proto service: decode, authorise, call the core, encode."""

@@ -1,0 +1,69 @@
+"""Encodes handouts: the publisher's bytes where they serve, a new block where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from bellwire.bus.v1.message_pb2 import (
+    CODEC_LZ4_BLOCK,
+    CODEC_NONE,
+    CODEC_UNSPECIFIED,
+    Batch,
+    BatchHeader,
+    Codec,
+)
+from bellwire.bus.v1.subscriber_pb2 import Delivery
+from bellwire.coordinator.core.member import Handout
+from bellwire.wire.batch import COMPRESS_ABOVE_BYTES, encode_batch
+from bellwire.wire.errors import UnknownCodecError
+
+NEVER_COMPRESS: Final = 1 << 62
+
+
+def accepted_codecs(codecs: Sequence[Codec.ValueType]) -> frozenset[int]:
+    """Return the codecs a client opens; empty = it wants plain messages.
+
+    Raises:
+        UnknownCodecError: It names one this server does not know.
+    """
+    for codec in codecs:
+        if codec not in (CODEC_UNSPECIFIED, CODEC_NONE, CODEC_LZ4_BLOCK):
+            raise UnknownCodecError(
+                f"accepted codec {codec} is not known: use CODEC_NONE (1) or CODEC_LZ4_BLOCK (2)",
+                metadata={"codec": str(codec)},
+            )
+    return frozenset(codecs) - {CODEC_UNSPECIFIED}
+
+
+def encode_delivery(handout: Handout, accepted: frozenset[int]) -> Delivery:
+    """Put a handout on the wire."""
+    entry = handout.entry
+    return Delivery(
+        batch=_batch(handout, accepted),
+        first_delivery_tag=handout.first_tag,
+        first_offset=entry.base_offset + handout.first,
+        attempt=handout.attempt,
+        principal=entry.principal,
+        dropped_messages=handout.dropped,
+        admitted_time_unix_nano=entry.admitted_ns,
+    )
+
+
+def _batch(handout: Handout, accepted: frozenset[int]) -> Batch:
+    entry = handout.entry
+    header = entry.batch.header
+    if handout.whole and header.codec in accepted:
+        return entry.batch
+    messages = entry.messages()[handout.first : handout.last]
+    if accepted:
+        return encode_batch(
+            header.topic,
+            header.partition,
+            messages,
+            compress_above_bytes=(
+                COMPRESS_ABOVE_BYTES if CODEC_LZ4_BLOCK in accepted else NEVER_COMPRESS
+            ),
+        )
+    plain = BatchHeader(topic=header.topic, partition=header.partition, message_count=len(messages))
+    return Batch(header=plain, messages=messages)

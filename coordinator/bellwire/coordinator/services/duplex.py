@@ -1,0 +1,78 @@
+"""What every bidirectional stream needs: a bounded outbox, and a reader and a writer that end together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import Generic, TypeVar
+
+from bellwire.wire.errors import CapacityError
+
+T = TypeVar("T")
+
+
+class Outbox(Generic[T]):
+    """Frames on their way to one peer, first in first out; bounded, policy DISCONNECT."""
+
+    def __init__(self, frames_max: int) -> None:
+        self._frames: deque[T] = deque()
+        self._frames_max = frames_max
+        self._filled = asyncio.Event()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def last(self) -> T | None:
+        """The frame put last, if it has not been taken; it may still be added to."""
+        return self._frames[-1] if self._frames else None
+
+    def put(self, frame: T) -> None:
+        """Queue a frame.
+
+        Raises:
+            CapacityError: The peer does not read; its stream must end.
+        """
+        if len(self._frames) >= self._frames_max:
+            raise CapacityError(
+                f"peer left {len(self._frames)} frames unread, limit is {self._frames_max}: read faster"
+            )
+        self._frames.append(frame)
+        self._filled.set()
+
+    def close(self) -> None:
+        """Let `take` return None once everything is taken."""
+        self._closed = True
+        self._filled.set()
+
+    async def take(self, timeout_seconds: float) -> T | None:
+        """Return the next frame, or None when closed and empty.
+
+        Raises:
+            TimeoutError: Nothing came in time.
+        """
+        while not self._frames:
+            if self._closed:
+                return None
+            self._filled.clear()
+            async with asyncio.timeout(timeout_seconds):
+                await self._filled.wait()
+        return self._frames.popleft()
+
+
+async def run_both(
+    reader: Coroutine[None, None, None], writer: Coroutine[None, None, None]
+) -> None:
+    """Run both until both have ended, or one has failed; then the other is cancelled."""
+    tasks = [asyncio.create_task(reader), asyncio.create_task(writer)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result

@@ -1,0 +1,67 @@
+"""Puts servicers on a gRPC server, straight from the contract's descriptors.
+
+A servicer is a plain class with one coroutine per RPC it serves. What it raises becomes the end of the
+RPC here, once for all of them; RPCs the contract has and the servicer has not answer UNIMPLEMENTED. This
+takes the place of an interceptor, which would cost every message of a stream (grpc/grpc#25449).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from bellwire.coordinator.services.status import ServicerContext, abort
+from bellwire.wire.errors import BellwireError, NotImplementedYetError
+
+Behavior = Callable[[Any, ServicerContext], Awaitable[Message | None]]
+
+_FACTORIES = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+
+def add_service(server: grpc.aio.Server, servicer: object, service: ServiceDescriptor) -> str:
+    """Serve every RPC of a service; return the service's full name."""
+    handlers = {method.name: _handler(servicer, method) for method in service.methods}
+    generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
+    server.add_generic_rpc_handlers((generic,))
+    return service.full_name
+
+
+def _handler(servicer: object, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
+    behavior: Behavior = getattr(servicer, method.name, None) or _refusal(method)
+    factory = _FACTORIES[method.client_streaming, method.server_streaming]
+    return factory(
+        _ending_with_status(behavior),
+        request_deserializer=GetMessageClass(method.input_type).FromString,
+        response_serializer=GetMessageClass(method.output_type).SerializeToString,
+    )
+
+
+def _ending_with_status(behavior: Behavior) -> Behavior:
+    async def serve(request: Any, context: ServicerContext) -> Message | None:
+        try:
+            return await behavior(request, context)
+        except BellwireError as error:
+            await abort(context, error)
+
+    return serve
+
+
+def _refusal(method: MethodDescriptor) -> Behavior:
+    rpc = f"{method.containing_service.full_name}/{method.name}"
+
+    async def refuse(_: Any, __: ServicerContext) -> Message:
+        raise NotImplementedYetError(
+            f"{rpc} is in the contract and not served yet", metadata={"rpc": rpc}
+        )
+
+    return refuse

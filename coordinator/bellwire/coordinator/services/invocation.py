@@ -1,0 +1,147 @@
+"""InvocationService: routes a call to one agent and waits for its result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from itertools import count
+from typing import Final
+
+from bellwire.agent.v1 import invocation_pb2 as pb
+from bellwire.agent.v1.agent_pb2 import Call
+from bellwire.bus.v1.error_pb2 import ItemError
+from bellwire.coordinator.core.registry import AgentSession
+from bellwire.coordinator.services.agent import AgentStream
+from bellwire.coordinator.services.publisher import refuse_request_id
+from bellwire.coordinator.services.status import ServicerContext, time_left
+from bellwire.coordinator.state import CoordinatorState
+from bellwire.wire.errors import (
+    AgentFailedError,
+    BellwireError,
+    CallerError,
+    CapacityError,
+    DeadlineExceededError,
+    PayloadTooLargeError,
+    from_item_error,
+)
+
+ARGUMENTS_BYTES_MAX: Final = 1 << 20
+JSON_CONTENT_TYPE: Final = "application/json"
+
+
+class Dispatcher:
+    """Sends calls to agents and brings their results back; bounded, policy REFUSE."""
+
+    def __init__(self, state: CoordinatorState) -> None:
+        self._state = state
+        self._streams: dict[AgentSession, AgentStream] = {}
+        self._ids = count(1)
+        self._in_flight = 0
+
+    def on_open(self, session: AgentSession, stream: AgentStream) -> None:
+        """Learn where an agent's calls go."""
+        gone = [s for s in self._streams if not self._is_live(s)]
+        for dead in gone:
+            del self._streams[dead]
+        self._streams[session] = stream
+
+    async def invoke(
+        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str = ""
+    ) -> pb.InvokeResponse:
+        """Route one call and await its result.
+
+        Raises:
+            NoCapableAgentError, AgentBusyError, AgentLostError, AgentFailedError
+            DeadlineExceededError: The agent did not answer in time; it is told to stop.
+            CallerError: The request is malformed.
+        """
+        _check(request)
+        if self._in_flight >= self._state.settings.calls_in_flight_max:
+            raise CapacityError(
+                f"{self._in_flight} calls are in flight, that is the limit: slow down"
+            )
+        if timeout_seconds <= 0:
+            raise DeadlineExceededError("the call's deadline had passed when it arrived")
+        session = self._state.router.choose(request.capability, request.routing)
+        stream = self._streams[session]
+        call = self._call(request, timeout_seconds, principal)
+        started = time.monotonic_ns()
+        self._in_flight += 1
+        session.in_flight += 1
+        reason = "caller gone"
+        try:
+            future = stream.call(call)
+            async with asyncio.timeout(timeout_seconds):
+                result = await future
+        except TimeoutError:
+            reason = "deadline"
+            raise DeadlineExceededError(
+                f"agent {session.agent.agent_id!r} did not answer {request.capability!r} within "
+                f"{timeout_seconds:.3g} s; whether it did the work is unknown",
+                metadata={"agent_id": session.agent.agent_id, "capability": request.capability},
+            ) from None
+        finally:
+            self._in_flight -= 1
+            session.in_flight -= 1
+            stream.forget(call.call_id, reason)
+        if result.WhichOneof("outcome") == "error":
+            raise _agent_error(result.error, session.agent.agent_id)
+        return pb.InvokeResponse(
+            result=result.result,
+            content_type=result.content_type or JSON_CONTENT_TYPE,
+            is_error=result.is_error,
+            agent_id=session.agent.agent_id,
+            duration_micros=(time.monotonic_ns() - started) // 1000,
+        )
+
+    def _is_live(self, session: AgentSession) -> bool:
+        try:
+            return self._state.registry.get(session.agent.agent_id) is session
+        except BellwireError:
+            return False
+
+    def _call(self, request: pb.InvokeRequest, timeout_seconds: float, principal: str) -> Call:
+        return Call(
+            call_id=str(next(self._ids)),
+            capability=request.capability,
+            arguments=request.arguments,
+            content_type=request.content_type or JSON_CONTENT_TYPE,
+            deadline_unix_nano=time.time_ns() + int(timeout_seconds * 1e9),
+            traceparent=request.traceparent,
+            tracestate=request.tracestate,
+            attempt=1,
+            principal=principal,
+        )
+
+
+def _check(request: pb.InvokeRequest) -> None:
+    refuse_request_id(request.request_id)
+    if not request.capability:
+        raise CallerError("call names no capability: `bellwire call --list` shows those there are")
+    if len(request.arguments) > ARGUMENTS_BYTES_MAX:
+        raise PayloadTooLargeError(
+            f"arguments hold {len(request.arguments)} bytes, limit is {ARGUMENTS_BYTES_MAX}",
+            metadata={"limit": str(ARGUMENTS_BYTES_MAX)},
+        )
+
+
+def _agent_error(item: ItemError, agent_id: str) -> BellwireError:
+    error = from_item_error(item)
+    if type(error) is BellwireError:
+        return AgentFailedError(error.message, metadata={**error.metadata, "agent_id": agent_id})
+    return error
+
+
+class InvocationService:
+    """Calls capabilities of agents."""
+
+    def __init__(self, state: CoordinatorState, dispatcher: Dispatcher) -> None:
+        self._state = state
+        self._dispatcher = dispatcher
+
+    async def Invoke(
+        self, request: pb.InvokeRequest, context: ServicerContext
+    ) -> pb.InvokeResponse:
+        """Route one call."""
+        timeout = time_left(context, self._state.settings.call_timeout_seconds)
+        return await self._dispatcher.invoke(request, timeout)

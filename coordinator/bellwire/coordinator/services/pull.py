@@ -1,0 +1,150 @@
+"""Pull leases: deliveries that live outside a stream, for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from bellwire.bus.v1 import subscriber_pb2 as pb
+from bellwire.coordinator.core.member import Member
+from bellwire.coordinator.core.subscription import Subscription
+from bellwire.coordinator.services.delivery import accepted_codecs, encode_delivery
+from bellwire.coordinator.services.settlement import apply_settlements
+from bellwire.coordinator.state import CoordinatorState
+from bellwire.coordinator.tracing import record_routes
+from bellwire.wire.errors import CallerError, CapacityError, LeaseExpiredError
+from bellwire.wire.window import Window
+
+MESSAGES_DEFAULT: Final = 100
+WAIT_MILLIS_MAX: Final = 60_000
+LEASE_MILLIS_DEFAULT: Final = 30_000
+LEASE_MILLIS_MIN: Final = 1_000
+LEASE_MILLIS_MAX: Final = 600_000
+RESPONSE_BYTES_MAX: Final = 3 << 20  # Stays below gRPC's default receive limit of 4 MiB.
+LEASES_MAX: Final = 10_000
+
+
+@dataclass(slots=True)
+class _Lease:
+    member: Member
+    timer: asyncio.TimerHandle
+
+
+class PullLeases:
+    """Leases by id; when one ends, what was not settled is delivered again."""
+
+    def __init__(self, state: CoordinatorState) -> None:
+        self._state = state
+        self._leases: dict[str, _Lease] = {}
+
+    async def pull(self, request: pb.PullRequest) -> pb.PullResponse:
+        """Take up to `max_messages` under a new lease.
+
+        Raises:
+            CallerError: A number is outside its bounds, or the subscription cannot be opened.
+            CapacityError: There are too many leases.
+        """
+        messages_max, lease_seconds = self._checked(request)
+        accepted = accepted_codecs(request.accepted_codecs)
+        subscription = self._state.bus.open_named(
+            request.subscription,
+            request.topics,
+            request.start_position,
+            pb.ORDERING_UNSPECIFIED,
+            pb.OVERFLOW_POLICY_UNSPECIFIED,
+            time.time_ns(),
+            default_ordering=pb.ORDERING_NONE,
+        )
+        woken = asyncio.Event()
+        window = Window(messages_max, RESPONSE_BYTES_MAX)
+        member = subscription.join(str(uuid4()), window, woken.set)
+        try:
+            deliveries = await self._gather(
+                subscription, member, woken, messages_max, request.wait_millis / 1000, accepted
+            )
+        except BaseException:
+            subscription.leave(member)
+            raise
+        if not deliveries:
+            subscription.leave(member)
+            return pb.PullResponse()
+        subscription.retire(member)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(lease_seconds, self._end, member.lease_id)
+        self._leases[member.lease_id] = _Lease(member, timer)
+        return pb.PullResponse(
+            lease_id=member.lease_id,
+            deliveries=deliveries,
+            lease_expire_time_unix_nano=time.time_ns() + int(lease_seconds * 1e9),
+        )
+
+    def acknowledge(self, request: pb.AcknowledgeRequest) -> pb.AcknowledgeResponse:
+        """Settle deliveries of a lease; the lease ends with its last delivery.
+
+        Raises:
+            LeaseExpiredError: The lease is unknown or has ended.
+        """
+        lease = self._leases.get(request.lease_id)
+        if lease is None:
+            raise LeaseExpiredError(
+                f"lease {request.lease_id!r} is unknown or has ended: its messages are delivered again, "
+                "pull them once more",
+                metadata={"lease_id": request.lease_id},
+            )
+        failures = apply_settlements(lease.member, request.settlements)
+        if not lease.member.messages_in_flight:
+            self._end(request.lease_id)
+        return pb.AcknowledgeResponse(failures=failures)
+
+    def _end(self, lease_id: str) -> None:
+        lease = self._leases.pop(lease_id)
+        lease.timer.cancel()
+        lease.member.subscription.leave(lease.member)
+
+    async def _gather(
+        self,
+        subscription: Subscription,
+        member: Member,
+        woken: asyncio.Event,
+        messages_max: int,
+        wait_seconds: float,
+        accepted: frozenset[int],
+    ) -> list[pb.Delivery]:
+        give_up_at = time.monotonic() + wait_seconds
+        while True:
+            woken.clear()
+            deliveries = []
+            while handout := subscription.next_handout(member, time.monotonic(), messages_max):
+                deliveries.append(encode_delivery(handout, accepted))
+                if handout.entry.sampled:
+                    record_routes(handout, time.time_ns())
+            now = time.monotonic()
+            if deliveries or now >= give_up_at:
+                return deliveries
+            retry_at = subscription.retry_at(member, now) or give_up_at
+            try:
+                async with asyncio.timeout(min(give_up_at, max(retry_at, now)) - now):
+                    await woken.wait()
+            except TimeoutError:
+                continue
+
+    def _checked(self, request: pb.PullRequest) -> tuple[int, float]:
+        limit = self._state.settings.batch_messages_max
+        messages_max = request.max_messages or min(MESSAGES_DEFAULT, limit)
+        lease_millis = request.lease_millis or LEASE_MILLIS_DEFAULT
+        if not request.subscription:
+            raise CallerError("pull names no subscription: give it a name, for example 'inspect'")
+        if messages_max > limit:
+            raise CallerError(f"max_messages is {messages_max}, limit is {limit}")
+        if request.wait_millis > WAIT_MILLIS_MAX:
+            raise CallerError(f"wait_millis is {request.wait_millis}, limit is {WAIT_MILLIS_MAX}")
+        if not LEASE_MILLIS_MIN <= lease_millis <= LEASE_MILLIS_MAX:
+            raise CallerError(
+                f"lease_millis is {lease_millis}, {LEASE_MILLIS_MIN} to {LEASE_MILLIS_MAX} are allowed"
+            )
+        if len(self._leases) >= LEASES_MAX:
+            raise CapacityError(f"{len(self._leases)} pull leases are open, limit is {LEASES_MAX}")
+        return messages_max, lease_millis / 1000

@@ -1,0 +1,219 @@
+"""SubscriberService: streaming delivery within hard windows, and its unary twins."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+from uuid import uuid4
+
+import grpc
+
+from bellwire.bus.v1 import subscriber_pb2 as pb
+from bellwire.bus.v1.message_pb2 import Window as WindowMessage
+from bellwire.coordinator.core.bus import positions_of
+from bellwire.coordinator.core.member import Handout, Member
+from bellwire.coordinator.services.delivery import accepted_codecs, encode_delivery
+from bellwire.coordinator.services.duplex import run_both
+from bellwire.coordinator.services.pull import PullLeases
+from bellwire.coordinator.services.settlement import apply_settlements
+from bellwire.coordinator.services.status import ServicerContext
+from bellwire.coordinator.state import CoordinatorState
+from bellwire.coordinator.tracing import record_routes
+from bellwire.wire.errors import (
+    CallerError,
+    DrainingError,
+    PayloadTooLargeError,
+    SlowSubscriberError,
+    UnknownFrameError,
+)
+from bellwire.wire.window import Window, check_window
+
+RECONNECT_AFTER_MILLIS: Final = 100
+FAILURES_UNSENT_MAX: Final = 1_000  # Settle failures a peer may leave unread; then its stream ends.
+
+
+class SubscriberService:
+    """Brings messages to subscribers."""
+
+    def __init__(self, state: CoordinatorState) -> None:
+        self._state = state
+        self._leases = PullLeases(state)
+
+    async def Subscribe(self, _: object, context: ServicerContext) -> None:
+        """Deliver over one stream."""
+        await _SubscribeSession(self._state, context).run()
+
+    async def Pull(self, request: pb.PullRequest, context: ServicerContext) -> pb.PullResponse:
+        """Deliver under a lease."""
+        return await self._leases.pull(request)
+
+    async def Acknowledge(
+        self, request: pb.AcknowledgeRequest, context: ServicerContext
+    ) -> pb.AcknowledgeResponse:
+        """Settle deliveries of a lease."""
+        return self._leases.acknowledge(request)
+
+
+class _SubscribeSession:
+    """One subscribe stream: one member of one subscription."""
+
+    def __init__(self, state: CoordinatorState, context: ServicerContext) -> None:
+        self._state = state
+        self._context = context
+        self._wake = asyncio.Event()
+        self._failures: list[pb.SettleFailure] = []
+        self._draining = False
+        self._ended = False
+
+    def drain(self) -> None:
+        self._draining = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        first = await self._context.read()
+        if first is grpc.aio.EOF:
+            return
+        if first.WhichOneof("frame") != "start":
+            raise CallerError("the first frame of a subscribe stream must be `start`")
+        if self._state.draining:
+            raise DrainingError("coordinator is shutting down: reconnect")
+        start = first.start
+        member = self._join(start)
+        self._state.open_stream(self)
+        try:
+            await self._context.write(pb.SubscribeResponse(started=self._started(member, start)))
+            await run_both(self._read(member), self._write(member, start))
+        finally:
+            self._state.close_stream(self)
+            self._state.bus.leave(member)
+
+    def _join(self, start: pb.SubscribeStart) -> Member:
+        state = self._state
+        check_window(start.window, state.settings.message_bytes_max)
+        _check_batch_messages(start.max_batch_messages, state.settings.batch_messages_max)
+        accepted_codecs(start.accepted_codecs)
+        now_ns = time.time_ns()
+        if start.subscription:
+            subscription = state.bus.open_named(
+                start.subscription,
+                start.topics,
+                start.start_position,
+                start.ordering,
+                start.overflow_policy,
+                now_ns,
+            )
+        else:
+            subscription = state.bus.open_ephemeral(
+                start.topics,
+                start.start_position,
+                start.overflow_policy,
+                now_ns,
+                f"ephemeral of {start.client_id or 'unnamed client'}",
+            )
+        window = Window(start.window.messages, start.window.bytes)
+        return subscription.join(str(uuid4()), window, self._wake.set)
+
+    def _started(self, member: Member, start: pb.SubscribeStart) -> pb.SubscribeStarted:
+        return pb.SubscribeStarted(
+            lease_id=member.lease_id,
+            window=start.window,
+            positions=positions_of(member.subscription),
+            overflow_policy=member.subscription.overflow_policy,
+        )
+
+    async def _read(self, member: Member) -> None:
+        read = self._context.read
+        while (request := await read()) is not grpc.aio.EOF:
+            match request.WhichOneof("frame"):
+                case "settle":
+                    self._settle(member, request.settle)
+                case "window":
+                    self._resize(member, request.window)
+                case "pause":
+                    member.paused = True
+                case "resume":
+                    member.paused = False
+                    self._wake.set()
+                case "heartbeat":
+                    pass  # Reading it was its purpose.
+                case "start":
+                    raise CallerError(
+                        "`start` came twice: it is the first frame, and only the first"
+                    )
+                case _:
+                    raise UnknownFrameError("subscribe frame carries no arm this server knows")
+        self._ended = True
+        self._wake.set()
+
+    def _settle(self, member: Member, settle: pb.Settle) -> None:
+        self._failures += apply_settlements(member, settle.settlements)
+        if len(self._failures) > FAILURES_UNSENT_MAX:
+            raise CallerError(
+                f"{len(self._failures)} settlements failed and were not read: settle each tag once"
+            )
+        self._wake.set()
+
+    def _resize(self, member: Member, window: WindowMessage) -> None:
+        check_window(window, self._state.settings.message_bytes_max)
+        member.window.resize(window.messages, window.bytes)
+        self._wake.set()
+
+    async def _write(self, member: Member, start: pb.SubscribeStart) -> None:
+        accepted = accepted_codecs(start.accepted_codecs)
+        messages_max = start.max_batch_messages or self._state.settings.batch_messages_max
+        subscription, write = member.subscription, self._context.write
+        monotonic = time.monotonic
+        while not self._ended:
+            self._wake.clear()
+            handout = subscription.next_handout(member, monotonic(), messages_max)
+            if handout is None:
+                if subscription.overflowed:
+                    raise SlowSubscriberError(
+                        f"subscriber fell {subscription.dropped} messages behind what the topic keeps, "
+                        "and its policy is DISCONNECT: read faster, or choose BLOCK or DROP_OLDEST"
+                    )
+                await self._write_others()
+                await self._idle(member)
+                continue
+            await write(pb.SubscribeResponse(delivery=encode_delivery(handout, accepted)))
+            if handout.entry.sampled:
+                record_routes(handout, time.time_ns())
+
+    async def _write_others(self) -> None:
+        while self._failures:
+            failure = self._failures.pop(0)
+            await self._context.write(pb.SubscribeResponse(settle_failure=failure))
+        if self._draining:
+            self._draining = False
+            draining = pb.SubscribeDraining(reconnect_after_millis=RECONNECT_AFTER_MILLIS)
+            await self._context.write(pb.SubscribeResponse(draining=draining))
+
+    async def _idle(self, member: Member) -> None:
+        """Wait for a wake-up, for the time a delayed delivery is due, or send a heartbeat."""
+        if self._wake.is_set():
+            return
+        now = time.monotonic()
+        retry_at = member.subscription.retry_at(member, now)
+        heartbeat = self._state.settings.heartbeat_seconds
+        wait = heartbeat if retry_at is None else max(0.001, min(heartbeat, retry_at - now))
+        try:
+            async with asyncio.timeout(wait):
+                await self._wake.wait()
+        except TimeoutError:
+            if wait == heartbeat:
+                beat = pb.SubscribeHeartbeat(
+                    time_unix_nano=time.time_ns(), positions=positions_of(member.subscription)
+                )
+                await self._context.write(pb.SubscribeResponse(heartbeat=beat))
+
+
+def _check_batch_messages(asked: int, limit: int) -> None:
+    if asked > limit:
+        raise PayloadTooLargeError(
+            f"max_batch_messages is {asked}, limit is {limit}",
+            metadata={"max_batch_messages": str(asked), "limit": str(limit)},
+        )
+
+
+__all__ = ["Handout", "SubscriberService"]

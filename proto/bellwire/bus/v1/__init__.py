@@ -1,0 +1,1 @@
+"""Generated from proto/bellwire/bus/v1/*.proto by `make gen`."""

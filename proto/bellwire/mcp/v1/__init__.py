@@ -1,0 +1,1 @@
+"""Generated from proto/bellwire/mcp/v1/*.proto by `make gen`."""

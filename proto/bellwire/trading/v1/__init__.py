@@ -1,0 +1,1 @@
+"""Generated from proto/bellwire/trading/v1/*.proto by `make gen`."""

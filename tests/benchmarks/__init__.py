@@ -1,0 +1,1 @@
+"""The benchmark: Bellwire beside peers that are started in the same run (`make bench`)."""

@@ -1,0 +1,168 @@
+"""The command line of the benchmark."""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+from tests.benchmarks.histogram import LatencyHistogram
+from tests.benchmarks.markdown_page import update_page
+from tests.benchmarks.peers import PEERS
+from tests.benchmarks.scenario import (
+    DURATIONS_DEFAULT,
+    DURATIONS_QUICK,
+    ROUNDS_DEFAULT,
+    ROUNDS_QUICK,
+    SCENARIOS,
+)
+from tests.benchmarks.session import Plan, run_session, split_missing
+from tests.benchmarks.summary import Document, Measurement
+from tests.benchmarks.tables import Table, header_of, tables_of
+
+EXIT_OK = 0  # Also when a target is missed: figures inform, they do not fail.
+EXIT_MEASUREMENT_FAILED = 1
+FILE_COLUMNS = 140  # Into a file or a pipe: wide enough for every table.
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command and give its exit status."""
+    options = _parse(arguments)
+    console = Console()
+    if not console.is_terminal:
+        console.width = FILE_COLUMNS
+    if options.markdown:
+        update_page(options.markdown)
+        return EXIT_OK
+    if options.show:
+        _print_document(console, json.loads(options.show.read_text()))
+        return EXIT_OK
+    document = _measure(console, options)
+    _print_document(console, document)
+    if options.json:
+        options.json.write_text(json.dumps(document, separators=(",", ":")) + "\n")
+        console.print(f"written: {options.json}")
+    failed = any("error" in measurement for measurement in document["measurements"])
+    return EXIT_MEASUREMENT_FAILED if failed else EXIT_OK
+
+
+def select(names: Iterable[str], only: list[str]) -> list[str]:
+    """Keep the names that begin with one of `only`; all of them when none does."""
+    names = list(names)
+    return [name for name in names if name.startswith(tuple(only))] or names
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tests/benchmarks/run.py",
+        description="Measure latency and throughput of Bellwire beside NATS core and grpc.aio"
+        " unary, all started here and now. `make bench BENCH_ARGS=…` passes arguments on.",
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help="one short round of everything, about a minute")
+    add(
+        "--rounds",
+        type=_positive,
+        metavar="N",
+        help=f"rounds (default {ROUNDS_DEFAULT}, with --quick {ROUNDS_QUICK})",
+    )
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only these scenarios or systems, by the beginning of their names; repeatable;"
+        f" scenarios: {', '.join(SCENARIOS)}; systems: {', '.join(PEERS)}",
+    )
+    add("--json", type=Path, metavar="FILE", help="also write the result to a file")
+    add(
+        "--profile",
+        type=Path,
+        metavar="FOLDER",
+        help="run each process under cProfile and leave"
+        " SYSTEM-ROLE.pstats there; the figures of such a run mean nothing",
+    )
+    add("--show", type=Path, metavar="RESULT", help="print an earlier result; measure nothing")
+    add(
+        "--markdown",
+        type=Path,
+        metavar="RESULT",
+        help="write an earlier result, kept inside the"
+        " repository, into docs/benchmarks.md; measure nothing",
+    )
+    options = parser.parse_args(arguments)
+    known = (*SCENARIOS, *PEERS)
+    for name in options.only:
+        if not any(each.startswith(name) for each in known):
+            parser.error(f"--only {name} matches nothing of: {', '.join(known)}")
+    return options
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def _measure(console: Console, options: argparse.Namespace) -> Document:
+    peers, missing = split_missing(select(PEERS, options.only))
+    for name, reason in missing.items():
+        console.print(f"[yellow]missing[/yellow] {name}: {reason}")
+    if options.profile:
+        options.profile.mkdir(parents=True, exist_ok=True)
+    plan = Plan(
+        scenarios=select(SCENARIOS, options.only),
+        peers=peers,
+        rounds=options.rounds or (ROUNDS_QUICK if options.quick else ROUNDS_DEFAULT),
+        durations=DURATIONS_QUICK if options.quick else DURATIONS_DEFAULT,
+        profile_directory=options.profile and options.profile.resolve(),
+    )
+    columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=plan.measurements)
+
+        def on_measured(measurement: Measurement) -> None:
+            progress.advance(task)
+            progress.console.print(_line(measurement), highlight=False)
+
+        return asyncio.run(run_session(plan, missing, on_measured))
+
+
+def _line(measurement: Measurement) -> str:
+    if "error" in measurement:
+        figure = f"[red]failed[/red]: {measurement['error']}"
+    elif "messages_per_second" in measurement:
+        figure = f"{measurement['messages_per_second']:,} msg/s"
+    else:
+        p50_ns = LatencyHistogram.from_json(measurement["from_intended"]).percentile(50)
+        figure = f"p50 {p50_ns / 1_000:,.0f} µs"
+    where = f"round {measurement['round']}  {measurement['scenario']:<16}{measurement['peer']:<14}"
+    return f"{where}{figure}"
+
+
+def _print_document(console: Console, document: Document) -> None:
+    for key, value in header_of(document):
+        console.print(f"[bold]{key:>9}[/bold]  {value}", highlight=False)
+    for table in tables_of(document):
+        console.print(_rich_table(table))
+
+
+def _rich_table(table: Table) -> RichTable:
+    rich = RichTable(
+        title=table.title,
+        title_justify="left",
+        title_style="bold",
+        caption="\n".join(table.notes) or None,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+    )
+    for number, column in enumerate(table.columns):
+        rich.add_column(column, justify="right" if number else "left")
+    for cells in table.rows:
+        rich.add_row(*cells)
+    return rich

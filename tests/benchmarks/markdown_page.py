@@ -1,0 +1,67 @@
+"""The result part of docs/benchmarks.md: written from a JSON result, never by hand."""
+
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+from tests.benchmarks.summary import Document
+from tests.benchmarks.tables import Table, header_of, tables_of
+
+REPOSITORY: Final = Path(__file__).parents[2]
+PAGE: Final = REPOSITORY / "docs" / "benchmarks.md"
+BEGIN: Final = "<!-- results:begin"
+END: Final = "<!-- results:end -->"
+MARKED: Final = re.compile(rf"{BEGIN}(?P<source>[^>]*)-->\n(?P<body>.*?){END}", re.DOTALL)
+
+
+class PageError(Exception):
+    """The page does not have exactly one pair of markers."""
+
+
+def render_results(document: Document) -> str:
+    """Give the header and the tables as Markdown."""
+    header = "\n".join(f"- {key}: {_code(key, value)}" for key, value in header_of(document))
+    return "\n\n".join([header, *map(_render_table, tables_of(document))]) + "\n"
+
+
+def insert_results(page: str, source: str, results: str) -> str:
+    """Replace what stands between the markers; `source` names the JSON file the results are of."""
+    filled, replaced = MARKED.subn(lambda _: f"{BEGIN} {source} -->\n{results}{END}", page)
+    if replaced != 1:
+        raise PageError(f"the page has {replaced} result sections, one is needed: {BEGIN} … {END}")
+    return filled
+
+
+def source_of(page: str) -> str | None:
+    """Name the JSON file the page shows, relative to the repository; None when it shows none."""
+    found = MARKED.search(page)
+    if found is None:
+        raise PageError(f"the page has no result section: {BEGIN} … {END}")
+    return found["source"].strip() or None
+
+
+def update_page(result: Path, page: Path = PAGE) -> None:
+    """Write the results of a JSON file inside the repository into the page."""
+    source = result.resolve().relative_to(REPOSITORY).as_posix()
+    results = render_results(json.loads(result.read_text()))
+    page.write_text(insert_results(page.read_text(), source, results))
+
+
+def _code(key: str, value: str) -> str:
+    return f"`{value}`" if key in {"command", "commit"} else value
+
+
+def _render_table(table: Table) -> str:
+    lines = [
+        f"**{table.title}**\n",
+        _line(table.columns),
+        _line(("---", *["---:"] * (len(table.columns) - 1))),
+        *map(_line, table.rows),
+        *(f"\n{note}" for note in table.notes),
+    ]
+    return "\n".join(lines)
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,101 @@
+"""Open-loop load: messages leave by a schedule fixed beforehand, whatever the system does.
+
+A closed loop waits for the system under test and so never sends the messages that a stall would
+have delayed: coordinated omission (G. Tene, "How NOT to Measure Latency"). Here every message has
+an intended send time. When the sender falls behind it sends the backlog at once, and latency is
+counted from the intended time, so that one stall is charged to every message it held up.
+"""
+
+import asyncio
+import time
+from array import array
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+NANOSECONDS_PER_SECOND: Final = 1_000_000_000
+# A late sender catches up in bursts of this many messages and lets the event loop do its I/O in
+# between; otherwise a client that never suspends would hold everything back to the end.
+BURST_MESSAGES_MAX: Final = 64
+
+Send = Callable[[int, int, int], Awaitable[None]]
+WaitUntil = Callable[[int], Awaitable[None]]
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Intended send times, evenly spaced. All times are nanoseconds of one monotonic clock."""
+
+    start_ns: int
+    rate_per_second: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.rate_per_second <= 0 or self.count <= 0:
+            raise ValueError(
+                f"a schedule needs a positive rate and count, got {self.rate_per_second}/s and "
+                f"{self.count} messages"
+            )
+
+    def intended_ns(self, index: int) -> int:
+        """Give the time message `index` (from 0) ought to leave."""
+        return self.start_ns + index * NANOSECONDS_PER_SECOND // self.rate_per_second
+
+    def due_count(self, now_ns: int) -> int:
+        """Count the messages whose intended time is not after `now_ns`."""
+        elapsed_ns = now_ns - self.start_ns
+        if elapsed_ns < 0:
+            return 0
+        last_due = ((elapsed_ns + 1) * self.rate_per_second - 1) // NANOSECONDS_PER_SECOND
+        return min(last_due + 1, self.count)
+
+
+@dataclass(slots=True)
+class SendReport:
+    """What the generator did. Lateness is the actual start of a send minus its intended time."""
+
+    sent: int = 0
+    unsent: int = 0
+    lateness_ns: "array[int]" = field(default_factory=lambda: array("q"))
+
+
+async def run_open_loop(
+    schedule: Schedule,
+    send: Send,
+    *,
+    wait_until: WaitUntil,
+    give_up_ns: int,
+    clock: Clock = time.monotonic_ns,
+) -> SendReport:
+    """Call `send(index, intended_ns, began_ns)` by the schedule and report how late each call was.
+
+    Args:
+        schedule: When each message ought to leave.
+        send: Hands one message over. It may suspend for room; what waits behind it is late.
+        wait_until: Suspends until a time of `clock`; yields to the event loop even if it is past.
+        give_up_ns: At this time the rest is counted as unsent, so that a saturated system ends.
+        clock: Monotonic nanoseconds.
+    """
+    report = SendReport()
+    while report.sent < schedule.count:
+        await wait_until(schedule.intended_ns(report.sent))
+        due = min(schedule.due_count(clock()), report.sent + BURST_MESSAGES_MAX)
+        for index in range(report.sent, due):
+            intended_ns = schedule.intended_ns(index)
+            began_ns = clock()
+            if began_ns >= give_up_ns:
+                report.unsent = schedule.count - report.sent
+                return report
+            report.lateness_ns.append(began_ns - intended_ns)
+            await send(index, intended_ns, began_ns)
+            report.sent += 1
+    return report
+
+
+async def sleep_until(deadline_ns: int) -> None:
+    """Wait by the event loop's own timer, which is only as fine as the loop's clock (1 ms in uv).
+
+    Good enough for slow schedules; `tests.benchmarks.timerfd.KernelTimer` is the fine one.
+    """
+    await asyncio.sleep(max(0, deadline_ns - time.monotonic_ns()) / NANOSECONDS_PER_SECOND)

@@ -1,0 +1,60 @@
+"""What a system must offer to be measured. Every part of it runs in its own process."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+Take = Callable[[Sequence[bytes]], None]
+
+
+class Broker(NamedTuple):
+    """A broker that accepts clients."""
+
+    address: str
+    pid: int
+
+
+class PeerPublisher(Protocol):
+    """The publishing side, as a user of that system would write it."""
+
+    async def send(self, payload: bytes) -> None:
+        """Hand over one message at once (latency runs); suspends only for room."""
+
+    async def send_many(self, payloads: Sequence[bytes]) -> None:
+        """Hand over messages as fast as the system takes them (throughput runs)."""
+
+    async def flush(self) -> None:
+        """Return when everything handed over has left, or is acknowledged where acks exist.
+
+        Raises the first failure of a message handed over earlier.
+        """
+
+
+class Peer(Protocol):
+    """One system under test."""
+
+    @property
+    def name(self) -> str:
+        """Key in results and on the command line."""
+
+    @property
+    def title(self) -> str:
+        """Name in tables."""
+
+    def missing(self) -> str | None:
+        """Tell why it cannot be measured here and how to install it; None when it can."""
+
+    def versions(self) -> dict[str, str]:
+        """Give the versions of its own parts."""
+
+    def serve(self, directory: Path) -> AbstractAsyncContextManager[Broker]:
+        """Run a broker; `directory` is private to this run and short enough for a socket path."""
+
+    def publisher(
+        self, address: str, *, batch_messages_max: int | None
+    ) -> AbstractAsyncContextManager[PeerPublisher]:
+        """Connect a publisher; a system without batches ignores the limit."""
+
+    def subscriber(self, address: str, take: Take) -> AbstractAsyncContextManager[None]:
+        """Subscribe, and pass each decoded payload to `take` until left; entered = subscribed."""

@@ -1,0 +1,167 @@
+"""The three processes of a measurement. Each answers commands; between commands it only works."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from tests.benchmarks.histogram import LatencyHistogram
+from tests.benchmarks.open_loop import NANOSECONDS_PER_SECOND, Schedule, run_open_loop
+from tests.benchmarks.payload import PayloadMaker
+from tests.benchmarks.peers import PEERS, PeerPublisher
+from tests.benchmarks.sink import Sink
+from tests.benchmarks.timerfd import KernelTimer
+from tests.benchmarks.wire_bytes import tcp_bytes_of_this_process
+
+LEAD_SECONDS: Final = 0.01  # A schedule starts a little in the future, so message 0 is not late.
+# A saturated system may take this many times the planned duration before the rest counts as unsent.
+OVERRUN_FACTOR: Final = 2
+FLOOD_CHUNK_MESSAGES: Final = 1_000  # Made and handed over at once: one of the largest batches.
+QUIET_SECONDS: Final = 2.0  # Silence after which messages still missing count as lost.
+
+Reply = dict[str, Any]
+
+
+class Role(Protocol):
+    """Answers the commands of the conductor."""
+
+    async def do(self, command: str, arguments: Mapping[str, Any]) -> Reply:
+        """Carry one command out."""
+
+
+class PublisherRole:
+    """Generates load."""
+
+    def __init__(self, publisher: PeerPublisher) -> None:
+        self._publisher = publisher
+        self._payloads = PayloadMaker()
+
+    async def do(self, command: str, arguments: Mapping[str, Any]) -> Reply:
+        """Run `paced` or `flood`."""
+        if command == "paced":
+            return await self._paced(**arguments)
+        if command == "flood":
+            return await self._flood(**arguments)
+        raise ValueError(f"a publisher cannot {command!r}")
+
+    async def _paced(self, *, first: int, rate: int, seconds: float) -> Reply:
+        start_ns = time.monotonic_ns() + _nanoseconds(LEAD_SECONDS)
+        schedule = Schedule(start_ns, rate, max(1, round(rate * seconds)))
+        send, make = self._publisher.send, self._payloads.make
+
+        async def send_one(index: int, intended_ns: int, began_ns: int) -> None:
+            await send(make(first + index, intended_ns, began_ns))
+
+        with KernelTimer() as timer:
+            report = await run_open_loop(
+                schedule,
+                send_one,
+                wait_until=timer.wait_until,
+                give_up_ns=start_ns + _nanoseconds(seconds * OVERRUN_FACTOR),
+            )
+        await self._publisher.flush()
+        late = LatencyHistogram.of(report.lateness_ns).to_json()
+        return {
+            "sent": report.sent,
+            "unsent": report.unsent,
+            "offered_per_second": rate,
+            "seconds": (time.monotonic_ns() - start_ns) / NANOSECONDS_PER_SECOND,
+            "generator_late": late,
+        }
+
+    async def _flood(self, *, first: int, seconds: float) -> Reply:
+        make = self._payloads.make
+        start_ns = now_ns = time.monotonic_ns()
+        end_ns = start_ns + _nanoseconds(seconds)
+        sent = 0
+        while now_ns < end_ns:
+            chunk = range(first + sent, first + sent + FLOOD_CHUNK_MESSAGES)
+            await self._publisher.send_many([make(number, now_ns, now_ns) for number in chunk])
+            sent += len(chunk)
+            now_ns = time.monotonic_ns()
+        await self._publisher.flush()
+        return {"sent": sent, "start_ns": start_ns}
+
+
+class SubscriberRole:
+    """Receives and accounts."""
+
+    def __init__(self) -> None:
+        self.sink = Sink()
+
+    async def do(self, command: str, arguments: Mapping[str, Any]) -> Reply:
+        """Run `begin` (a phase) or `finish` (it)."""
+        if command == "begin":
+            self.sink.begin(**arguments)
+            return {}
+        if command == "finish":
+            return await self._finish(**arguments)
+        raise ValueError(f"a subscriber cannot {command!r}")
+
+    async def _finish(self, *, expected: int) -> Reply:
+        sink = self.sink
+        await sink.wait_for(expected, quiet_seconds=QUIET_SECONDS)
+        reply: Reply = {
+            "received": sink.arrivals.received,
+            "duplicates": sink.arrivals.duplicates,
+            "out_of_order": sink.arrivals.out_of_order,
+            "last_ns": sink.last_ns,
+        }
+        if sink.from_intended_ns:
+            reply["from_intended"] = LatencyHistogram.of(sink.from_intended_ns).to_json()
+            reply["from_began"] = LatencyHistogram.of(sink.from_began_ns).to_json()
+        return reply
+
+
+class BrokerRole:
+    """Stands between the two; it has nothing to be told."""
+
+    async def do(self, command: str, arguments: Mapping[str, Any]) -> Reply:
+        """Refuse: a broker takes no commands but the common ones."""
+        raise ValueError(f"a broker cannot {command!r}")
+
+
+class Wired:
+    """Adds the commands that every role has."""
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+
+    async def do(self, command: str, arguments: Mapping[str, Any]) -> Reply:
+        """Answer `wire`, pass the rest on."""
+        if command == "wire":
+            totals = tcp_bytes_of_this_process()
+            return {"tcp": None if totals is None else list(totals)}
+        return await self._role.do(command, arguments)
+
+
+@asynccontextmanager
+async def open_role(
+    role: str,
+    peer_name: str,
+    *,
+    directory: str,
+    address: str = "",
+    batch_messages_max: int | None = None,
+) -> AsyncIterator[tuple[Role, Reply]]:
+    """Start one role of a peer; give it and what it has to say of itself."""
+    peer = PEERS[peer_name]
+    async with AsyncExitStack() as stack:
+        if role == "broker":
+            broker = await stack.enter_async_context(peer.serve(Path(directory)))
+            yield Wired(BrokerRole()), {"address": broker.address, "pid": broker.pid}
+        elif role == "publisher":
+            connected = peer.publisher(address, batch_messages_max=batch_messages_max)
+            publisher = await stack.enter_async_context(connected)
+            yield Wired(PublisherRole(publisher)), {}
+        elif role == "subscriber":
+            subscriber = SubscriberRole()
+            await stack.enter_async_context(peer.subscriber(address, subscriber.sink.take))
+            yield Wired(subscriber), {}
+        else:
+            raise ValueError(f"there is no role {role!r}")
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * NANOSECONDS_PER_SECOND)

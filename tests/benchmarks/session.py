@@ -1,0 +1,86 @@
+"""A run: every system under every scenario, in alternating rounds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from tests.benchmarks import machine
+from tests.benchmarks.conductor import MeasurementError, measure
+from tests.benchmarks.payload import PAYLOAD_BYTES
+from tests.benchmarks.peers import PEERS
+from tests.benchmarks.scenario import SCENARIOS, Durations
+from tests.benchmarks.summary import Document, Measurement
+
+RESULT_FORMAT: Final = 1  # Raised when a reader of older results would misread new ones.
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run measures, and how often."""
+
+    scenarios: Sequence[str]
+    peers: Sequence[str]
+    rounds: int
+    durations: Durations
+    profile_directory: Path | None = None
+
+    def steps(self) -> Iterator[tuple[int, str, str]]:
+        """Give (round, scenario, peer) in order.
+
+        Systems take turns within a scenario, so that the machine's slow minutes hit all of them;
+        each round begins with another one, so that none always follows the same neighbour.
+        """
+        for round_number in range(1, self.rounds + 1):
+            turn = (round_number - 1) % len(self.peers)
+            for scenario in self.scenarios:
+                for peer in (*self.peers[turn:], *self.peers[:turn]):
+                    yield round_number, scenario, peer
+
+    @property
+    def measurements(self) -> int:
+        """How many there will be."""
+        return self.rounds * len(self.scenarios) * len(self.peers)
+
+
+def split_missing(peers: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Part the systems that can be measured here from the others, with the reason for each."""
+    missing = {name: reason for name in peers if (reason := PEERS[name].missing()) is not None}
+    return [name for name in peers if name not in missing], missing
+
+
+async def run_session(
+    plan: Plan, missing: dict[str, str], on_measured: Callable[[Measurement], None]
+) -> Document:
+    """Carry out the plan and give the result document; a failed measurement is part of it."""
+    versions = machine.describe_versions()
+    for name in plan.peers:
+        versions |= PEERS[name].versions()
+    document: Document = {
+        "format": RESULT_FORMAT,
+        "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": machine.describe_command(),
+        "commit": machine.describe_commit(),
+        "machine": machine.describe_machine(),
+        "versions": versions,
+        "missing": missing,
+        "settings": {
+            "rounds": plan.rounds,
+            "warm_up_seconds": plan.durations.warm_up_seconds,
+            "load_seconds": plan.durations.load_seconds,
+            "payload_bytes": PAYLOAD_BYTES,
+        },
+        "measurements": [],
+    }
+    for round_number, scenario, peer in plan.steps():
+        measurement: Measurement = {"round": round_number, "scenario": scenario, "peer": peer}
+        try:
+            measurement |= await measure(
+                peer, SCENARIOS[scenario], plan.durations, plan.profile_directory
+            )
+        except MeasurementError as error:
+            measurement["error"] = str(error)
+        document["measurements"].append(measurement)
+        on_measured(measurement)
+    return document

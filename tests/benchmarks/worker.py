@@ -1,0 +1,65 @@
+"""One process of a measurement: `python -m tests.benchmarks.worker '{"role": …}'`.
+
+Commands come as JSON lines on standard input and are answered on standard output. The process ends
+when its standard input does, so that nothing is left behind when the run is killed.
+"""
+
+import asyncio
+import cProfile
+import json
+import sys
+from typing import Any, Final
+
+import uvloop
+from tests.benchmarks.roles import Role, open_role
+
+LINE_BYTES_MAX: Final = 1 << 20
+
+
+async def run_worker(settings: dict[str, Any], profile: cProfile.Profile | None) -> None:
+    """Open the role, say so, and answer commands until the input ends."""
+    async with open_role(**settings) as (role, about):
+        commands = await _standard_input()
+        _say({"ready": True, **about})
+        if profile is not None:
+            profile.enable()
+        try:
+            while line := await commands.readline():
+                await _answer(role, json.loads(line))
+        finally:
+            if profile is not None:
+                profile.disable()
+
+
+async def _answer(role: Role, request: dict[str, Any]) -> None:
+    command = request.pop("do")
+    try:
+        _say({"done": command, **await role.do(command, request)})
+    except Exception as error:  # noqa: BLE001 - whatever a system under test raises is a result
+        _say({"failed": f"{command}: {type(error).__name__}: {error}"})
+
+
+async def _standard_input() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(LINE_BYTES_MAX)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+def _say(reply: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(reply) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Run the worker that the only argument describes."""
+    settings = json.loads(sys.argv[1])
+    profile_path = settings.pop("profile_path", None)
+    profile = cProfile.Profile() if profile_path else None
+    uvloop.run(run_worker(settings, profile))
+    if profile is not None:
+        profile.dump_stats(profile_path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Whole measurements, too short for their figures to mean anything: they must just add up."""
+
+import pytest
+from tests.benchmarks.conductor import MeasurementError, measure
+from tests.benchmarks.peers import PEERS
+from tests.benchmarks.scenario import Durations, Latency, Throughput
+from tests.benchmarks.summary import ROLES
+
+pytestmark = pytest.mark.integration
+
+BRIEF = Durations(warm_up_seconds=0.05, load_seconds=0.2)
+
+
+@pytest.fixture(params=PEERS)
+def peer(request):
+    reason = PEERS[request.param].missing()
+    if reason is not None:
+        pytest.skip(reason)
+    return request.param
+
+
+async def test_every_message_of_a_paced_run_is_sent_received_and_timed(peer):
+    result = await measure(peer, Latency("paced", "", rate_per_second=500), BRIEF)
+    assert (result["sent"], result["received"], result["lost"], result["unsent"]) == (
+        100,
+        100,
+        0,
+        0,
+    )
+    for histogram in ("from_intended", "from_began", "generator_late"):
+        assert sum(count for _, count in result[histogram]["buckets"]) == 100
+
+
+async def test_a_flood_loses_nothing_and_accounts_for_all_three_processes(peer):
+    result = await measure(peer, Throughput("flood", "", batch_messages_max=100), BRIEF)
+    assert result["received"] == result["sent"] > 0
+    assert (result["lost"], result["duplicates"]) == (0, 0)
+    assert result["messages_per_second"] > 0
+    assert list(result["processes"]) == list(ROLES)
+    assert all(process["rss_bytes"] > 1_000_000 for process in result["processes"].values())
+
+
+async def test_a_process_that_dies_is_named_with_its_last_words():
+    with pytest.raises(
+        MeasurementError, match=r"(?s)broker ended unasked.*KeyError: 'no such peer'"
+    ):
+        await measure("no such peer", Latency("paced", "", 500), BRIEF)

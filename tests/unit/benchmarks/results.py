@@ -1,0 +1,89 @@
+"""Builds small result documents for the tests of what is made of them."""
+
+from collections.abc import Iterable
+
+from tests.benchmarks.histogram import LatencyHistogram
+from tests.benchmarks.summary import Document, Measurement
+
+USAGE = {
+    "publisher": {"cpu_seconds": 0.1, "rss_bytes": 40_000_000},
+    "broker": {"cpu_seconds": 0.2, "rss_bytes": 50_000_000},
+    "subscriber": {"cpu_seconds": 0.4, "rss_bytes": 60_000_000},
+}
+WIRE = {"publisher": {"sent": 200_000, "received": 0}, "subscriber": None}
+
+
+def throughput(
+    round_number: int, peer: str, rate: int, *, scenario: str = "throughput-100", lost: int = 0
+) -> Measurement:
+    return {
+        "round": round_number,
+        "scenario": scenario,
+        "peer": peer,
+        "sent": 1_000,
+        "received": 1_000 - lost,
+        "lost": lost,
+        "duplicates": 0,
+        "out_of_order": 0,
+        "seconds": 1_000 / rate,
+        "messages_per_second": rate,
+        "processes": USAGE,
+        "wire": WIRE,
+    }
+
+
+def latency(
+    round_number: int,
+    peer: str,
+    values_us: Iterable[int],
+    *,
+    scenario: str = "latency-1k",
+    seconds: float = 1.0,
+    unsent: int = 0,
+) -> Measurement:
+    histogram = LatencyHistogram.of(value * 1_000 for value in values_us).to_json()
+    measurement = throughput(round_number, peer, 1_000, scenario=scenario)
+    del measurement["messages_per_second"]
+    return measurement | {
+        "seconds": seconds,
+        "unsent": unsent,
+        "offered_per_second": 1_000,
+        "generator_late": histogram,
+        "from_intended": histogram,
+        "from_began": histogram,
+    }
+
+
+def failure(
+    round_number: int,
+    peer: str,
+    *,
+    scenario: str = "throughput-100",
+    error: str = "broker ended unasked",
+) -> Measurement:
+    return {"round": round_number, "scenario": scenario, "peer": peer, "error": error}
+
+
+def document(*measurements: Measurement, missing: dict[str, str] | None = None) -> Document:
+    return {
+        "format": 1,
+        "taken_at": "2026-11-21T00:00:00+00:00",
+        "command": "python tests/benchmarks/run.py",
+        "commit": "0123456789ab",
+        "machine": {
+            "cpu": "a processor",
+            "cores": 2,
+            "memory_gib": 4.0,
+            "kernel": "Linux",
+            "load_average_at_start": 0.1,
+        },
+        "versions": {"python": "CPython 3.11"},
+        "missing": missing or {},
+        "settings": {
+            "rounds": 3,
+            "warm_up_seconds": 0.5,
+            "load_seconds": 3.0,
+            "payload_bytes": 200,
+        },
+        "measurements": list(measurements),
+    }

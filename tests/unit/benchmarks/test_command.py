@@ -1,0 +1,29 @@
+"""The command line."""
+
+import json
+
+import pytest
+from tests.benchmarks.command import main, select
+from tests.unit.benchmarks.results import document, throughput
+
+
+def test_only_selects_by_the_beginning_of_a_name():
+    names = ["latency-1k", "latency-10k", "throughput-100"]
+    assert select(names, ["latency"]) == ["latency-1k", "latency-10k"]
+
+
+def test_only_leaves_the_other_kind_of_name_whole():
+    assert select(["nats", "grpc_unary"], ["latency"]) == ["nats", "grpc_unary"]
+
+
+def test_a_name_that_matches_nothing_is_refused_with_the_names_there_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["--only", "ants"])
+    assert "--only ants matches nothing of: latency-1k" in capsys.readouterr().err
+
+
+def test_an_earlier_result_is_shown_without_measuring(tmp_path, capsys):
+    result = tmp_path / "result.json"
+    result.write_text(json.dumps(document(throughput(1, "nats", 157_000))))
+    assert main(["--show", str(result)]) == 0
+    assert "157,000" in capsys.readouterr().out
