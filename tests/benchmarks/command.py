@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from tests.benchmarks.histogram import LatencyHistogram
-from tests.benchmarks.markdown_page import update_page
+from tests.benchmarks.markdown_page import PageError, update_page
 from tests.benchmarks.peers import PEERS
 from tests.benchmarks.scenario import (
     DURATIONS_DEFAULT,
@@ -26,6 +26,7 @@ from tests.benchmarks.tables import Table, header_of, tables_of
 
 EXIT_OK = 0  # Also when a target is missed: figures inform, they do not fail.
 EXIT_MEASUREMENT_FAILED = 1
+EXIT_WRONG_ARGUMENT = 2
 FILE_COLUMNS = 140  # Into a file or a pipe: wide enough for every table.
 
 
@@ -35,12 +36,23 @@ def main(arguments: list[str]) -> int:
     console = Console()
     if not console.is_terminal:
         console.width = FILE_COLUMNS
+    try:
+        return _run(console, options)
+    except (PageError, OSError) as error:
+        console.print(f"[red]error:[/red] {error}")
+        return EXIT_WRONG_ARGUMENT
+
+
+def _run(console: Console, options: argparse.Namespace) -> int:
     if options.markdown:
         update_page(options.markdown)
         return EXIT_OK
     if options.show:
         _print_document(console, json.loads(options.show.read_text()))
         return EXIT_OK
+    for folder in (options.json and options.json.parent, options.profile):
+        if folder:  # Now, rather than after minutes of measuring.
+            folder.mkdir(parents=True, exist_ok=True)
     document = _measure(console, options)
     _print_document(console, document)
     if options.json:
@@ -113,8 +125,6 @@ def _measure(console: Console, options: argparse.Namespace) -> Document:
     peers, missing = split_missing(select(PEERS, options.only))
     for name, reason in missing.items():
         console.print(f"[yellow]missing[/yellow] {name}: {reason}")
-    if options.profile:
-        options.profile.mkdir(parents=True, exist_ok=True)
     plan = Plan(
         scenarios=select(SCENARIOS, options.only),
         peers=peers,

@@ -16,7 +16,7 @@ MARKED: Final = re.compile(rf"{BEGIN}(?P<source>[^>]*)-->\n(?P<body>.*?){END}", 
 
 
 class PageError(Exception):
-    """The page does not have exactly one pair of markers."""
+    """The page has no place for the results, or the result is not kept beside it."""
 
 
 def render_results(document: Document) -> str:
@@ -43,6 +43,10 @@ def source_of(page: str) -> str | None:
 
 def update_page(result: Path, page: Path = PAGE) -> None:
     """Write the results of a JSON file inside the repository into the page."""
+    if not result.resolve().is_relative_to(REPOSITORY):
+        raise PageError(
+            f"{result} is outside the repository: put it into benchmarks/results/ first"
+        )
     source = result.resolve().relative_to(REPOSITORY).as_posix()
     results = render_results(json.loads(result.read_text()))
     page.write_text(insert_results(page.read_text(), source, results))

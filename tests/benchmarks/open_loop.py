@@ -6,7 +6,6 @@ an intended send time. When the sender falls behind it sends the backlog at once
 counted from the intended time, so that one stall is charged to every message it held up.
 """
 
-import asyncio
 import time
 from array import array
 from collections.abc import Awaitable, Callable
@@ -91,11 +90,3 @@ async def run_open_loop(
             await send(index, intended_ns, began_ns)
             report.sent += 1
     return report
-
-
-async def sleep_until(deadline_ns: int) -> None:
-    """Wait by the event loop's own timer, which is only as fine as the loop's clock (1 ms in uv).
-
-    Good enough for slow schedules; `tests.benchmarks.timerfd.KernelTimer` is the fine one.
-    """
-    await asyncio.sleep(max(0, deadline_ns - time.monotonic_ns()) / NANOSECONDS_PER_SECOND)

@@ -61,7 +61,7 @@ class PublisherRole:
                 give_up_ns=start_ns + _nanoseconds(seconds * OVERRUN_FACTOR),
             )
         await self._publisher.flush()
-        late = LatencyHistogram.of(report.lateness_ns).to_json()
+        late = LatencyHistogram.of(report.lateness_ns).quantiles()
         return {
             "sent": report.sent,
             "unsent": report.unsent,
@@ -110,7 +110,7 @@ class SubscriberRole:
         }
         if sink.from_intended_ns:
             reply["from_intended"] = LatencyHistogram.of(sink.from_intended_ns).to_json()
-            reply["from_began"] = LatencyHistogram.of(sink.from_began_ns).to_json()
+            reply["from_began"] = LatencyHistogram.of(sink.from_began_ns).quantiles()
         return reply
 
 

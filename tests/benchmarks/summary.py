@@ -142,16 +142,20 @@ def _latency_figures(measurements: list[Measurement]) -> LatencyFigures:
         p50=p50,
         p95=p95,
         p99=p99,
-        p999=pooled.percentile(PERCENT_POOLED) / NANOSECONDS_PER_MICROSECOND,
-        max=pooled.max_ns / NANOSECONDS_PER_MICROSECOND,
-        began_p50=_median(_percentile_us(each["from_began"], 50.0) for each in measurements),
-        late_p50=_median(_percentile_us(each["generator_late"], 50.0) for each in measurements),
-        late_p99=_median(_percentile_us(each["generator_late"], 99.0) for each in measurements),
+        p999=_microseconds(pooled.percentile(PERCENT_POOLED)),
+        max=_microseconds(pooled.max_ns),
+        began_p50=_median(_microseconds(each["from_began"]["p50_ns"]) for each in measurements),
+        late_p50=_median(_microseconds(each["generator_late"]["p50_ns"]) for each in measurements),
+        late_p99=_median(_microseconds(each["generator_late"]["p99_ns"]) for each in measurements),
     )
 
 
 def _percentile_us(histogram: HistogramJson, percent: float) -> float:
-    return LatencyHistogram.from_json(histogram).percentile(percent) / NANOSECONDS_PER_MICROSECOND
+    return _microseconds(LatencyHistogram.from_json(histogram).percentile(percent))
+
+
+def _microseconds(nanoseconds: int) -> float:
+    return nanoseconds / NANOSECONDS_PER_MICROSECOND
 
 
 def _cpu_us(measurement: Measurement, role: str) -> float:

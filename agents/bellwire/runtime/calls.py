@@ -11,7 +11,7 @@ from bellwire.runtime.call_context import CallContext
 from bellwire.runtime.counters import RunCounters
 from bellwire.runtime.load import LoadMeter
 from bellwire.runtime.tool_call import CONTENT_TYPE, Toolbox, ToolResult
-from bellwire.telemetry import call_span, end_span
+from bellwire.telemetry import call_span, end_span, names
 from bellwire.wire.errors import (
     AgentBusyError,
     BellwireError,
@@ -101,22 +101,22 @@ class CallDesk:
         call = event.call
         span = call_span(call.capability, call.traceparent, call.tracestate, call.call_id)
         started = time.perf_counter()
-        failure: BaseException | None = None
+        failure = names.TOOL_ERROR
         try:
             result = await self._within_deadline(event, span)
+            failure = names.TOOL_ERROR if result.is_error else ""
             await event.reply(result.result, content_type=CONTENT_TYPE, is_error=result.is_error)
-            failure = ToolFailed(result.result.decode()) if result.is_error else None
         except DeadlineExceededError as error:
-            failure = error
+            failure = error.reason
             await event.fail(error)
-        except asyncio.CancelledError as error:
-            failure = error
+        except asyncio.CancelledError:
+            failure = "CANCELLED"
             raise
         finally:
             self._meter.call_ended(time.perf_counter() - started)
             self._counters.calls += 1
-            self._counters.call_errors += failure is not None
-            end_span(span, failure)
+            self._counters.call_errors += bool(failure)
+            end_span(span, error_type=failure)
 
     async def _within_deadline(self, event: IncomingCall, span: Span | None) -> ToolResult:
         call = event.call
@@ -144,10 +144,6 @@ class CallDesk:
                 f"tool {call.capability!r} of agent {self._agent_id!r} did not finish within "
                 f"{max(seconds, 0.0):.3f} s"
             ) from None
-
-
-class ToolFailed(Exception):
-    """The tool answered with an error result; names the failure in the call's span."""
 
 
 def _key(call: IncomingCall) -> CallKey:

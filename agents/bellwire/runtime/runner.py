@@ -80,6 +80,7 @@ class AgentRunner:
             timeout_seconds=self.settings.call_timeout_seconds,
         )
         self._lanes: dict[tuple[str, int], Lane] = {}
+        self._lane_tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
 
     @property
@@ -95,7 +96,8 @@ class AgentRunner:
         """Run until `stop`.
 
         Raises:
-            OutputLostError: The bus took no outputs for too long.
+            OutputLostError: The bus took no outputs for too long, or ended the subscription.
+            TimeoutError: `on_stop` and its outputs took longer than the grace.
             BellwireError: The bus refused the subscription or the registration.
             Exception: Whatever `on_start`, `on_stop` or, with `crash_on_error`, a handler raised.
         """
@@ -111,7 +113,8 @@ class AgentRunner:
                 await self._serve(subscription, stream)
             except BaseExceptionGroup as group:
                 raise _first(group) from None
-            await self._publish_all(await self.agent.on_stop())
+            async with asyncio.timeout(self.settings.stop_grace_seconds):
+                await self._publish_all(await self.agent.on_stop())
 
     async def _subscribe(self, stack: AsyncExitStack) -> BusSubscription | None:
         if not self._dispatcher.topics:
@@ -161,7 +164,8 @@ class AgentRunner:
             lane.stop()
         try:
             async with asyncio.timeout(self.settings.stop_grace_seconds):
-                await asyncio.gather(*(lane.stopped.wait() for lane in self._lanes.values()))
+                if self._lane_tasks:
+                    await asyncio.wait(self._lane_tasks)
                 await self._desk.close()
                 await self._outbox.settle()
         except TimeoutError:
@@ -170,18 +174,18 @@ class AgentRunner:
                 self.agent.agent_id,
                 self.settings.stop_grace_seconds,
             )
-            raise asyncio.CancelledError from None
+            for task in self._lane_tasks:
+                task.cancel()
 
-    async def _take_messages(
-        self, subscription: BusSubscription, tasks: asyncio.TaskGroup
-    ) -> None:
+    async def _take_messages(self, subscription: BusSubscription, tasks: asyncio.TaskGroup) -> None:
         async for batch in subscription.batches():
             key = (batch.topic, batch.partition)
             lane = self._lanes.get(key)
             if lane is None:
                 lane = Lane(self._work, subscription, self.settings, self.counters)
                 self._lanes[key] = lane
-                tasks.create_task(lane.run(), name=f"lane {batch.topic}/{batch.partition}")
+                name = f"lane {batch.topic}/{batch.partition}"
+                self._lane_tasks.append(tasks.create_task(lane.run(), name=name))
             lane.offer(batch)
         raise OutputLostError(f"the subscription of agent {self.agent.agent_id} has ended")
 
@@ -190,12 +194,20 @@ class AgentRunner:
             await self._desk.take(event)
 
     async def _report_load(self, stream: BusAgentStream) -> None:
-        last = None
+        last: tuple[int, ...] = ()
         while True:
             report = self._meter.report(sum(lane.depth for lane in self._lanes.values()))
-            if report != last:
+            # CPU time and memory alone, which reporting itself moves, are no news.
+            news = (
+                report.in_flight,
+                report.queue_depth,
+                report.messages_handled,
+                report.handler_errors,
+                self.counters.calls,
+            )
+            if news != last:
                 await stream.send_load(report)
-                last = report
+                last = news
             await asyncio.sleep(self.settings.load_every_seconds)
 
 

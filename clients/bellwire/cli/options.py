@@ -10,7 +10,10 @@ import typer
 __all__ = ["AddressOption", "ConfigOption", "JsonOption", "SetOption"]
 
 JsonOption = Annotated[
-    bool, typer.Option("--json", metavar="", help="Print JSON, one object a line, nothing else on stdout.")
+    bool,
+    typer.Option(
+        "--json", metavar="", help="Print JSON, one object a line, nothing else on stdout."
+    ),
 ]
 ConfigOption = Annotated[
     Path | None,

@@ -20,16 +20,12 @@ from bellwire.bus.v1.publisher_pb2 import (
     PublishStreamRequest,
 )
 from bellwire.client._buffer import Buffer
+from bellwire.client._frames import FramesInFlight
 from bellwire.client._lane import Lane
 from bellwire.client._packer import Packer
 from bellwire.client._segment import OutBatch, Segment, Ticket
 from bellwire.client.settings import PublishSettings
-from bellwire.wire.errors import (
-    BellwireError,
-    InternalError,
-    SequenceGapError,
-    from_item_error,
-)
+from bellwire.wire.errors import BellwireError, SequenceGapError, from_item_error
 from bellwire.wire.window import Window
 
 BATCH_OVERHEAD_BYTES: Final = 512  # A header with the longest topic name, and the field tags.
@@ -57,14 +53,6 @@ class Refused:
     error: BellwireError
 
 
-class _Frame:
-    __slots__ = ("outs", "sent_at")
-
-    def __init__(self, outs: list[OutBatch], sent_at: float) -> None:
-        self.outs: list[OutBatch | None] = list(outs)  # None = refused, and so answered.
-        self.sent_at = sent_at
-
-
 class Batcher:
     """The state of one publish stream, across its reconnects.
 
@@ -82,8 +70,7 @@ class Batcher:
         self._packer = Packer(settings, self._forget, self._refuse)
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._turns: deque[Lane] = deque()
-        self._frames: dict[int, _Frame] = {}
-        self._next_frame = 1
+        self._frames = FramesInFlight(settings.frames_in_flight_max)
         self._window: Window | None = None
         self._draining = False
         self.buffer = Buffer(settings.buffer_messages_max, settings.buffer_bytes_max)
@@ -114,14 +101,26 @@ class Batcher:
         """Return the topics that have something to send."""
         return sorted({lane.topic for lane in self._lanes.values() if lane.has_work()})
 
+    def give_up(self) -> list[Segment]:
+        """Return everything whose fate is unknown, and forget it."""
+        self.lost()
+        segments: list[Segment] = []
+        for lane in self._lanes.values():
+            segments += [segment for out in lane.ready for segment in out.segments]
+            segments += lane.pending
+            lane.ready.clear()
+            lane.pending.clear()
+        self.buffer.free(segments)
+        return segments
+
     # ------------------------------------------------------------ to the stream
 
     def next_frame(self, now: float) -> PublishStreamRequest | None:
         """Return the next frame to send, or None when nothing can be sent now."""
         window = self._window
-        if window is None or self._draining or not self._turns or not self._may_send(now):
+        if window is None or self._draining or not self._turns or not self._frames.may_send(now):
             return None
-        stalled = self._stalled_lanes(now)
+        stalled = self._frames.stalled_lanes(now)
         outs: list[OutBatch] = []
         packed: list[Batch] = []
         bytes_left = self._settings.frame_bytes_max
@@ -136,43 +135,21 @@ class Batcher:
                 break
         if not outs:
             return None
-        sequence = self._next_frame
-        self._next_frame += 1
-        self._frames[sequence] = _Frame(outs, now)
         return PublishStreamRequest(
             batches=PublishBatches(
-                frame_sequence=sequence, batches=packed, ack_level=self._ack_level
+                frame_sequence=self._frames.send(outs, now),
+                batches=packed,
+                ack_level=self._ack_level,
             )
         )
 
-    def wake_at(self) -> float | None:
-        """Return when time alone may let a frame out; None when only an answer can."""
-        times = [lane.hold_until for lane in self._turns if lane.hold_until]
-        if self._turns:
-            times += [frame.sent_at + STALL_SECONDS for frame in self._frames.values()][-1:]
-        return min(times) if times else None
-
-    def _may_send(self, now: float) -> bool:
-        frames_max = self._settings.frames_in_flight_max
-        if len(self._frames) < frames_max:
-            return True
-        fresh_since = now - STALL_SECONDS
-        return sum(frame.sent_at > fresh_since for frame in self._frames.values()) < frames_max
-
-    def _stalled_lanes(self, now: float) -> set[Lane]:
-        """Return the lanes with a batch in a frame that is overdue.
-
-        They wait, and share no frame with others: a frame is acknowledged as a whole, and one full
-        topic must not hold up the rest.
-        """
-        stale_at = now - STALL_SECONDS
-        return {
-            out.lane
-            for frame in self._frames.values()
-            if frame.sent_at <= stale_at
-            for out in frame.outs
-            if out is not None
-        }
+    def wake_at(self, now: float) -> float | None:
+        """Return when time alone may let a frame out; None when only an answer or a message can."""
+        if not self._turns:
+            return None
+        times = [lane.hold_until for lane in self._turns if lane.hold_until > now]
+        overdue = self._frames.next_overdue(now)
+        return min(times if overdue is None else [*times, overdue], default=None)
 
     def _fill(
         self,
@@ -227,12 +204,11 @@ class Batcher:
 
     def idle(self) -> bool:
         """Tell whether nothing is unanswered."""
-        return not self._frames
+        return len(self._frames) == 0
 
     def lost(self) -> None:
         """Make everything unanswered ready to be sent again on the next stream."""
         self._frames.clear()
-        self._next_frame = 1
         self._window = None
         self._draining = False
         if self.producer_lost:
@@ -244,26 +220,18 @@ class Batcher:
                 self._queue(lane)
 
     def on_ack(self, ack: PublishAck) -> None:
-        """Take an acknowledgement; it names a position for each batch not refused before.
+        """Take an acknowledgement.
 
         Raises:
             InternalError: It contradicts what was sent; the stream cannot go on.
         """
-        first, last = ack.first_frame_sequence, ack.last_frame_sequence
-        if first > last or last >= self._next_frame:
-            raise InternalError(f"coordinator acknowledged frames {first}..{last}: not sent")
-        covered = [sequence for sequence in self._frames if first <= sequence <= last]
-        outs = [out for at in covered for out in self._frames[at].outs if out is not None]
-        positions: Sequence[PositionRange] = ack.positions
-        if len(positions) != len(outs):
-            raise InternalError(
-                f"coordinator acknowledged {len(positions)} batches of frames {first}..{last}, "
-                f"{len(outs)} were unanswered"
-            )
-        for out, position in zip(outs, positions, strict=True):
-            self._land(out, position)
-        for sequence in covered:
-            del self._frames[sequence]
+        for out, position in self._frames.acknowledge(ack):
+            self._answered(out)
+            out.lane.landed(out)
+            self.last_refusal = None
+            self.buffer.free(out.segments)
+            self.outcomes.append(Landed(out, position))
+            self._end_rewind(out.lane)
 
     def on_failure(self, failure: PublishFailure, now: float) -> None:
         """Take the refusal of one batch.
@@ -271,18 +239,18 @@ class Batcher:
         Raises:
             InternalError: It contradicts what was sent; the stream cannot go on.
         """
-        out = self._take_answered(failure.frame_sequence, failure.batch_index)
+        out = self._frames.refuse(failure)
+        self._answered(out)
         lane = out.lane
         error = from_item_error(failure.error)
-        tired = out.tries >= self._settings.tries_max
-        lane_was_rewinding = lane.rewinding
-        if isinstance(error, SequenceGapError) and not (lane_was_rewinding or tired):
-            lane.returned(out, expected_sequence=self._agreed_sequence(out, error))
-            lane.rewound.append(out)
-        elif isinstance(error, SequenceGapError) and lane_was_rewinding:
+        may_retry = out.tries < self._settings.tries_max
+        if isinstance(error, SequenceGapError) and lane.rewinding:
             lane.returned(out)
             lane.rewound.append(out)
-        elif error.retryable and not tired:
+        elif isinstance(error, SequenceGapError) and may_retry:
+            lane.returned(out, expected_sequence=self._agreed_sequence(out, error))
+            lane.rewound.append(out)
+        elif error.retryable and may_retry:
             self.last_refusal = error
             delay = error.retry_delay_seconds or RETRY_DELAY_SECONDS * out.tries
             lane.returned(out)
@@ -293,20 +261,6 @@ class Batcher:
             self._refuse_part(out, failure.message_index, error)
         self._end_rewind(lane)
 
-    def _take_answered(self, frame_sequence: int, batch_index: int) -> OutBatch:
-        frame = self._frames.get(frame_sequence)
-        out = frame.outs[batch_index] if frame and batch_index < len(frame.outs) else None
-        if frame is None or out is None:
-            raise InternalError(
-                f"coordinator refused batch {batch_index} of frame {frame_sequence}: not unanswered"
-            )
-        frame.outs[batch_index] = None
-        if not any(frame.outs):
-            del self._frames[frame_sequence]
-        if self._window is not None:
-            self._window.give_back(out.count, out.size_bytes)
-        return out
-
     def _agreed_sequence(self, out: OutBatch, error: SequenceGapError) -> int:
         """Return the sequence to go on with when nothing of ours explains the gap."""
         expected = error.metadata.get(EXPECTED_SEQUENCE_KEY, "")
@@ -314,22 +268,6 @@ class Batcher:
             return int(expected)  # It has forgotten what it acknowledged.
         self.producer_lost = True  # It cannot say where we stand: begin again as a new producer.
         return out.base_sequence
-
-    def _land(self, out: OutBatch, position: PositionRange) -> None:
-        lane = out.lane
-        count = position.last_offset - position.first_offset + 1
-        if count != out.count or position.partition != lane.partition:
-            raise InternalError(
-                f"coordinator placed {count} messages in partition {position.partition}, "
-                f"sent were {out.count} for partition {lane.partition} of {lane.topic!r}"
-            )
-        if self._window is not None:
-            self._window.give_back(out.count, out.size_bytes)
-        lane.landed(out)
-        self.last_refusal = None
-        self.buffer.free(out.segments)
-        self.outcomes.append(Landed(out, position))
-        self._end_rewind(lane)
 
     def _refuse_part(self, out: OutBatch, message_index: int, error: BellwireError) -> None:
         """Refuse only the caller whose message is bad; the others' messages travel again."""
@@ -347,6 +285,10 @@ class Batcher:
             self._queue(lane)
 
     # ------------------------------------------------------------ bookkeeping
+
+    def _answered(self, out: OutBatch) -> None:
+        if self._window is not None:
+            self._window.give_back(out.count, out.size_bytes)
 
     def _queue(self, lane: Lane) -> None:
         if not lane.queued:

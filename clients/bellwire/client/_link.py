@@ -79,7 +79,7 @@ class Side(Protocol[RequestT, ResponseT]):
     def next_frame(self, now: float) -> RequestT | None:
         """Return the next frame to send, or None when there is none now."""
 
-    def wake_at(self) -> float | None:
+    def wake_at(self, now: float) -> float | None:
         """Return when `next_frame` should be asked again though nothing happened."""
 
     def is_finished(self) -> bool:
@@ -288,7 +288,7 @@ class Link(Generic[RequestT, ResponseT]):
                     await call.done_writing()
                     return
                 else:
-                    await self._sleep(self._side.wake_at())
+                    await self._sleep(self._side.wake_at(clock()))
         except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
             # The stream has ended under the writer; the reader learns why and opens the next one.
             return

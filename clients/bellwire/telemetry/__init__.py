@@ -9,6 +9,7 @@ from bellwire.telemetry.setup import (
     configure_tracing,
 )
 from bellwire.telemetry.spans import (
+    call_span,
     context_of,
     end_span,
     inject,
@@ -31,6 +32,7 @@ __all__ = [
     "TraceFiles",
     "TracingHandle",
     "TracingUnavailableError",
+    "call_span",
     "configure_from",
     "configure_tracing",
     "context_of",

@@ -18,10 +18,19 @@ CONSUMER_GROUP_NAME: Final = "messaging.consumer.group.name"
 CLIENT_ID: Final = "messaging.client.id"
 ERROR_TYPE: Final = "error.type"
 
+# Conventions for MCP (gen-ai, tag v1.41.0).
+MCP_METHOD_NAME: Final = "mcp.method.name"
+GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
+GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
+MCP_TOOLS_CALL: Final = "tools/call"
+EXECUTE_TOOL: Final = "execute_tool"
+TOOL_ERROR: Final = "tool_error"  # error.type when the result says isError
+
 # Ours: what the conventions have no name for.
 OFFSET: Final = "messaging.bellwire.offset"
 MESSAGE_TYPE: Final = "messaging.bellwire.message.type"
 EVENT_TIME: Final = "messaging.bellwire.message.time_unix_nano"
+CALL_ID: Final = "messaging.bellwire.call.id"
 ATTEMPT: Final = "messaging.bellwire.delivery.attempt"
 
 SERVICE_NAME: Final = "service.name"
@@ -35,4 +44,3 @@ SYSTEM_BELLWIRE: Final = "bellwire"
 SEND: Final = "send"
 PROCESS: Final = "process"
 ROUTE: Final = "route"
-CALL: Final = "call"

@@ -153,13 +153,44 @@ def process_attributes(
     return attributes
 
 
-def end_span(span: Span | None, error: BaseException | None = None) -> None:
-    """End a span that may not exist, with its error if there was one."""
+def call_span(tool: str, traceparent: str, tracestate: str = "", call_id: str = "") -> Span | None:
+    """Start the `tools/call {tool}` span under the caller's context; None = not sampled.
+
+    The name and attributes are those of the conventions for MCP. The caller ends it with
+    `end_span`.
+    """
+    if not is_sampled(traceparent) or not records():
+        return None
+    span = tracer(_COMPONENT).start_span(
+        f"{names.MCP_TOOLS_CALL} {tool}",
+        context=_context(traceparent, tracestate),
+        kind=SpanKind.SERVER,
+        attributes={
+            names.MCP_METHOD_NAME: names.MCP_TOOLS_CALL,
+            names.GEN_AI_OPERATION_NAME: names.EXECUTE_TOOL,
+            names.GEN_AI_TOOL_NAME: tool,
+            names.CALL_ID: call_id,
+        },
+    )
+    return span if span.is_recording() else None
+
+
+def end_span(
+    span: Span | None, error: BaseException | None = None, *, error_type: str = ""
+) -> None:
+    """End a span that may not exist, with its error if there was one.
+
+    Args:
+        span: None does nothing.
+        error: What was raised.
+        error_type: A failure without an exception; overrides the exception's class name.
+    """
     if span is None:
         return
-    if error is not None:
-        span.set_attribute(names.ERROR_TYPE, type(error).__qualname__)
-        span.set_status(Status(StatusCode.ERROR, str(error)[:STATUS_CHARACTERS_MAX]))
+    if error is not None or error_type:
+        span.set_attribute(names.ERROR_TYPE, error_type or type(error).__qualname__)
+        text = str(error) if error is not None else error_type
+        span.set_status(Status(StatusCode.ERROR, text[:STATUS_CHARACTERS_MAX]))
     span.end()
 
 

@@ -41,16 +41,16 @@ def latency(
     seconds: float = 1.0,
     unsent: int = 0,
 ) -> Measurement:
-    histogram = LatencyHistogram.of(value * 1_000 for value in values_us).to_json()
+    histogram = LatencyHistogram.of(value * 1_000 for value in values_us)
     measurement = throughput(round_number, peer, 1_000, scenario=scenario)
     del measurement["messages_per_second"]
     return measurement | {
         "seconds": seconds,
         "unsent": unsent,
         "offered_per_second": 1_000,
-        "generator_late": histogram,
-        "from_intended": histogram,
-        "from_began": histogram,
+        "generator_late": histogram.quantiles(),
+        "from_intended": histogram.to_json(),
+        "from_began": histogram.quantiles(),
     }
 
 

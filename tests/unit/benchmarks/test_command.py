@@ -27,3 +27,15 @@ def test_an_earlier_result_is_shown_without_measuring(tmp_path, capsys):
     result.write_text(json.dumps(document(throughput(1, "nats", 157_000))))
     assert main(["--show", str(result)]) == 0
     assert "157,000" in capsys.readouterr().out
+
+
+def test_a_result_outside_the_repository_is_not_put_on_the_page(tmp_path, capsys):
+    result = tmp_path / "result.json"
+    result.write_text(json.dumps(document(throughput(1, "nats", 157_000))))
+    assert main(["--markdown", str(result)]) == 2
+    assert "put it into benchmarks/results/ first" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_result_that_does_not_exist_is_named(capsys):
+    assert main(["--show", "no-such-result.json"]) == 2
+    assert "no-such-result.json" in capsys.readouterr().out

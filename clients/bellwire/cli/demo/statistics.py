@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Distribution", "distribution", "nearest_rank"]
+from bellwire.execution.quality import nearest_rank
+
+__all__ = ["Distribution", "distribution"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,3 @@ def distribution(values: Iterable[float]) -> Distribution | None:
         p99=nearest_rank(ordered, 99),
         max=ordered[-1],
     )
-
-
-def nearest_rank(ordered: list[float], percent: float) -> float:
-    """Return the smallest recorded value that `percent` of all values do not exceed.
-
-    Args:
-        ordered: At least one value, ascending.
-        percent: Above 0, at most 100.
-    """
-    return ordered[math.ceil(percent / 100 * len(ordered)) - 1]

@@ -44,6 +44,12 @@ SECTIONS: Final = (
         "telemetry", "bellwire.telemetry", "TelemetrySettings", "spans: how many, and where they go"
     ),
     Section(
+        "runtime",
+        "bellwire.runtime.settings",
+        "RunSettings",
+        "how an agent process takes, retries and settles messages",
+    ),
+    Section(
         "rules",
         "bellwire.agents.tactical",
         "RulesSettings",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Final
 
 from bellwire.bus.v1.message_pb2 import Batch, Message
@@ -30,6 +31,12 @@ from bellwire.wire.trace_context import is_sampled
 TEXT_BYTES_MAX: Final = 256  # Of id, source, type, subject, key and correlation id.
 TRACESTATE_BYTES_MAX: Final = 512  # W3C Trace Context §3.3.1.5 asks for at least this much.
 ATTRIBUTES_MAX: Final = 64
+SMALL_MESSAGE_BYTES: Final = (
+    TEXT_BYTES_MAX + 32
+)  # With a field above the bound it would be larger: its id alone is 38.
+_ID: Final = attrgetter("id")
+_TRACEPARENT: Final = attrgetter("traceparent")
+_SIZE: Final = Message.ByteSize
 MEMORY_ACK_LEVELS: Final = (ACK_LEVEL_NONE, ACK_LEVEL_RECEIVED)
 _SHORT_FIELDS: Final = (
     "id", "source", "type", "subject", "key", "correlation_id", "causation_id", "schema",
@@ -103,33 +110,45 @@ def admit_messages(
 def _verify(
     messages: Iterable[Message], partition: int, topic: Topic, limits: BatchLimits, principal: str
 ) -> list[str]:
-    sampled: list[str] = []
-    count = len(topic.partitions)
+    """Check each message; whole passes in C, because this runs for every message on the bus."""
+    items = list(messages)
+    for index, size in enumerate(map(_SIZE, items)):
+        if size > SMALL_MESSAGE_BYTES:
+            _check_bounds(items[index], size, index, limits)
+    if not all(map(_ID, items)):
+        index = [message.id for message in items].index("")
+        raise CallerError(f"message {index} has no id: set a UUIDv7", metadata=_at(index))
+    if len(topic.partitions) > 1:
+        _check_partition(items, partition, len(topic.partitions))
+    if principal:
+        _check_source(items, principal)
+    return [traceparent for traceparent in map(_TRACEPARENT, items) if is_sampled(traceparent)]
+
+
+def _check_partition(messages: Sequence[Message], partition: int, count: int) -> None:
     for index, message in enumerate(messages):
-        size = message.ByteSize()
-        # The envelope is all but the payload: where it is short, so is each of its fields.
-        if size - len(message.data) > TEXT_BYTES_MAX or size > limits.message_bytes_max:
-            _check_bounds(message, size, index, limits)
-        if not message.id:
-            raise CallerError(f"message {index} has no id: set a UUIDv7", metadata=_at(index))
-        if count > 1 and (key := message.key) and partition_for_key(key, count) != partition:
+        key = message.key
+        if key and partition_for_key(key, count) != partition:
             raise WrongPartitionError(
                 f"message {index} with key {key!r} belongs to partition "
                 f"{partition_for_key(key, count)} of {count}, its batch says {partition}: "
                 "partition by murmur2 as Kafka does, and read the partition count again",
                 metadata={**_at(index), "partition_count": str(count)},
             )
-        if principal and message.source and message.source != principal:
+
+
+def _check_source(messages: Sequence[Message], principal: str) -> None:
+    for index, message in enumerate(messages):
+        if message.source and message.source != principal:
             raise SourceMismatchError(
                 f"message {index} says it is from {message.source!r}, its publisher is {principal!r}",
                 metadata=_at(index),
             )
-        if (traceparent := message.traceparent) and is_sampled(traceparent):
-            sampled.append(traceparent)
-    return sampled
 
 
 def _check_bounds(message: Message, size: int, index: int, limits: BatchLimits) -> None:
+    if size - len(message.data) <= TEXT_BYTES_MAX and size <= limits.message_bytes_max:
+        return  # The envelope is all but the payload: where it is short, so is each of its fields.
     if size > limits.message_bytes_max:
         raise PayloadTooLargeError(
             f"message {index} holds {size} bytes, limit is {limits.message_bytes_max}: send a reference "
