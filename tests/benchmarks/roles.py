@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from tests.benchmarks.histogram import LatencyHistogram
 from tests.benchmarks.open_loop import NANOSECONDS_PER_SECOND, Schedule, run_open_loop
 from tests.benchmarks.payload import PayloadMaker
-from tests.benchmarks.peers import PEERS, PeerPublisher
+from tests.benchmarks.peers import PeerPublisher, load_peer
 from tests.benchmarks.sink import Sink
 from tests.benchmarks.timerfd import KernelTimer
 from tests.benchmarks.wire_bytes import tcp_bytes_of_this_process
@@ -146,7 +146,7 @@ async def open_role(
     batch_messages_max: int | None = None,
 ) -> AsyncIterator[tuple[Role, Reply]]:
     """Start one role of a peer; give it and what it has to say of itself."""
-    peer = PEERS[peer_name]
+    peer = load_peer(peer_name)
     async with AsyncExitStack() as stack:
         if role == "broker":
             broker = await stack.enter_async_context(peer.serve(Path(directory)))

@@ -9,7 +9,7 @@ from typing import Final
 from tests.benchmarks import machine
 from tests.benchmarks.conductor import MeasurementError, measure
 from tests.benchmarks.payload import PAYLOAD_BYTES
-from tests.benchmarks.peers import PEERS
+from tests.benchmarks.peers import load_peer
 from tests.benchmarks.scenario import SCENARIOS, Durations
 from tests.benchmarks.summary import Document, Measurement
 
@@ -46,7 +46,7 @@ class Plan:
 
 def split_missing(peers: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Part the systems that can be measured here from the others, with the reason for each."""
-    missing = {name: reason for name in peers if (reason := PEERS[name].missing()) is not None}
+    missing = {name: reason for name in peers if (reason := load_peer(name).missing()) is not None}
     return [name for name in peers if name not in missing], missing
 
 
@@ -56,7 +56,7 @@ async def run_session(
     """Carry out the plan and give the result document; a failed measurement is part of it."""
     versions = machine.describe_versions()
     for name in plan.peers:
-        versions |= PEERS[name].versions()
+        versions |= load_peer(name).versions()
     document: Document = {
         "format": RESULT_FORMAT,
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),

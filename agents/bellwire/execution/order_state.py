@@ -159,7 +159,10 @@ class OrderLife:
     """Sum of quantity times price over the fills, exact."""
     anomalies: Anomaly = Anomaly.NONE
     """Everything unusual seen so far."""
-    _working: bool = field(default=True, repr=False)
+    _working: bool = field(default=True, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._working = self.state not in ENDED_STATES
 
     @property
     def working(self) -> bool:

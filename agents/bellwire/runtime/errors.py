@@ -57,3 +57,10 @@ class OutputLostError(PeerError):
 
     reason = "OUTPUT_LOST"
     retryable = False
+
+
+class ProcessFailedError(PeerError):
+    """A process used its restart budget up and is given up."""
+
+    reason = "PROCESS_FAILED"
+    retryable = False

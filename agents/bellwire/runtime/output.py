@@ -1,5 +1,6 @@
 """Turns what a handler published into messages; does no input or output."""
 
+import re
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
@@ -13,7 +14,7 @@ from bellwire.runtime.publication import Cause, Output, Publication
 from bellwire.wire.message import uuid7
 
 _DIGEST_BYTES: Final = 10  # 80 bits; a UUIDv7 takes 74 of them beside its time
-_UUID_LENGTH: Final = 36
+_UUID_TIME: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}(?=-)")
 _VARIANT: Final = 0x8  # RFC 9562 §4.1: the two top bits are 10
 
 
@@ -102,7 +103,7 @@ def derived_id(agent: str, input_id: str, index: int) -> str:
         return uuid7()
     seed = f"{agent}\0{input_id}\0{index}".encode()
     digest = blake2b(seed, digest_size=_DIGEST_BYTES).hexdigest()
-    time_part = input_id[:13] if len(input_id) == _UUID_LENGTH else "00000000-0000"
+    time_part = found[0] if (found := _UUID_TIME.match(input_id)) else "00000000-0000"
     variant = _VARIANT | int(digest[3], 16) & 0x3
     return f"{time_part}-7{digest[:3]}-{variant:x}{digest[4:7]}-{digest[7:19]}"
 

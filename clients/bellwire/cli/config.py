@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,17 +24,27 @@ def show(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="The reference table of docs/configuration.md.")
     ] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="FILE", help="With --markdown: renew it in that page."),
+    ] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show every setting with value, source, unit, range and the reason of its default."""
-    from bellwire.cli.config_page import reference_markdown
+    from bellwire.cli.config_page import reference_markdown, renew_page
     from bellwire.cli.config_view import print_settings, setting_json
+    from bellwire.cli.faults import UsageFault
     from bellwire.cli.output import print_json
 
+    if into is not None and not markdown:
+        raise UsageFault("--into goes with --markdown")
     if markdown:
-        typer.echo(reference_markdown(), nl=False)
+        if into is None:
+            typer.echo(reference_markdown(), nl=False)
+        else:
+            renew_page(into)
         return
     rows = _selected(_load(config, assignments), section, changed)
     if json:

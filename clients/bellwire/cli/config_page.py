@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from bellwire.cli.config_view import value_text
+from bellwire.cli.faults import UsageFault
 from bellwire.cli.settings.fields import Leaf, leaves_of
 from bellwire.cli.settings.sections import SECTIONS
 from bellwire.cli.settings.sources import environment_name
 
-__all__ = ["BEGIN", "END", "reference_markdown", "with_reference"]
+__all__ = ["BEGIN", "END", "reference_markdown", "renew_page", "with_reference"]
 
 BEGIN: Final = (
     "<!-- made by `bellwire config show --markdown`; edit the settings classes instead -->"
@@ -34,6 +36,20 @@ def with_reference(page: str) -> str:
     if not begin or not end:
         raise ValueError("the page lacks a mark of the generated reference")
     return f"{head}{BEGIN}\n\n{reference_markdown()}\n{END}{tail}"
+
+
+def renew_page(path: Path) -> None:
+    """Write the reference into the page, between its marks.
+
+    Raises:
+        UsageFault: When the page cannot be read or written, or lacks a mark.
+    """
+    try:
+        path.write_text(with_reference(path.read_text(encoding="utf-8")), encoding="utf-8")
+    except OSError as error:
+        raise UsageFault(f"{path} cannot be renewed: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageFault(f"{path} cannot be renewed: {error}") from None
 
 
 def _lines() -> Iterator[str]:

@@ -26,6 +26,11 @@ class CommandError(Exception):
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILURE
 
+    def __init__(self, message: str, *, details: str = "") -> None:
+        """Take the line, and text to show below it as it is (the end of a log)."""
+        self.details = details
+        super().__init__(message)
+
 
 class UsageFault(CommandError):
     """The command line asks for something that cannot be."""

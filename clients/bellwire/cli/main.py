@@ -54,7 +54,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except TyperException as error:
         return _usage(error)
     except CommandError as error:
-        return _complain(str(error), error.exit_code)
+        return _complain(str(error), error.exit_code, error.details)
     except BellwireError as error:
         # Errors of the configuration name their exit code; all others are failures.
         return _complain(error.message, getattr(error, "exit_code", ExitCode.FAILURE))
@@ -76,10 +76,12 @@ def _usage(error: TyperException) -> int:
     return _complain(f"{text.rstrip('.')}{hint}", error.exit_code)
 
 
-def _complain(text: str, status: int) -> int:
-    """Print one line on stderr, with colour where a person reads it."""
+def _complain(text: str, status: int, details: str = "") -> int:
+    """Print one line on stderr, with colour where a person reads it, and details as they are."""
     label = "\x1b[1;31merror:\x1b[0m" if _stderr_has_colour() else "error:"
     sys.stderr.write(f"{label} {' '.join(text.split())}\n")
+    if details:
+        sys.stderr.write(f"{details.rstrip()}\n")
     return status
 
 

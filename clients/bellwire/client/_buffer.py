@@ -8,13 +8,20 @@ from bellwire.client._segment import Segment
 
 
 class Buffer:
-    """Counts messages from the moment they are handed over until their fate is known."""
+    """Counts messages from the moment they are handed over until their fate is known.
+
+    Attributes:
+        messages: Messages held.
+        size_bytes: About what they weigh.
+        freed: Set by `free`; whoever tells the waiters clears it.
+    """
 
     __slots__ = (
         "_bytes_max",
         "_generation",
         "_messages_max",
         "_unresolved",
+        "freed",
         "messages",
         "size_bytes",
     )
@@ -26,6 +33,7 @@ class Buffer:
         self._unresolved: dict[int, int] = {}
         self.messages = 0
         self.size_bytes = 0
+        self.freed = False
 
     def fits(self, messages: int, size_bytes: int) -> bool:
         """Tell whether there is room; an empty buffer takes anything, or nothing large could pass."""
@@ -44,6 +52,7 @@ class Buffer:
 
     def free(self, segments: Iterable[Segment]) -> None:
         """Stop counting segments whose fate is known."""
+        self.freed = True
         for segment in segments:
             count = len(segment.messages)
             self.messages -= count

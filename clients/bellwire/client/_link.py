@@ -6,22 +6,20 @@ import asyncio
 import contextlib
 import logging
 from enum import Enum, auto
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic
 
 import grpc
 
+from bellwire.client._side import RequestT, ResponseT, Side
 from bellwire.client.errors import UnreachableError
 from bellwire.client.settings import ClientSettings
 from bellwire.policy.backoff import Backoff
 from bellwire.transport.status import error_from_rpc
-from bellwire.wire.errors import BellwireError, CallerError, PeerError
+from bellwire.wire.errors import BellwireError, CallerError, InternalError, PeerError
 
 SILENT_INTERVALS_MAX: Final = 3  # Heartbeats a peer may miss before it counts as gone.
 FAULTS_MAX: Final = 5  # Streams in a row that may end with an internal error before we give up.
 CLOSE_GRACE_SECONDS: Final = 1.0  # For the peer to end its half of a stream we have ended.
-
-RequestT = TypeVar("RequestT")
-ResponseT = TypeVar("ResponseT")
 
 _log = logging.getLogger("bellwire.client")
 
@@ -48,51 +46,6 @@ _NEXT: Final = {
     LinkState.FAILED: {LinkState.CLOSED},
     LinkState.CLOSED: {LinkState.CLOSED},
 }
-
-
-class Side(Protocol[RequestT, ResponseT]):
-    """The state machine behind a link. Every method but `prepare` is plain computing.
-
-    Attributes:
-        final_errors: Errors that end the link although they could be tried again.
-        retried_errors: Errors worth another try although the request itself is refused.
-    """
-
-    final_errors: tuple[type[BellwireError], ...]
-    retried_errors: tuple[type[BellwireError], ...]
-
-    async def prepare(self) -> None:
-        """Get ready for a new stream; an error counts as a failed attempt."""
-
-    def open_call(self) -> grpc.aio.StreamStreamCall[RequestT, ResponseT]:
-        """Begin the RPC."""
-
-    def start_frame(self) -> RequestT:
-        """Return the first frame."""
-
-    def heartbeat_frame(self) -> RequestT:
-        """Return the frame that says "still here"."""
-
-    def on_response(self, response: ResponseT, now: float) -> None:
-        """Take a frame; an error raised here ends the stream."""
-
-    def next_frame(self, now: float) -> RequestT | None:
-        """Return the next frame to send, or None when there is none now."""
-
-    def wake_at(self, now: float) -> float | None:
-        """Return when `next_frame` should be asked again though nothing happened."""
-
-    def is_finished(self) -> bool:
-        """Tell whether the stream may be half-closed: the peer drains, and nothing is outstanding."""
-
-    def reconnect_after(self) -> float:
-        """Return the seconds the peer asked to wait before the next stream."""
-
-    def on_lost(self) -> None:
-        """Forget the stream; called after each one."""
-
-    def on_failed(self, error: BellwireError) -> None:
-        """Give up: there will be no further stream."""
 
 
 class Link(Generic[RequestT, ResponseT]):
@@ -126,6 +79,11 @@ class Link(Generic[RequestT, ResponseT]):
     def is_open(self) -> bool:
         """True while a stream is established."""
         return self._state is LinkState.OPEN
+
+    @property
+    def started(self) -> bool:
+        """True once `start` was called."""
+        return self._task is not None
 
     def start(self) -> None:
         """Begin to connect; the first call only."""
@@ -173,12 +131,13 @@ class Link(Generic[RequestT, ResponseT]):
         self._closing = True
         task = self._task
         if task is not None and not task.done():
-            if self.is_open:
-                self.wake()
-                await asyncio.wait([task], timeout=CLOSE_GRACE_SECONDS)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            try:
+                if self.is_open:
+                    self.wake()
+                    await asyncio.wait([task], timeout=CLOSE_GRACE_SECONDS)
+            finally:
+                task.cancel()
+            await asyncio.wait([task])
         if self._state is not LinkState.FAILED:
             self._move(LinkState.CLOSED)
 
@@ -218,7 +177,7 @@ class Link(Generic[RequestT, ResponseT]):
 
     async def _attempt(self) -> BellwireError:
         """Run one stream to its end; return why it ended."""
-        self._cut = None
+        self._take_cut()
         try:
             await self._side.prepare()
             call = self._side.open_call()
@@ -236,9 +195,13 @@ class Link(Generic[RequestT, ResponseT]):
         except asyncio.CancelledError:
             # gRPC raises this also in the reader of a call that `_cut_off` has cancelled.
             task = asyncio.current_task()
-            if self._cut is None or (task is not None and task.cancelling()):
+            cut = self._take_cut()
+            if cut is None or (task is not None and task.cancelling()):
                 raise
-            return self._cut
+            return cut
+        except Exception as error:  # noqa: BLE001 - whatever it is must not end the link silently
+            _log.exception("%s: a fault of our own", self._name)
+            return InternalError(f"{self._name}: {type(error).__name__}: {error}")
         finally:
             call.cancel()
         return PeerError(f"{self._name}: the coordinator ended the stream")
@@ -292,8 +255,9 @@ class Link(Generic[RequestT, ResponseT]):
         except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
             # The stream has ended under the writer; the reader learns why and opens the next one.
             return
-        except BellwireError as error:
-            self._cut_off(call, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is must not end the link silently
+            _log.exception("%s: no frame could be made", self._name)
+            self._cut_off(call, InternalError(f"{self._name}: {type(error).__name__}: {error}"))
 
     def _next_frame(self, now: float) -> RequestT | None:
         if self._beat_due:
@@ -322,6 +286,10 @@ class Link(Generic[RequestT, ResponseT]):
         self._beat_due = True
         self._wake.set()
         self._beat_handle = loop.call_later(self._heartbeat_seconds, self._beat, call)
+
+    def _take_cut(self) -> BellwireError | None:
+        cut, self._cut = self._cut, None
+        return cut
 
     def _cut_off(
         self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], why: BellwireError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from bellwire.client.results import PublishedRange
 from bellwire.wire.errors import BellwireError
@@ -34,8 +35,12 @@ class ManyTicket:
         """Note where some of the messages are."""
         if self.future.done():
             return
-        self._ranges.append(placed)
         self.placed_messages += len(placed)
+        ranges = self._ranges
+        if ranges and _touch(ranges[-1], placed):
+            before = ranges.pop()
+            placed = replace(placed, first_offset=before.first_offset)
+        ranges.append(placed)
         if self.placed_messages == self._expected:
             self.future.set_result(self._ranges)
 
@@ -43,3 +48,11 @@ class ManyTicket:
         """Fail the whole; what has not been sent yet never will be."""
         if not self.future.done():
             self.future.set_exception(error)
+
+
+def _touch(before: PublishedRange, after: PublishedRange) -> bool:
+    return (
+        before.last_offset + 1 == after.first_offset
+        and before.partition == after.partition
+        and before.duplicate == after.duplicate
+    )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from random import randrange
+from typing import TYPE_CHECKING
 
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.publisher_pb2 import GetTopicMetadataRequest
-from bellwire.bus.v1.publisher_pb2_grpc import PublisherServiceAsyncStub, PublisherServiceStub
+from bellwire.bus.v1.publisher_pb2_grpc import PublisherServiceStub
 from bellwire.client._unary import request
 from bellwire.transport.channel import ChannelPool
 from bellwire.wire.partitioner import partition_for_key
 from bellwire.wire.topic import check_topic_name
+
+if TYPE_CHECKING:
+    from bellwire.bus.v1.publisher_pb2_grpc import PublisherServiceAsyncStub
 
 __all__ = ["TopicDirectory", "TopicRoute"]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from bellwire.agent.v1.agent_pb2 import Call, CallResult
 from bellwire.wire.errors import BellwireError, to_item_error
 
 __all__ = ["AgentEvent", "CallCancelled", "IncomingCall", "ResultSink"]
 
-JSON: str = "application/json"
+JSON: Final = "application/json"
 
 
 class ResultSink(Protocol):

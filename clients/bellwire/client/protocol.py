@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC109 - `timeout` is the public name of a bound each method keeps by itself.
 """What agents depend on: satisfied by the real client and by `bellwire.testing.InMemoryBus().client()`."""
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.subscriber_pb2 import (
@@ -15,7 +15,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
 
 __all__ = ["Batch", "ReceivedMessage", "Settler"]
 
-MILLIS: int = 1_000
+MILLIS: Final = 1_000
 
 
 class Settler(Protocol):
@@ -30,7 +30,7 @@ class Settler(Protocol):
         delay_millis: int = 0,
         reason: str = "",
     ) -> None:
-        """End the messages `first`..`last` (indexes within the batch, inclusive)."""
+        """End the messages `first`..`last` (indexes within the batch, inclusive), all of them open."""
 
 
 class Batch:
@@ -48,7 +48,7 @@ class Batch:
         admitted_time_unix_nano: When the coordinator admitted the messages.
         lease: Counts the streams of the subscription; tags are scoped to it.
         first_tag: Delivery tag of the first message.
-        settled: True once the batch as a whole was settled.
+        open: One bit for each message that is not settled yet.
     """
 
     __slots__ = (
@@ -60,10 +60,10 @@ class Batch:
         "first_tag",
         "lease",
         "messages",
+        "open",
         "partition",
         "principal",
         "replayed",
-        "settled",
         "topic",
     )
 
@@ -94,7 +94,7 @@ class Batch:
         self.admitted_time_unix_nano = admitted_time_unix_nano
         self.lease = lease
         self.first_tag = first_tag
-        self.settled = False
+        self.open = (1 << len(messages)) - 1
         self._settler = settler
 
     def __len__(self) -> int:
@@ -104,33 +104,85 @@ class Batch:
         for index, message in enumerate(self.messages):
             yield ReceivedMessage(message, self, index)
 
+    def part(self, first: int, last: int) -> Batch:
+        """Return the messages `first`..`last` (inclusive) as a batch of their own."""
+        return Batch(
+            self.messages[first : last + 1],
+            self.topic,
+            self.partition,
+            self.first_offset + first,
+            self._settler,
+            attempt=self.attempt,
+            replayed=self.replayed,
+            principal=self.principal,
+            dropped_messages=self.dropped_messages,
+            admitted_time_unix_nano=self.admitted_time_unix_nano,
+            lease=self.lease,
+            first_tag=self.first_tag + first,
+        )
+
+    @property
+    def settled(self) -> bool:
+        """True once every message is settled."""
+        return not self.open
+
     async def accept(self) -> None:
-        """End all messages of the batch: they are done."""
-        self._settle(DISPOSITION_ACCEPT, 0, "")
+        """End all messages of the batch that are not settled yet: they are done."""
+        self.settle_open(0, len(self.messages) - 1, DISPOSITION_ACCEPT)
 
     async def release(self, *, delay_seconds: float = 0.0) -> None:
-        """Have all messages of the batch delivered again, to any member, not before the delay."""
-        self._settle(DISPOSITION_RELEASE, round(delay_seconds * MILLIS), "")
+        """Have all messages not settled yet delivered again, to any member, not before the delay."""
+        last = len(self.messages) - 1
+        self.settle_open(0, last, DISPOSITION_RELEASE, round(delay_seconds * MILLIS))
 
     async def reject(self, *, reason: str = "") -> None:
-        """Dead-letter all messages of the batch."""
-        self._settle(DISPOSITION_REJECT, 0, reason)
+        """Dead-letter all messages not settled yet."""
+        self.settle_open(0, len(self.messages) - 1, DISPOSITION_REJECT, 0, reason)
 
-    def _settle(self, disposition: Disposition.ValueType, delay_millis: int, reason: str) -> None:
-        self.settled = True
-        self._settler.settle(self, 0, len(self.messages) - 1, disposition, delay_millis, reason)
+    def settle_open(
+        self,
+        first: int,
+        last: int,
+        disposition: Disposition.ValueType,
+        delay_millis: int = 0,
+        reason: str = "",
+    ) -> bool:
+        """Settle what is open of the messages `first`..`last` (inclusive); False when nothing was."""
+        wanted = ((1 << (last - first + 1)) - 1) << first
+        fresh = self.open & wanted
+        self.open &= ~wanted
+        if fresh == wanted:  # The usual case: one range.
+            self._settler.settle(self, first, last, disposition, delay_millis, reason)
+            return True
+        for start, stop in runs(fresh):
+            self._settler.settle(self, start, stop, disposition, delay_millis, reason)
+        return bool(fresh)
+
+
+def runs(bits: int) -> Iterator[tuple[int, int]]:
+    """Yield the runs of ones as (first, last), both inclusive."""
+    while bits:
+        first = (bits & -bits).bit_length() - 1
+        rest = ~(bits >> first)
+        length = (rest & -rest).bit_length() - 1
+        yield first, first + length - 1
+        bits &= ~(((1 << length) - 1) << first)
 
 
 class ReceivedMessage:
     """One delivered message: the fields of `message`, and where it stood on the bus."""
 
-    __slots__ = ("batch", "index", "message", "settled")
+    __slots__ = ("batch", "index", "message")
 
     def __init__(self, message: Message, batch: Batch, index: int) -> None:
         self.message = message
         self.batch = batch
         self.index = index
-        self.settled = False
+
+    @property
+    def settled(self) -> bool:
+        """True once this message is settled."""
+        return not self.batch.open >> self.index & 1
 
     @property
     def topic(self) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from google.rpc import error_details_pb2, status_pb2
 import grpc
 from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
 
 from bellwire.wire.errors import BellwireError, error_for
 

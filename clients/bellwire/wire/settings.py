@@ -17,13 +17,12 @@ The command line reads files, environment and flags into these classes; see `bel
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import types
 import typing
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from bellwire.wire.errors import CallerError
 
@@ -31,6 +30,8 @@ __all__ = ["SettingInfo", "SettingsError", "check_settings", "setting", "setting
 
 METADATA_KEY: Final = "bellwire.setting"
 GROUPED_FROM: Final = 10_000
+
+_Field: TypeAlias = "tuple[str, Any, SettingInfo | None]"  # name, type, what is known of it
 
 
 class SettingsError(CallerError):
@@ -118,7 +119,7 @@ def setting_info(field: dataclasses.Field[Any]) -> SettingInfo | None:
     return info if isinstance(info, SettingInfo) else None
 
 
-def check_settings(instance: Any) -> None:
+def check_settings(instance: object) -> None:
     """Check type and range of every field of a settings dataclass; call it in `__post_init__`.
 
     Raises:
@@ -133,10 +134,18 @@ def check_settings(instance: Any) -> None:
             raise SettingsError(section, name, value, _expected_text(hint, info))
 
 
-@functools.cache
-def _checked_fields(cls: type[Any]) -> tuple[tuple[str, Any, SettingInfo | None], ...]:
-    hints = typing.get_type_hints(cls)
-    return tuple((f.name, hints[f.name], setting_info(f)) for f in dataclasses.fields(cls))
+# Filled once per settings class, of which a program has a few dozen.
+_FIELDS: Final[dict[type[object], tuple[_Field, ...]]] = {}
+
+
+def _checked_fields(cls: type[object]) -> tuple[_Field, ...]:
+    found = _FIELDS.get(cls)
+    if found is None:
+        hints = typing.get_type_hints(cls)
+        fields = dataclasses.fields(typing.cast("type[Any]", cls))
+        found = tuple((field.name, hints[field.name], setting_info(field)) for field in fields)
+        _FIELDS[cls] = found
+    return found
 
 
 def _has_type(value: object, hint: Any) -> bool:
@@ -169,7 +178,7 @@ def _expected_text(hint: Any, info: SettingInfo | None) -> str:
     return " ".join(words)
 
 
-def _number_text(number: float) -> str:
+def _number_text(number: int | float) -> str:
     if isinstance(number, float):
         return f"{number:g}"
     # Grouped as TOML and Python read it back; four digits are legible without.

@@ -1,11 +1,32 @@
 """The systems that are measured, in the order of the tables."""
 
-from typing import Final
+from importlib import import_module
+from typing import Final, NamedTuple
 
-from tests.benchmarks.peers.grpc_unary import GrpcUnary
-from tests.benchmarks.peers.nats import Nats
 from tests.benchmarks.peers.peer import Broker, Peer, PeerPublisher, Take
 
-PEERS: Final[dict[str, Peer]] = {peer.name: peer for peer in (Nats(), GrpcUnary())}
 
-__all__ = ["PEERS", "Broker", "Peer", "PeerPublisher", "Take"]
+class Entry(NamedTuple):
+    """Where a system is found; nothing of it is imported before it is asked for."""
+
+    title: str
+    module: str
+    attribute: str
+
+
+PEERS: Final[dict[str, Entry]] = {
+    "nats": Entry("NATS core", "nats", "NATS"),
+    "grpc_unary": Entry("gRPC unary", "grpc_unary", "GRPC_UNARY"),
+    "bellwire_tcp": Entry("Bellwire TCP", "bellwire", "BELLWIRE_TCP"),
+    "bellwire_unix": Entry("Bellwire Unix", "bellwire", "BELLWIRE_UNIX"),
+}
+
+
+def load_peer(name: str) -> Peer:
+    """Import one system, so that a process carries only the libraries of the one it measures."""
+    entry = PEERS[name]
+    peer: Peer = getattr(import_module(f"{__name__}.{entry.module}"), entry.attribute)
+    return peer
+
+
+__all__ = ["PEERS", "Broker", "Entry", "Peer", "PeerPublisher", "Take", "load_peer"]

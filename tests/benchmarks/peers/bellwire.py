@@ -77,9 +77,7 @@ class BellwirePublisher:
 class Bellwire:
     """The coordinator with its defaults, and the client with its defaults but for the batch size."""
 
-    def __init__(self, name: str, title: str, listen: str) -> None:
-        self.name: Final = name
-        self.title: Final = title
+    def __init__(self, listen: str) -> None:
         self._listen = listen
 
     def missing(self) -> str | None:
@@ -128,5 +126,5 @@ class Bellwire:
                     await asyncio.wait([reading])
 
 
-BELLWIRE_TCP: Final = Bellwire("bellwire_tcp", "Bellwire TCP", "127.0.0.1:0")
-BELLWIRE_UNIX: Final = Bellwire("bellwire_unix", "Bellwire Unix", "unix://{directory}/bench.sock")
+BELLWIRE_TCP: Final = Bellwire("127.0.0.1:0")
+BELLWIRE_UNIX: Final = Bellwire("unix://{directory}/bench.sock")

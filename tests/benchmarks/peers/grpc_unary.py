@@ -106,9 +106,6 @@ class UnaryPublisher:
 class GrpcUnary:
     """Plain grpc.aio over TCP, on uvloop."""
 
-    name: Final = "grpc_unary"
-    title: Final = "gRPC unary"
-
     def missing(self) -> str | None:
         """Never: Bellwire itself needs grpcio."""
         return None
@@ -166,3 +163,6 @@ class GrpcUnary:
                 reading.cancel()
                 call.cancel()
                 await asyncio.wait([reading])
+
+
+GRPC_UNARY: Final = GrpcUnary()

@@ -49,9 +49,6 @@ class NatsPublisher:
 class Nats:
     """NATS core over TCP."""
 
-    name: Final = "nats"
-    title: Final = "NATS core"
-
     def missing(self) -> str | None:
         """Tell what is not installed."""
         if _server_binary() is None:
@@ -139,3 +136,6 @@ def _read_address(directory: Path, pid: int) -> str | None:
 
 def _server_binary() -> str | None:
     return shutil.which("nats-server", path=SEARCH_PATH)
+
+
+NATS: Final = Nats()

@@ -34,14 +34,6 @@ class PeerPublisher(Protocol):
 class Peer(Protocol):
     """One system under test."""
 
-    @property
-    def name(self) -> str:
-        """Key in results and on the command line."""
-
-    @property
-    def title(self) -> str:
-        """Name in tables."""
-
     def missing(self) -> str | None:
         """Tell why it cannot be measured here and how to install it; None when it can."""
 

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.benchmarks.conductor import MeasurementError, measure
-from tests.benchmarks.peers import PEERS
+from tests.benchmarks.peers import PEERS, load_peer
 from tests.benchmarks.scenario import Durations, Latency, Throughput
 from tests.benchmarks.summary import ROLES
 
@@ -13,7 +13,7 @@ BRIEF = Durations(warm_up_seconds=0.05, load_seconds=0.2)
 
 @pytest.fixture(params=PEERS)
 def peer(request):
-    reason = PEERS[request.param].missing()
+    reason = load_peer(request.param).missing()
     if reason is not None:
         pytest.skip(reason)
     return request.param

@@ -7,14 +7,9 @@ from base64 import b64encode
 
 from google.protobuf.json_format import MessageToDict
 
-from bellwire.cli.demo.recording import Recorded, Recording
+from bellwire.cli.demo.recording import Recorded
 
-__all__ = ["json_bytes", "message_json"]
-
-
-def json_bytes(recording: Recording) -> int:
-    """Return the bytes of every message as one compact JSON object in UTF-8, headers not counted."""
-    return sum(len(message_json(recorded)) for recorded in recording.messages)
+__all__ = ["message_json"]
 
 
 def message_json(recorded: Recorded) -> bytes:

@@ -38,11 +38,22 @@ class Recording:
 
     messages: list[Recorded] = field(default_factory=list)
 
-    def add(self, topic: str, partition: int, first_offset: int, group: Iterable[Message]) -> None:
-        """Append the messages of one delivery."""
-        for index, message in enumerate(group):
-            payload = protobuf_of(message.type, message.data)
-            self.messages.append(Recorded(topic, partition, first_offset + index, message, payload))
+    def add(
+        self, topic: str, partition: int, first_offset: int, group: Iterable[Message]
+    ) -> list[Recorded]:
+        """Append the messages of one delivery and return them."""
+        added = [
+            Recorded(
+                topic,
+                partition,
+                first_offset + index,
+                message,
+                protobuf_of(message.type, message.data),
+            )
+            for index, message in enumerate(group)
+        ]
+        self.messages.extend(added)
+        return added
 
     def of(self, cls: type[P]) -> Iterator[tuple[Recorded, P]]:
         """Iterate the messages with a payload of that class, by position."""

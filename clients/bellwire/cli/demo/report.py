@@ -18,12 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["BusFacts", "DataFacts", "Report", "TopicFacts", "report_json"]
 
 JSON_MEANING: Final = (
-    "each message as one compact JSON object in UTF-8 by the protobuf JSON mapping, its payload as "
-    "an object; HTTP headers not counted"
+    "one compact object a message by the protobuf JSON mapping; HTTP headers not counted"
 )
-BYTES_MEANING: Final = (
-    "batch blocks as published, after LZ4 where it was used; gRPC framing not counted"
-)
+BYTES_MEANING: Final = "batch blocks as published, LZ4 above 512 B; gRPC framing not counted"
 DIGEST_MEANING: Final = "SHA-256 over all signals, orders and fills; lockstep runs repeat it"
 
 

@@ -172,17 +172,16 @@ def _latency(hops: tuple[Hop, ...]) -> Table:
 
 
 def _processes(report: Report) -> Table:
-    table = plain_table("process", "pid", "cpu", "resident", "peak", right=(1, 2, 3, 4))
+    table = plain_table("process", "pid", "cpu", "resident", right=(1, 2, 3))
     for process in report.processes:
         table.add_row(
             process.name,
             str(process.pid),
             f"{process.cpu_seconds:.2f} s",
             bytes_text(process.rss_bytes),
-            bytes_text(process.peak_rss_bytes),
         )
     total = sum(process.cpu_seconds for process in report.processes)
-    table.add_row("together", "", f"{total:.2f} s", "", "", style=Style.TITLE)
+    table.add_row("together", "", f"{total:.2f} s", "", style=Style.TITLE)
     return table
 
 

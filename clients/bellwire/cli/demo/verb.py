@@ -14,7 +14,7 @@ __all__ = ["demo"]
 
 def demo(
     bars: Annotated[
-        int | None, typer.Option("--bars", "-n", min=1, help="Bars to play; 0 is not a demo.")
+        int | None, typer.Option("--bars", "-n", min=1, help="Bars to play, from the first.")
     ] = None,
     data: Annotated[
         Path | None,
@@ -36,6 +36,10 @@ def demo(
     json: JsonOption = False,
 ) -> None:
     """Play real bars through signals, risk and a paper market, each in a process of its own."""
-    from bellwire.cli.demo.run import run_demo
+    from bellwire.cli.demo.plan import DemoOptions
+    from bellwire.cli.demo.run import DemoArguments, run_demo
 
-    run_demo()
+    options = DemoOptions(
+        lockstep=not free_run, seed=seed, config=config, assignments=tuple(assignments or ())
+    )
+    run_demo(DemoArguments(bars, data, symbol, run_dir, options, as_json=json))

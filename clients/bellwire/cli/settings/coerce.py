@@ -111,7 +111,9 @@ def _scalar(text: str, hint: Any) -> object:
     if issubclass(hint, enum.Enum):
         return _enum(text, hint)
     try:
-        return hint(text.replace("_", "") if hint in (int, float, Decimal) else text)
+        if issubclass(hint, int | float | Decimal):
+            return hint(text.replace("_", ""))
+        return Path(text) if issubclass(hint, Path) else text
     except (ValueError, InvalidOperation):
         raise ValueError(f"{hint.__name__}") from None
 

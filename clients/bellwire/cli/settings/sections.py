@@ -36,7 +36,7 @@ SECTIONS: Final = (
     ),
     Section(
         "client",
-        "bellwire.client",
+        "bellwire.client.settings",
         "ClientSettings",
         "every process that talks to a coordinator",
     ),
@@ -48,6 +48,12 @@ SECTIONS: Final = (
         "bellwire.runtime.settings",
         "RunSettings",
         "how an agent process takes, retries and settles messages",
+    ),
+    Section(
+        "supervisor",
+        "bellwire.runtime.spec",
+        "SupervisorSettings",
+        "how agent processes are started, restarted and stopped",
     ),
     Section(
         "rules",

@@ -184,6 +184,7 @@ class SubscribeStart(google.protobuf.message.Message):
     ACCEPTED_CODECS_FIELD_NUMBER: builtins.int
     ORDERING_FIELD_NUMBER: builtins.int
     OVERFLOW_POLICY_FIELD_NUMBER: builtins.int
+    MAX_FRAME_DELIVERIES_FIELD_NUMBER: builtins.int
     subscription: builtins.str
     """Name of the subscription; its members compete. Empty = ephemeral: this stream alone gets every message."""
     client_id: builtins.str
@@ -194,6 +195,8 @@ class SubscribeStart(google.protobuf.message.Message):
     """How deliveries are spread over the members; fixed by the first member."""
     overflow_policy: Global___OverflowPolicy.ValueType
     """What happens when this subscriber cannot keep up."""
+    max_frame_deliveries: builtins.int
+    """Most deliveries in one frame, 1..64, for subscribers that read `deliveries`; 0 = 1, each as `delivery`."""
     @property
     def topics(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Topics or patterns: `*` is one dot-token, `>` the rest. 1..64 entries."""
@@ -222,9 +225,10 @@ class SubscribeStart(google.protobuf.message.Message):
         accepted_codecs: collections.abc.Iterable[bellwire.bus.v1.message_pb2.Codec.ValueType] | None = ...,
         ordering: Global___Ordering.ValueType = ...,
         overflow_policy: Global___OverflowPolicy.ValueType = ...,
+        max_frame_deliveries: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["start_position", b"start_position", "window", b"window"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "client_id", b"client_id", "max_batch_messages", b"max_batch_messages", "ordering", b"ordering", "overflow_policy", b"overflow_policy", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "window", b"window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "client_id", b"client_id", "max_batch_messages", b"max_batch_messages", "max_frame_deliveries", b"max_frame_deliveries", "ordering", b"ordering", "overflow_policy", b"overflow_policy", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "window", b"window"]) -> None: ...
 
 Global___SubscribeStart: typing_extensions.TypeAlias = SubscribeStart
 
@@ -467,6 +471,26 @@ class Delivery(google.protobuf.message.Message):
 Global___Delivery: typing_extensions.TypeAlias = Delivery
 
 @typing.final
+class Deliveries(google.protobuf.message.Message):
+    """Several batches in one frame: what was ready at once, up to about 1 MiB."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DELIVERIES_FIELD_NUMBER: builtins.int
+    @property
+    def deliveries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Delivery]:
+        """In the order of their tags."""
+
+    def __init__(
+        self,
+        *,
+        deliveries: collections.abc.Iterable[Global___Delivery] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deliveries", b"deliveries"]) -> None: ...
+
+Global___Deliveries: typing_extensions.TypeAlias = Deliveries
+
+@typing.final
 class SettleFailure(google.protobuf.message.Message):
     """A settlement that could not be applied; nothing changed for its tags."""
 
@@ -522,6 +546,7 @@ class SubscribeResponse(google.protobuf.message.Message):
     SETTLE_FAILURE_FIELD_NUMBER: builtins.int
     HEARTBEAT_FIELD_NUMBER: builtins.int
     DRAINING_FIELD_NUMBER: builtins.int
+    DELIVERIES_FIELD_NUMBER: builtins.int
     @property
     def started(self) -> Global___SubscribeStarted:
         """First frame."""
@@ -542,6 +567,10 @@ class SubscribeResponse(google.protobuf.message.Message):
     def draining(self) -> Global___SubscribeDraining:
         """The server is about to go away."""
 
+    @property
+    def deliveries(self) -> Global___Deliveries:
+        """Several batches at once; only after SubscribeStart.max_frame_deliveries above 1."""
+
     def __init__(
         self,
         *,
@@ -550,10 +579,11 @@ class SubscribeResponse(google.protobuf.message.Message):
         settle_failure: Global___SettleFailure | None = ...,
         heartbeat: Global___SubscribeHeartbeat | None = ...,
         draining: Global___SubscribeDraining | None = ...,
+        deliveries: Global___Deliveries | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["delivery", b"delivery", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["delivery", b"delivery", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["started", "delivery", "settle_failure", "heartbeat", "draining"] | None: ...
+    def HasField(self, field_name: typing.Literal["deliveries", b"deliveries", "delivery", b"delivery", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deliveries", b"deliveries", "delivery", b"delivery", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["started", "delivery", "settle_failure", "heartbeat", "draining", "deliveries"] | None: ...
 
 Global___SubscribeResponse: typing_extensions.TypeAlias = SubscribeResponse
 

@@ -5,18 +5,22 @@ after it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from statistics import median
 from typing import Final
 
-from bellwire.execution.adapters.paper.settings import BPS
-from bellwire.risk.decimal_text import ZERO, parse_decimal
+from bellwire.execution.adapters.paper.settings import BPS, PaperSettings
+from bellwire.risk.decimal_text import ZERO, decimal_text, parse_decimal, round_down
+from bellwire.risk.limits import RiskLimits
 from bellwire.trading.v1.market_data_pb2 import Bar
 from bellwire.wire.errors import CallerError
 
 STEPS_PER_ORDER: Final = 1_000  # the step is at most a thousandth of the base order
 DECIMALS_MAX: Final = 12  # finest step and tick the settings take
+ORDER_BASES_MAX: Final = 2  # base orders in the largest order: more is a slip
+POSITION_BASES_MAX: Final = Decimal("2.4")  # two base orders fit whole, a third is cut
+PRICE_RISE_MAX: Final = 5  # times the price seen at the start: shares do rise over the years
 
 
 class NoVolumeError(CallerError):
@@ -45,6 +49,21 @@ class MarketScale:
     reference_px: Decimal
     """Highest price seen, for limits on value."""
 
+    def limits(self) -> RiskLimits:
+        """Return limits in the proportions of the defaults."""
+        order_qty_max = self.base_qty * ORDER_BASES_MAX
+        return RiskLimits(
+            base_qty=self.base_qty,
+            quantity_step=self.quantity_step,
+            order_qty_max=order_qty_max,
+            order_notional_max=order_qty_max * self.reference_px * PRICE_RISE_MAX,
+            position_qty_max=round_down(self.base_qty * POSITION_BASES_MAX, self.quantity_step),
+        )
+
+    def venue(self, settings: PaperSettings) -> PaperSettings:
+        """Return the venue's settings with the step and tick of this market."""
+        return replace(settings, quantity_step=self.quantity_step, price_tick=self.price_tick)
+
 
 def scale_of(bars: Sequence[Bar], participation: Decimal) -> MarketScale:
     """Return the scale of a market from its first bars (80, say).
@@ -67,11 +86,16 @@ def scale_of(bars: Sequence[Bar], participation: Decimal) -> MarketScale:
     finest_seen = -max(map(_decimals, texts))
     basis_point = (max(prices) / BPS).adjusted()  # files with whole prices would round orders away
     return MarketScale(
-        base_qty=max(base, Decimal(1).scaleb(exponent)),
-        quantity_step=Decimal(1).scaleb(exponent),
-        price_tick=Decimal(1).scaleb(min(finest_seen, max(-DECIMALS_MAX, basis_point))),
+        base_qty=_plain(max(base, Decimal(1).scaleb(exponent))),
+        quantity_step=_plain(Decimal(1).scaleb(exponent)),
+        price_tick=_plain(Decimal(1).scaleb(min(finest_seen, max(-DECIMALS_MAX, basis_point)))),
         reference_px=max(prices),
     )
+
+
+def _plain(number: Decimal) -> Decimal:
+    """Return the number without an exponent, so that `str` gives what settings take."""
+    return Decimal(decimal_text(number))
 
 
 def _decimals(text: str) -> int:

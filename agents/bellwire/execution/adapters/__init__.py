@@ -1,0 +1,1 @@
+"""Ways to a venue, one package each."""

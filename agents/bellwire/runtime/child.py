@@ -1,0 +1,112 @@
+"""The program of an agent process: `python -m bellwire.runtime.child`, its spec on stdin."""
+
+import asyncio
+import dataclasses
+import importlib
+import json
+import logging
+import os
+import sys
+import typing
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, TypeVar
+
+from bellwire.client import ClientSettings
+from bellwire.runtime.agent import Agent
+from bellwire.runtime.errors import AgentDefinitionError
+from bellwire.runtime.ready import announce_ready
+from bellwire.runtime.run import run_agent
+from bellwire.runtime.settings import RunSettings
+from bellwire.telemetry import TelemetrySettings, configure_from
+from bellwire.wire.errors import CallerError
+
+logger = logging.getLogger(__name__)
+
+EXIT_SOFTWARE: Final = 70  # sysexits.h: the agent failed; the supervisor starts it again
+EXIT_CONFIG: Final = 78  # sysexits.h: the spec is wrong; starting it again cannot help
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
+
+T = TypeVar("T")
+
+
+def main() -> int:
+    """Run the agent described on standard input; return the exit code."""
+    spec = json.load(sys.stdin)
+    logging.basicConfig(level=spec["log_level"], format=LOG_FORMAT)
+    try:
+        agent = load_agent(spec["target"], spec["settings"], spec["agent_id"])
+        tracing = configure_from(from_plain(TelemetrySettings, spec["telemetry"]), agent.agent_id)
+    except CallerError as error:
+        logger.error("agent %s cannot be run: %s", spec["agent_id"], error)
+        return EXIT_CONFIG
+    try:
+        _loop_run(_run(agent, spec))
+    except asyncio.CancelledError:
+        return 0  # told to stop before it was ready
+    except Exception:
+        logger.exception("agent %s crashed", agent.agent_id)
+        return EXIT_SOFTWARE
+    finally:
+        tracing.shutdown()
+    return 0
+
+
+def load_agent(target: str, settings: Mapping[str, object], agent_id: str) -> Agent:
+    """Import "module:Class" and make the agent.
+
+    Raises:
+        AgentDefinitionError: No such module or class, or it is no Agent.
+        AgentSettingsError: A setting the agent does not have.
+    """
+    module_name, _, class_name = target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise AgentDefinitionError(
+            f"agent {target!r} cannot be imported: {error}; write it as 'module:Class'"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Agent)):
+        raise AgentDefinitionError(f"{target!r} is no subclass of bellwire.runtime.Agent")
+    return found(settings, agent_id=agent_id)
+
+
+def from_plain(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Rebuild a settings dataclass, nested ones included, from what JSON left of it."""
+    hints = typing.get_type_hints(cls)
+    rebuilt: dict[str, Any] = {}
+    for name, value in values.items():
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            value = from_plain(hint, value)
+        elif typing.get_origin(hint) is tuple:
+            value = tuple(value)
+        rebuilt[name] = value
+    return cls(**rebuilt)
+
+
+async def _run(agent: Agent, spec: Mapping[str, Any]) -> None:
+    def ready() -> None:
+        announce_ready({"agent_id": agent.agent_id, "pid": os.getpid()})
+
+    await run_agent(
+        agent,
+        spec["address"],
+        settings=from_plain(RunSettings, spec["run"]),
+        client_settings=from_plain(ClientSettings, spec["client"]),
+        restarts=spec["restarts"],
+        on_ready=ready,
+    )
+
+
+def _loop_run(main: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop where it is installed (extra `server`), else on asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""How a started process says that it is ready: one line into a pipe it inherits, or a file.
+
+Any program can take part: write `READY` and a line feed to the file descriptor whose number is in
+`BELLWIRE_READY_FD`; JSON after a space is handed to whoever started it.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+READY_FD_VARIABLE: Final = "BELLWIRE_READY_FD"
+READY_WORD: Final = b"READY"
+LINE_BYTES_MAX: Final = 4096  # less than a pipe holds, so that it is written in one piece
+FILE_POLL_SECONDS: Final = 0.02  # a file cannot be awaited; 20 ms is little beside a start
+
+ReadyDetails = Mapping[str, object]
+
+
+class ReadySignal(Protocol):
+    """The parent's end."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables the child needs."""
+
+    @property
+    def child_fds(self) -> tuple[int, ...]:
+        """File descriptors the child inherits."""
+
+    def spawned(self) -> None:
+        """Let go of what only the child needs."""
+
+    async def wait(self) -> ReadyDetails:
+        """Wait for the child's word; never returns when it does not come."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class ReadyPipe:
+    """Waits for the line on a pipe."""
+
+    def __init__(self) -> None:
+        self._read_fd, self._write_fd = os.pipe()
+        os.set_blocking(self._read_fd, False)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {READY_FD_VARIABLE: str(self._write_fd)}
+
+    @property
+    def child_fds(self) -> tuple[int, ...]:
+        return (self._write_fd,)
+
+    def spawned(self) -> None:
+        """Close the child's end: the pipe then ends with the child."""
+        if self._write_fd >= 0:
+            os.close(self._write_fd)
+            self._write_fd = -1
+
+    async def wait(self) -> ReadyDetails:
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Future[bytes] = loop.create_future()
+        received = bytearray()
+
+        def readable() -> None:
+            part = os.read(self._read_fd, LINE_BYTES_MAX)
+            received.extend(part)
+            is_over = not part or b"\n" in received or len(received) >= LINE_BYTES_MAX
+            if is_over:
+                loop.remove_reader(self._read_fd)
+                if not arrived.done():
+                    arrived.set_result(bytes(received))
+
+        loop.add_reader(self._read_fd, readable)
+        try:
+            line = await arrived
+        finally:
+            loop.remove_reader(self._read_fd)
+        details = _parsed(line)
+        if details is None:
+            await loop.create_future()  # No word in it: the child's end will tell.
+        return details or {}
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.spawned()
+        if self._read_fd >= 0:
+            os.close(self._read_fd)
+            self._read_fd = -1
+
+
+class ReadyFile:
+    """Waits for a file to appear, for programs that cannot be told a descriptor."""
+
+    def __init__(self, path: str) -> None:
+        """Remove what an earlier run left at the path."""
+        self._path = Path(path)
+        self._path.unlink(missing_ok=True)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def child_fds(self) -> tuple[int, ...]:
+        return ()
+
+    def spawned(self) -> None:
+        """Do nothing: the child needs nothing of ours."""
+
+    async def wait(self) -> ReadyDetails:
+        while not self._path.exists():  # noqa: ASYNC110  # a file has no event to await
+            await asyncio.sleep(FILE_POLL_SECONDS)
+        return {}
+
+    def close(self) -> None:
+        """Do nothing: the file is the child's."""
+
+
+def announce_ready(details: ReadyDetails | None = None) -> bool:
+    """Tell the supervisor that this process is ready; False when none waits.
+
+    Args:
+        details: A few JSON values, such as addresses; at most 4 KB.
+    """
+    number = os.environ.pop(READY_FD_VARIABLE, "")
+    if not number.isdigit():
+        return False
+    line = READY_WORD + b" " + json.dumps(details or {}).encode() + b"\n"
+    if len(line) > LINE_BYTES_MAX:
+        line = READY_WORD + b"\n"
+    descriptor = int(number)
+    try:
+        os.write(descriptor, line)
+        os.close(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _parsed(line: bytes) -> ReadyDetails | None:
+    word, _, rest = line.strip().partition(b" ")
+    if word != READY_WORD:
+        return None
+    try:
+        details = json.loads(rest) if rest else {}
+    except ValueError:
+        return {}
+    return details if isinstance(details, dict) else {}

@@ -1,0 +1,155 @@
+"""What a supervisor is told to run; plain values."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from bellwire.client.settings import ClientSettings
+from bellwire.runtime.settings import RunSettings
+from bellwire.telemetry import TelemetrySettings
+from bellwire.wire.settings import check_settings, setting
+
+CHILD_MODULE = "bellwire.runtime.child"
+ONE_THREAD: Mapping[str, str] = {
+    # Each agent process has one core's worth of work; pools of BLAS threads would fight over it.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorSettings:
+    """How processes are started, restarted and stopped.
+
+    Raises:
+        SettingsError: A value is of the wrong type or out of its range.
+    """
+
+    restarts_max: int = field(
+        default=5,
+        metadata=setting(
+            unit="restarts", why="within the window; a fault that returns so often stays", ge=0
+        ),
+    )
+    restart_window_seconds: float = field(
+        default=60.0,
+        metadata=setting(unit="s", why="a crash an hour is bearable, five a minute are not", gt=0),
+    )
+    restart_delay_first_seconds: float = field(
+        default=0.1,
+        metadata=setting(unit="s", why="upper bound of the first wait; doubles", gt=0, le=60),
+    )
+    restart_delay_max_seconds: float = field(
+        default=5.0,
+        metadata=setting(unit="s", why="upper bound of every wait", gt=0, le=600),
+    )
+    start_timeout_seconds: float = field(
+        default=30.0,
+        metadata=setting(unit="s", why="from spawn to READY, models included", gt=0, le=3600),
+    )
+    stop_grace_seconds: float = field(
+        default=10.0,
+        metadata=setting(
+            unit="s", why="from SIGTERM to SIGKILL; twice an agent's own grace", gt=0, le=3600
+        ),
+    )
+    log_dir: str = field(
+        default="",
+        metadata=setting(unit="", why="empty: children write to our standard error"),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be used."""
+        check_settings(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """Any program: the coordinator, or an agent once it is spelled out."""
+
+    name: str
+    """Unique within the supervisor; names the log file."""
+    argv: tuple[str, ...]
+    """Program and arguments."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to ours."""
+    cpus: tuple[int, ...] = ()
+    """CPUs it may run on; empty = all we may."""
+    ready_file: str = ""
+    """It is ready when this file appears; empty = when it says so on the pipe of `ready`."""
+    stdin_json: Mapping[str, object] | None = None
+    """Written to its standard input, with `restarts` added; None = no input."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """One agent class, in as many processes as there are replicas."""
+
+    target: str
+    """"module:Class", importable in the child."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Overrides of the agent's `default_settings`; JSON values."""
+    replicas: int = 1
+    """Processes; they compete for messages unless `run.broadcast`."""
+    cpus: tuple[int, ...] = ()
+    """CPUs each replica may run on; empty = all we may."""
+    cuda_visible_devices: str = ""
+    """GPUs the process sees, set before it starts; empty = none."""
+    run: RunSettings = field(default_factory=RunSettings)
+    """Bounds and policies of the running agent."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to ours."""
+    name: str = ""
+    """Prefix of the replicas' ids; empty = the class name in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildContext:
+    """What all agents of one supervisor share."""
+
+    address: str
+    """Of the coordinator: "unix:///path" or "host:port"."""
+    client: ClientSettings = field(default_factory=ClientSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    log_level: str = "WARNING"
+    """Name of a level of `logging`."""
+
+
+def agent_processes(spec: AgentSpec, shared: ChildContext) -> list[ProcessSpec]:
+    """Spell an agent out as processes, one per replica."""
+    prefix = spec.name or spec.target.rpartition(":")[2].lower()
+    environment = {
+        **ONE_THREAD,
+        "CUDA_VISIBLE_DEVICES": spec.cuda_visible_devices,
+        **spec.environment,
+    }
+    return [
+        ProcessSpec(
+            name=f"{prefix}-{replica}",
+            argv=(sys.executable, "-m", CHILD_MODULE),
+            environment=environment,
+            cpus=spec.cpus,
+            stdin_json={
+                "target": spec.target,
+                "agent_id": f"{prefix}-{replica}",
+                "settings": dict(spec.settings),
+                "run": asdict(spec.run),
+                "address": shared.address,
+                "client": asdict(shared.client),
+                "telemetry": asdict(shared.telemetry),
+                "log_level": shared.log_level,
+            },
+        )
+        for replica in range(spec.replicas)
+    ]
+
+
+def encode_stdin(spec: ProcessSpec, restarts: int) -> bytes:
+    """Return what is written to the standard input of a process; empty when it gets none."""
+    if spec.stdin_json is None:
+        return b""
+    return json.dumps({**spec.stdin_json, "restarts": restarts}).encode()

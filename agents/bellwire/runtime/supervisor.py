@@ -1,0 +1,147 @@
+"""Starts processes in order, keeps them running, stops them in reverse order."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from bellwire.runtime.errors import ProcessFailedError
+from bellwire.runtime.lifecycle import ProcessState
+from bellwire.runtime.process import SupervisedProcess
+from bellwire.runtime.spec import (
+    AgentSpec,
+    ChildContext,
+    ProcessSpec,
+    SupervisorSettings,
+    agent_processes,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Owns processes; leaving its `async with` block stops them all.
+
+    Its children are killed by the kernel when the thread that runs its event loop ends: run it in
+    the main thread.
+    """
+
+    def __init__(self, settings: SupervisorSettings | None = None) -> None:
+        self.settings = settings or SupervisorSettings()
+        self.processes: list[SupervisedProcess] = []
+        """All it ever started, in order."""
+        self._groups: list[list[SupervisedProcess]] = []
+        self._watchers: set[asyncio.Task[ProcessState]] = set()
+        self._failed: asyncio.Queue[SupervisedProcess] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self, *specs: ProcessSpec) -> list[SupervisedProcess]:
+        """Start processes side by side and wait until all are ready.
+
+        Raises:
+            ProcessStartError: One did not get ready; the others keep running until `stop`.
+        """
+        group = [SupervisedProcess(spec, self.settings) for spec in specs]
+        self.processes += group
+        self._groups.append(group)
+        outcomes = await asyncio.gather(
+            *(process.start() for process in group), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        for process in group:
+            self._watch(process)
+        return group
+
+    async def start_agents(
+        self, specs: Sequence[AgentSpec], shared: ChildContext
+    ) -> list[SupervisedProcess]:
+        """Start every replica of every agent side by side and wait until all are ready.
+
+        Raises:
+            ProcessStartError: One did not get ready; the others keep running until `stop`.
+        """
+        return await self.start(*(p for spec in specs for p in agent_processes(spec, shared)))
+
+    async def wait_failed(self) -> SupervisedProcess:
+        """Wait until a process is given up; return it."""
+        return await self._failed.get()
+
+    async def wait_ended(self) -> None:
+        """Wait until every process is over, as when all have finished by themselves."""
+        await asyncio.gather(*(p.wait_for(ProcessState.STOPPED) for p in self.processes))
+
+    async def stop(self) -> None:
+        """Stop the groups in reverse order of their start, each group's processes together."""
+        while self._groups:
+            group = self._groups.pop()
+            await asyncio.gather(*(process.stop() for process in group))
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+
+    async def run(self, specs: Sequence[AgentSpec], shared: ChildContext) -> None:
+        """Run agents until SIGTERM, SIGINT or the end of all of them; then stop what runs.
+
+        Raises:
+            ProcessStartError: One did not get ready.
+            ProcessFailedError: One used its restart budget up.
+        """
+        loop = asyncio.get_running_loop()
+        told = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told.set)
+        try:
+            async with self:
+                await self._run(specs, shared, told)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    async def _run(
+        self, specs: Sequence[AgentSpec], shared: ChildContext, told: asyncio.Event
+    ) -> None:
+        stopped = asyncio.create_task(told.wait())
+        started = asyncio.create_task(self.start_agents(specs, shared))
+        failed = asyncio.create_task(self.wait_failed())
+        waits: set[asyncio.Task[object]] = {stopped, started}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if not started.done():
+                return
+            started.result()
+            ended = asyncio.create_task(self.wait_ended())
+            waits = {stopped, failed, ended}
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                process = failed.result()
+                raise ProcessFailedError(f"process {process.name!r} is given up: {process.reason}")
+        finally:
+            for task in (*waits, started, failed):
+                task.cancel()
+            await asyncio.gather(*waits, started, failed, return_exceptions=True)
+
+    def _watch(self, process: SupervisedProcess) -> None:
+        watcher = asyncio.create_task(
+            process.wait_for(ProcessState.FAILED), name=f"watch {process.name}"
+        )
+        self._watchers.add(watcher)
+
+        def over(task: asyncio.Task[ProcessState]) -> None:
+            if not task.cancelled() and task.result() is ProcessState.FAILED:
+                self._failed.put_nowait(process)
+
+        watcher.add_done_callback(over)

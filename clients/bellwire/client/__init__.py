@@ -1,0 +1,85 @@
+"""The client of the bus: `async with connect("unix:///…" | "host:port") as client`."""
+
+from bellwire.bus.v1.message_pb2 import Message
+from bellwire.client.agent_events import CallCancelled, IncomingCall
+from bellwire.client.client import Client, connect
+from bellwire.client.errors import BufferFullError, UnreachableError
+from bellwire.client.publisher import Publisher
+from bellwire.client.received import Batch, ReceivedMessage
+from bellwire.client.results import CallReply, PublishedRange, PublishResult, ToolReply
+from bellwire.client.settings import ClientSettings
+from bellwire.client.settle_failure import SettleFailure
+from bellwire.client.start import EARLIEST, LATEST, at_positions, at_time
+from bellwire.client.subscription import Subscription
+from bellwire.transport.address import AddressError
+from bellwire.wire.errors import (
+    AgentBusyError,
+    AgentExistsError,
+    AgentFailedError,
+    AgentLostError,
+    BellwireError,
+    CallerError,
+    CapacityError,
+    ClosedError,
+    DeadlineExceededError,
+    InternalError,
+    InvalidTopicNameError,
+    NoCapableAgentError,
+    NotImplementedYetError,
+    PayloadTooLargeError,
+    PeerError,
+    SlowSubscriberError,
+    SubscriptionMismatchError,
+    TopicExistsError,
+    TopicFullError,
+    UnknownToolError,
+    UnknownTopicError,
+)
+from bellwire.wire.message import new_message
+
+__all__ = [
+    "EARLIEST",
+    "LATEST",
+    "AddressError",
+    "AgentBusyError",
+    "AgentExistsError",
+    "AgentFailedError",
+    "AgentLostError",
+    "Batch",
+    "BellwireError",
+    "BufferFullError",
+    "CallCancelled",
+    "CallReply",
+    "CallerError",
+    "CapacityError",
+    "Client",
+    "ClientSettings",
+    "ClosedError",
+    "DeadlineExceededError",
+    "IncomingCall",
+    "InternalError",
+    "InvalidTopicNameError",
+    "Message",
+    "NoCapableAgentError",
+    "NotImplementedYetError",
+    "PayloadTooLargeError",
+    "PeerError",
+    "PublishResult",
+    "PublishedRange",
+    "Publisher",
+    "ReceivedMessage",
+    "SettleFailure",
+    "SlowSubscriberError",
+    "Subscription",
+    "SubscriptionMismatchError",
+    "ToolReply",
+    "TopicExistsError",
+    "TopicFullError",
+    "UnknownToolError",
+    "UnknownTopicError",
+    "UnreachableError",
+    "at_positions",
+    "at_time",
+    "connect",
+    "new_message",
+]

@@ -1,0 +1,132 @@
+"""How deliveries are handed over and settled, whatever brings them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from typing import Final
+
+from bellwire.bus.v1.subscriber_pb2 import (
+    DISPOSITION_ACCEPT,
+    DISPOSITION_REJECT,
+    DISPOSITION_RELEASE,
+    Disposition,
+)
+from bellwire.client.received import Batch, ReceivedMessage
+from bellwire.wire.errors import UnknownDeliveryTagError
+
+MILLIS: Final = 1_000
+
+
+class Consumer(ABC):
+    """The part of a subscription its users see: iteration and dispositions."""
+
+    def __init__(self, *, auto: bool) -> None:
+        self._auto = auto
+
+    @abstractmethod
+    async def next_batch(self) -> Batch:
+        """Wait for the next delivery and take it.
+
+        Raises:
+            StopAsyncIteration: The subscription was closed.
+            BellwireError: It failed for good.
+        """
+
+    @abstractmethod
+    def in_hand(self, batch: Batch) -> bool:
+        """Tell whether what is left of the batch may still be handed over."""
+
+    def __aiter__(self) -> AsyncIterator[ReceivedMessage]:
+        return _MessageIterator(self, auto=self._auto)
+
+    def batches(self) -> AsyncIterator[Batch]:
+        """Return the deliveries whole, as they were published where possible."""
+        return _BatchIterator(self, auto=self._auto)
+
+    async def accept(self, delivered: ReceivedMessage | Batch) -> None:
+        """End a delivery: it is done.
+
+        Raises:
+            UnknownDeliveryTagError: It is settled already.
+        """
+        _settle(delivered, DISPOSITION_ACCEPT)
+
+    async def release(
+        self, delivered: ReceivedMessage | Batch, *, delay_seconds: float = 0.0
+    ) -> None:
+        """Have it delivered again, to any member, not before the delay.
+
+        Raises:
+            UnknownDeliveryTagError: It is settled already.
+        """
+        _settle(delivered, DISPOSITION_RELEASE, round(delay_seconds * MILLIS))
+
+    async def reject(self, delivered: ReceivedMessage | Batch, *, reason: str = "") -> None:
+        """Dead-letter it; a coordinator that cannot says so in `settle_failures`.
+
+        Raises:
+            UnknownDeliveryTagError: It is settled already.
+        """
+        _settle(delivered, DISPOSITION_REJECT, 0, reason)
+
+
+def _settle(
+    delivered: ReceivedMessage | Batch,
+    disposition: Disposition.ValueType,
+    delay_millis: int = 0,
+    reason: str = "",
+) -> None:
+    if isinstance(delivered, Batch):
+        batch, first, last = delivered, 0, len(delivered) - 1
+    else:
+        batch, first, last = delivered.batch, delivered.index, delivered.index
+    if not batch.settle_open(first, last, disposition, delay_millis, reason):
+        raise UnknownDeliveryTagError(
+            f"{batch.topic}/{batch.partition} offset {batch.first_offset + first} is settled already: "
+            "settle each delivery once, and open the subscription with settle='manual' to do so yourself",
+            metadata={"topic": batch.topic, "offset": str(batch.first_offset + first)},
+        )
+
+
+class _BatchIterator:
+    def __init__(self, consumer: Consumer, *, auto: bool) -> None:
+        self._consumer = consumer
+        self._auto = auto
+        self._current: Batch | None = None
+
+    def __aiter__(self) -> _BatchIterator:
+        return self
+
+    async def __anext__(self) -> Batch:
+        current = self._current
+        if current is not None and self._auto and current.open:
+            current.settle_open(0, len(current.messages) - 1, DISPOSITION_ACCEPT)
+        self._current = None
+        batch = self._current = await self._consumer.next_batch()
+        return batch
+
+
+class _MessageIterator:
+    def __init__(self, consumer: Consumer, *, auto: bool) -> None:
+        self._consumer = consumer
+        self._auto = auto
+        self._batch: Batch | None = None
+        self._index = 0
+
+    def __aiter__(self) -> _MessageIterator:
+        return self
+
+    async def __anext__(self) -> ReceivedMessage:
+        batch, index = self._batch, self._index
+        if batch is not None:
+            if self._auto and batch.open >> index & 1:
+                batch.settle_open(index, index, DISPOSITION_ACCEPT)
+            index += 1
+            if index < len(batch.messages) and self._consumer.in_hand(batch):
+                self._index = index
+                return ReceivedMessage(batch.messages[index], batch, index)
+            self._batch = None
+        batch = self._batch = await self._consumer.next_batch()
+        self._index = 0
+        return ReceivedMessage(batch.messages[0], batch, 0)

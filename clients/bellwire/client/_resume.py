@@ -1,0 +1,148 @@
+"""What a subscription must know to go on after a lost stream without loss and without repeats."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from bellwire.bus.v1.message_pb2 import Position
+from bellwire.bus.v1.subscriber_pb2 import START_POLICY_POSITIONS, StartPosition
+
+Key = tuple[str, int]  # topic, partition
+RETURNED_MAX: Final = 10_000  # Released offsets an ephemeral subscription remembers.
+
+
+class EphemeralResume:
+    """Positions of a subscription the coordinator forgets with its stream.
+
+    The next stream begins behind the last message received, or at the oldest message the user gave
+    back and has not got again; what lies between and was received before is skipped.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[Key, int] = {}
+        self._returned: dict[Key, set[int]] = {}
+
+    def started(self, positions: Iterable[Position]) -> None:
+        """Learn where the coordinator begins; below what we asked for, the log is another one."""
+        for position in positions:
+            key = (position.topic, position.partition)
+            asked = min(self._returned.get(key) or (self._next.get(key, 0),))
+            if key not in self._next or position.offset < asked:
+                self._next[key] = position.offset
+                self._returned.pop(key, None)
+
+    def start_position(self) -> StartPosition | None:
+        """Return where to go on; None when nothing is known yet."""
+        if not self._next:
+            return None
+        return StartPosition(
+            policy=START_POLICY_POSITIONS,
+            positions=[
+                Position(
+                    topic=key[0],
+                    partition=key[1],
+                    offset=min(self._returned.get(key) or (following,)),
+                )
+                for key, following in self._next.items()
+            ],
+        )
+
+    def on_received(self, key: Key, first: int, count: int, attempt: int) -> int:
+        """Note a delivery; return the bits of its messages to be skipped."""
+        following = self._next.get(key, 0)
+        skipped = 0
+        if attempt == 0 and first < following:
+            returned = self._returned.get(key, set())
+            for index in range(min(count, following - first)):
+                if first + index not in returned:
+                    skipped |= 1 << index
+        self._next[key] = max(following, first + count)
+        if key in self._returned:
+            self._returned[key].difference_update(range(first, first + count))
+            if not self._returned[key]:
+                del self._returned[key]
+        return skipped
+
+    def on_released(self, key: Key, first: int, last: int) -> None:
+        """Note what the user gave back."""
+        returned = self._returned.setdefault(key, set())
+        if len(returned) < RETURNED_MAX:
+            returned.update(range(first, last + 1))
+
+    def on_accepted(self, key: Key, first: int, last: int) -> None:
+        """Nothing to note: everything received counts as done."""
+
+    def skipped_now(self, key: Key, first: int, count: int, attempt: int) -> int:
+        """Return the bits of messages to be skipped though they were due when received."""
+        return 0
+
+
+class NamedResume:
+    """Acceptances of a subscription whose cursor the coordinator keeps.
+
+    The coordinator delivers again whatever it does not know to be settled. What the user had
+    accepted, in a frame that was lost or after the stream was, is recognised by its offset and
+    accepted again instead of handed over. At most a window of messages can be concerned.
+    """
+
+    def __init__(self, window_messages: int) -> None:
+        self._window_messages = window_messages
+        self._accepted: deque[tuple[Key, int, int]] = deque()
+        self._accepted_messages = 0
+        self._next: dict[Key, int] = {}
+
+    def started(self, positions: Iterable[Position]) -> None:
+        """Forget the partitions whose log is another one: its offsets begin again."""
+        found = {(p.topic, p.partition): p.offset for p in positions}
+        reset = {key for key, following in self._next.items() if found.get(key, 0) < following}
+        self._accepted = deque(item for item in self._accepted if item[0] not in reset)
+        self._accepted_messages = sum(last - first + 1 for _, first, last in self._accepted)
+        for key in reset:
+            del self._next[key]
+
+    def start_position(self) -> StartPosition | None:
+        """The coordinator knows."""
+        return None
+
+    def on_received(self, key: Key, first: int, count: int, attempt: int) -> int:
+        """Note how far the log goes."""
+        self._next[key] = max(self._next.get(key, 0), first + count)
+        return 0
+
+    def on_released(self, key: Key, first: int, last: int) -> None:
+        """Nothing to note: the coordinator delivers it again."""
+
+    def on_accepted(self, key: Key, first: int, last: int) -> None:
+        """Note what the user is done with."""
+        accepted = self._accepted
+        if accepted and accepted[-1][0] == key and accepted[-1][2] + 1 == first:
+            accepted[-1] = (key, accepted[-1][1], last)
+        else:
+            accepted.append((key, first, last))
+        self._accepted_messages += last - first + 1
+        while self._accepted_messages > self._window_messages:
+            self._drop_oldest(self._accepted_messages - self._window_messages)
+
+    def skipped_now(self, key: Key, first: int, count: int, attempt: int) -> int:
+        """Return the bits of messages the user has accepted before."""
+        if attempt == 0:
+            return 0
+        skipped = 0
+        for held, low, high in self._accepted:
+            start, stop = max(low, first) - first, min(high, first + count - 1) - first
+            if held == key and start <= stop:
+                skipped |= ((1 << (stop - start + 1)) - 1) << start
+        return skipped
+
+    def _drop_oldest(self, excess: int) -> None:
+        key, first, last = self._accepted.popleft()
+        length = last - first + 1
+        if length > excess:
+            self._accepted.appendleft((key, first + excess, last))
+            length = excess
+        self._accepted_messages -= length
+
+
+Resume = EphemeralResume | NamedResume

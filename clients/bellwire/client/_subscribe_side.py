@@ -1,0 +1,351 @@
+"""What one subscribe stream carries: deliveries in, dispositions out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from bellwire.bus.v1 import subscriber_pb2
+from bellwire.bus.v1.message_pb2 import CODEC_LZ4_BLOCK, CODEC_NONE, Window
+from bellwire.bus.v1.subscriber_pb2 import (
+    DISPOSITION_ACCEPT,
+    DISPOSITION_RELEASE,
+    Delivery,
+    Disposition,
+    Ordering,
+    OverflowPolicy,
+    StartPosition,
+    SubscribeHeartbeat,
+    SubscribeRequest,
+    SubscribeResponse,
+    SubscribeStart,
+)
+from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceStub
+from bellwire.client._resume import EphemeralResume, NamedResume, Resume
+from bellwire.client._settlements import Settlements
+from bellwire.client.received import Batch, runs
+from bellwire.client.settings import ClientSettings
+from bellwire.client.settle_failure import SettleFailure
+from bellwire.transport.channel import ChannelPool
+from bellwire.wire.batch import BatchLimits, open_batch
+from bellwire.wire.errors import (
+    BellwireError,
+    InternalError,
+    SlowSubscriberError,
+    from_item_error,
+)
+
+if TYPE_CHECKING:
+    from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceAsyncStub
+
+_log = logging.getLogger("bellwire.client")
+
+FRAME_DELIVERIES_MAX: Final = 64  # The contract's limit: under load a frame costs more than a batch.
+URGENT_SHARE: Final = 8  # An eighth of the window settled: the coordinator should hear of it now.
+PROVISIONAL_MAX: Final = 1_024  # RELEASE and REJECT ranges whose refusal can be traced to a batch.
+FAILURES_MAX: Final = 100  # Latest refusals kept for the user; policy DROP_OLDEST.
+DELIVERY_LIMITS: Final = BatchLimits(bytes_max=4 << 20, message_bytes_max=4 << 20)
+MILLIS: Final = 1_000
+_START: Final = StartPosition()
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeOptions:
+    """What a subscription asks for."""
+
+    topics: tuple[str, ...]
+    subscription: str
+    client_id: str
+    start: StartPosition | None
+    window_messages: int
+    window_bytes: int
+    max_batch_messages: int
+    ordering: Ordering.ValueType
+    overflow_policy: OverflowPolicy.ValueType
+    control: bool
+
+
+class SubscribeSide:
+    """The `Side` of a subscribe stream, and the settler of its batches.
+
+    The local queue is bounded by the window: the coordinator sends no more, and is cut off if it does.
+    After a lost stream a named subscription drops what it had not handed over, because it will be
+    delivered again; an ephemeral one keeps it and opens no next stream before it is down to a window.
+
+    Attributes:
+        arrived: Set when there is something to hand over, or will never be.
+        failed: Why the subscription ended, if it did.
+        dropped_messages: Messages the coordinator dropped because we fell behind.
+        duplicates_skipped: Messages delivered again and not handed over again.
+        stale_settlements: Dispositions that came after their stream was lost.
+        lease: Counts the streams; tags are scoped to one.
+        crowded: Set when so much is settled that the consumer should let the sender run.
+    """
+
+    final_errors: tuple[type[BellwireError], ...] = (SlowSubscriberError,)
+    retried_errors: tuple[type[BellwireError], ...] = ()
+
+    def __init__(
+        self,
+        pool: ChannelPool,
+        settings: ClientSettings,
+        options: SubscribeOptions,
+        on_settle_failure: Callable[[SettleFailure], None] | None,
+    ) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._options = options
+        self._on_settle_failure = on_settle_failure
+        self._channel: grpc.aio.Channel | None = None
+        self._queue: deque[tuple[Delivery, int, int]] = deque()  # delivery, lease, bits to skip
+        self._split: deque[Batch] = deque()
+        self._queued_messages = 0
+        self._in_flight = 0
+        self._settlements = Settlements(
+            settings.subscribe.settle_linger_seconds, options.window_messages // URGENT_SHARE
+        )
+        self._provisional: dict[tuple[int, int], tuple[Batch, int, int]] = {}
+        self._resume: Resume = (
+            NamedResume(options.window_messages) if options.subscription else EphemeralResume()
+        )
+        self._drain_deadline: float | None = None
+        self._reconnect_after = 0.0
+        self._drained = asyncio.Event()
+        self.lease = 1
+        self.closing = False
+        self.crowded = False
+        self.wake: Callable[[], None] = lambda: None
+        self.arrived = asyncio.Event()
+        self.failed: BellwireError | None = None
+        self.settle_failures: deque[SettleFailure] = deque(maxlen=FAILURES_MAX)
+        self.dropped_messages = 0
+        self.duplicates_skipped = 0
+        self.stale_settlements = 0
+
+    # ------------------------------------------------------------ for the subscription
+
+    def take(self) -> Batch | None:
+        """Return the next batch, opened and without repeats; None when there is none now.
+
+        Raises:
+            InvalidBatchError: The coordinator sent a batch that does not open; it is stepped over.
+        """
+        while not self._split:
+            if not self._queue:
+                return None
+            delivery, lease, skipped = self._queue.popleft()
+            self._queued_messages -= delivery.batch.header.message_count
+            if self._queued_messages <= self._options.window_messages:
+                self._drained.set()
+            self._open(delivery, lease, skipped)
+        return self._split.popleft()
+
+    def _open(self, delivery: Delivery, lease: int, skipped: int) -> None:
+        header = delivery.batch.header
+        batch = Batch(
+            open_batch(delivery.batch, DELIVERY_LIMITS),
+            header.topic,
+            header.partition,
+            delivery.first_offset,
+            self,
+            attempt=delivery.attempt,
+            replayed=delivery.replayed,
+            principal=delivery.principal,
+            dropped_messages=delivery.dropped_messages,
+            admitted_time_unix_nano=delivery.admitted_time_unix_nano,
+            lease=lease,
+            first_tag=delivery.first_delivery_tag,
+        )
+        if lease > 1:
+            key = (batch.topic, batch.partition)
+            skipped |= self._resume.skipped_now(key, batch.first_offset, len(batch), batch.attempt)
+        if not skipped:
+            self._split.append(batch)
+            return
+        wanted = batch.open & ~skipped
+        for first, last in runs(batch.open & skipped):
+            self.duplicates_skipped += last - first + 1
+            batch.settle_open(first, last, DISPOSITION_ACCEPT)
+        self._split.extend(batch.part(first, last) for first, last in runs(wanted))
+
+    def settle(
+        self,
+        batch: Batch,
+        first: int,
+        last: int,
+        disposition: Disposition.ValueType,
+        delay_millis: int = 0,
+        reason: str = "",
+    ) -> None:
+        """Gather one disposition; it is sent in the background."""
+        key = (batch.topic, batch.partition)
+        first_offset, last_offset = batch.first_offset + first, batch.first_offset + last
+        if disposition == DISPOSITION_ACCEPT:
+            self._resume.on_accepted(key, first_offset, last_offset)
+        elif disposition == DISPOSITION_RELEASE:
+            self._resume.on_released(key, first_offset, last_offset)
+        if batch.lease != self.lease:
+            self.stale_settlements += last - first + 1
+            return
+        first_tag, last_tag = batch.first_tag + first, batch.first_tag + last
+        if disposition != DISPOSITION_ACCEPT:
+            self._remember(first_tag, last_tag, batch, first, last)
+        now = asyncio.get_running_loop().time()
+        if self._settlements.add(first_tag, last_tag, disposition, delay_millis, reason, now):
+            self.crowded = self._settlements.urgent
+            self.wake()
+
+    def in_hand(self, batch: Batch) -> bool:
+        """Tell whether what is left of a batch may be handed over, though its stream may be lost."""
+        return batch.lease == self.lease or not self._options.subscription
+
+    def _remember(self, first_tag: int, last_tag: int, batch: Batch, first: int, last: int) -> None:
+        self._provisional[first_tag, last_tag] = (batch, first, last)
+        if len(self._provisional) > PROVISIONAL_MAX:
+            del self._provisional[next(iter(self._provisional))]
+
+    # ------------------------------------------------------------ Side of the link
+
+    async def prepare(self) -> None:
+        """Wait until what is left of earlier streams fits one window."""
+        while self._queued_messages > self._options.window_messages:
+            self._drained.clear()
+            await self._drained.wait()
+
+    def open_call(self) -> grpc.aio.StreamStreamCall[SubscribeRequest, SubscribeResponse]:
+        """Begin the RPC, on the channel kept for it."""
+        if self._channel is None:
+            self._channel = self._pool.control() if self._options.control else self._pool.next()
+        stub: SubscriberServiceAsyncStub = SubscriberServiceStub(self._channel)
+        return stub.Subscribe()
+
+    def start_frame(self) -> SubscribeRequest:
+        """Return the first frame."""
+        options = self._options
+        return SubscribeRequest(
+            start=SubscribeStart(
+                subscription=options.subscription,
+                topics=options.topics,
+                client_id=options.client_id,
+                start_position=self._resume.start_position() or options.start or _START,
+                window=Window(messages=options.window_messages, bytes=options.window_bytes),
+                max_batch_messages=options.max_batch_messages,
+                accepted_codecs=(CODEC_NONE, CODEC_LZ4_BLOCK),
+                ordering=options.ordering,
+                overflow_policy=options.overflow_policy,
+                max_frame_deliveries=FRAME_DELIVERIES_MAX,
+            )
+        )
+
+    def heartbeat_frame(self) -> SubscribeRequest:
+        """Return the frame that says "still here"."""
+        return SubscribeRequest(heartbeat=SubscribeHeartbeat(time_unix_nano=time.time_ns()))
+
+    def next_frame(self, now: float) -> SubscribeRequest | None:
+        """Return gathered dispositions once they are due, or None."""
+        due_at = self._settlements.due_at()
+        if due_at is None or (now < due_at and not self.closing):
+            return None
+        settle, count = self._settlements.take()
+        self.crowded = False
+        self._in_flight -= count
+        return SubscribeRequest(settle=settle)
+
+    def wake_at(self, now: float) -> float | None:
+        """Return when the gathered dispositions are due, or draining has taken long enough."""
+        due_at, deadline = self._settlements.due_at(), self._drain_deadline
+        if due_at is None or deadline is None:
+            return due_at if deadline is None else deadline
+        return min(due_at, deadline)
+
+    def on_response(self, response: SubscribeResponse, now: float) -> None:
+        """Take a frame of the coordinator."""
+        match response.WhichOneof("frame"):
+            case "delivery":
+                self._on_delivery(response.delivery)
+            case "deliveries":
+                for delivery in response.deliveries.deliveries:
+                    self._on_delivery(delivery)
+            case "started":
+                self._reconnect_after = 0.0
+                self._resume.started(response.started.positions)
+            case "settle_failure":
+                self._on_settle_failure_frame(response.settle_failure)
+            case "draining":
+                self._drain_deadline = now + self._settings.timeout_seconds
+                self._reconnect_after = response.draining.reconnect_after_millis / MILLIS
+            case _:
+                pass  # A heartbeat, or something newer than this client: hearing it is enough.
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        header = delivery.batch.header
+        count = header.message_count
+        self._in_flight += count
+        if self._in_flight > self._options.window_messages:
+            raise InternalError(
+                f"coordinator sent {self._in_flight} messages into a window of "
+                f"{self._options.window_messages}"
+            )
+        self.dropped_messages += delivery.dropped_messages
+        key = (header.topic, header.partition)
+        skipped = self._resume.on_received(key, delivery.first_offset, count, delivery.attempt)
+        self._queue.append((delivery, self.lease, skipped))
+        self._queued_messages += count
+        self.arrived.set()
+
+    def _on_settle_failure_frame(self, frame: subscriber_pb2.SettleFailure) -> None:
+        settlement = frame.settlement
+        error = from_item_error(frame.error)
+        topic, partition, first_offset, last_offset = "", -1, -1, -1
+        known = self._provisional.pop((settlement.first_tag, settlement.last_tag), None)
+        if known is not None:
+            batch, first, last = known
+            batch.open |= ((1 << (last - first + 1)) - 1) << first
+            self._in_flight += last - first + 1
+            topic, partition = batch.topic, batch.partition
+            first_offset, last_offset = batch.first_offset + first, batch.first_offset + last
+        failure = SettleFailure(
+            topic, partition, first_offset, last_offset, settlement.disposition, error
+        )
+        self.settle_failures.append(failure)
+        if self._on_settle_failure is None:
+            return
+        try:
+            self._on_settle_failure(failure)
+        except Exception:  # noqa: BLE001 - the user wrote it
+            _log.exception("on_settle_failure raised")  # It must not cost the stream.
+
+    def is_finished(self) -> bool:
+        """Tell whether everything in hand is settled, or draining has taken long enough."""
+        deadline = self._drain_deadline
+        if deadline is None:
+            return False
+        return self._in_flight == 0 or asyncio.get_running_loop().time() >= deadline
+
+    def reconnect_after(self) -> float:
+        """Return the seconds the coordinator asked to wait."""
+        return self._reconnect_after
+
+    def on_lost(self) -> None:
+        """Forget the lease: its tags mean nothing any more."""
+        self._drain_deadline = None
+        self._in_flight = 0
+        self._settlements.clear()
+        self._provisional.clear()
+        if self._options.subscription:
+            self._queue.clear()
+            self._split.clear()
+            self._queued_messages = 0
+        self.lease += 1
+
+    def on_failed(self, error: BellwireError) -> None:
+        """Wake whoever waits for a delivery."""
+        self.failed = error
+        self.arrived.set()

@@ -1,0 +1,291 @@
+# ruff: noqa: ASYNC109 - `timeout` is the public name of a bound each method keeps by itself.
+"""The client: one connection to the bus, and everything made from it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Self
+
+from bellwire.agent.v1.agent_pb2 import Agent
+from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_NONE, ACK_LEVEL_UNSPECIFIED, AckLevel
+from bellwire.bus.v1.subscriber_pb2 import (
+    ORDERING_UNSPECIFIED,
+    OVERFLOW_POLICY_UNSPECIFIED,
+    Ordering,
+    OverflowPolicy,
+    StartPosition,
+)
+from bellwire.client._caller import Caller
+from bellwire.client._outbox import Outbox
+from bellwire.client._subscribe_side import SubscribeOptions
+from bellwire.client._topics import TopicDirectory
+from bellwire.client.admin import Admin
+from bellwire.client.agent_stream import AgentStream
+from bellwire.client.errors import UnreachableError
+from bellwire.client.protocol import SettleMode
+from bellwire.client.publisher import CONTROL_PREFIX, Publisher
+from bellwire.client.results import CallReply, ToolReply
+from bellwire.client.settings import ClientSettings
+from bellwire.client.settle_failure import SettleFailure
+from bellwire.client.subscription import Subscription
+from bellwire.mcp.v1.mcp_pb2 import Tool
+from bellwire.transport.address import parse_address
+from bellwire.transport.channel import ChannelPool
+from bellwire.wire.errors import ClosedError, NotImplementedYetError
+
+__all__ = ["Client", "connect"]
+
+
+def connect(address: str, settings: ClientSettings | None = None) -> Client:
+    """Return a client for "host:port" or "unix:///path"; `async with` connects it.
+
+    Raises:
+        AddressError: The address is malformed.
+    """
+    return Client(address, settings)
+
+
+class Client:
+    """One connection to the bus: a few persistent channels, and the streams on them.
+
+    Use it from the event loop that opened it. Lost connections are opened again by themselves; what was
+    published and not acknowledged is sent again, subscriptions go on where they were.
+    """
+
+    def __init__(self, address: str, settings: ClientSettings | None = None) -> None:
+        self.address = parse_address(address)
+        self.settings = settings or ClientSettings()
+        self.client_id = self.settings.client_id or f"{socket.gethostname()}-{os.getpid()}"
+        self._pool = ChannelPool(self.address, self.settings.transport)
+        self._topics = TopicDirectory(self._pool, self.settings.publish.batch_messages_max)
+        self._caller = Caller(self._pool)
+        self._admin = Admin(self._pool, self.settings.timeout_seconds)
+        self._outboxes: dict[tuple[bool, int], Outbox] = {}
+        self._publishers: dict[tuple[str, int], Publisher] = {}
+        self._open: set[Subscription | AgentStream] = set()
+        self._entered = False
+        self._closed = False
+
+    @property
+    def admin(self) -> Admin:
+        """Topics, agents and the server itself."""
+        return self._admin
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            UnreachableError: Nobody answered at the address in time.
+        """
+        self._check_open()
+        self._entered = True
+        seconds = self.settings.transport.connect_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self._pool.first().channel_ready()
+        except TimeoutError:
+            await self.close()
+            raise UnreachableError(
+                f"no coordinator at {self.address} within {seconds:g} s: "
+                "is `bellwire serve` running, and listening there?",
+                metadata={"address": str(self.address)},
+            ) from None
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    def publisher(
+        self, source: str = "", *, ack_level: AckLevel.ValueType = ACK_LEVEL_UNSPECIFIED
+    ) -> Publisher:
+        """Return the publisher for a source; the same one each time.
+
+        Publishers share streams, one per acknowledgement level and one more for control topics.
+
+        Args:
+            source: Goes into the messages it makes, for example "agents/feed-0".
+            ack_level: How far a message must have come; UNSPECIFIED = the topic's default.
+
+        Raises:
+            NotImplementedYetError: Level NONE: without acknowledgements nothing would bound what is
+                in flight.
+        """
+        self._check_open()
+        if ack_level == ACK_LEVEL_NONE:
+            raise NotImplementedYetError(
+                "ACK_LEVEL_NONE is not offered by the client: use `enqueue` and ignore its future"
+            )
+        publisher = self._publishers.get((source, ack_level))
+        if publisher is None:
+            data, control = (self._outbox(ack_level, control=c) for c in (False, True))
+            publisher = Publisher(source, data, control, self.settings.timeout_seconds)
+            self._publishers[source, ack_level] = publisher
+        return publisher
+
+    def subscribe(
+        self,
+        *topics: str,
+        subscription: str = "",
+        settle: SettleMode = "auto",
+        start: StartPosition | None = None,
+        window_messages: int | None = None,
+        window_bytes: int | None = None,
+        max_batch_messages: int = 0,
+        ordering: Ordering.ValueType = ORDERING_UNSPECIFIED,
+        overflow_policy: OverflowPolicy.ValueType = OVERFLOW_POLICY_UNSPECIFIED,
+        on_settle_failure: Callable[[SettleFailure], None] | None = None,
+    ) -> Subscription:
+        """Return a subscription; nothing is sent before `async with`.
+
+        Args:
+            *topics: Topics or patterns: `*` is one dot-token, `>` the rest.
+            subscription: Name; members of one name compete, and its cursor stays when they leave.
+                Empty = ephemeral: this subscription alone gets every message from now on.
+            settle: "auto" accepts a delivery when the next one is asked for; "manual" leaves it to you.
+            start: Where a new cursor begins, from `bellwire.client.start`; None = EARLIEST for a name,
+                LATEST for none.
+            window_messages: Messages in flight, a hard limit; None = the setting.
+            window_bytes: Uncompressed bytes in flight, a hard limit; None = the setting.
+            max_batch_messages: Most messages in one delivery; 0 = as they were published.
+            ordering: How deliveries are spread over the members.
+            overflow_policy: What happens when this subscriber cannot keep up.
+            on_settle_failure: Told of each disposition the coordinator refused.
+        """
+        self._check_open()
+        defaults = self.settings.subscribe
+        options = SubscribeOptions(
+            topics=topics,
+            subscription=subscription,
+            client_id=self.client_id,
+            start=start,
+            window_messages=defaults.window_messages
+            if window_messages is None
+            else window_messages,
+            window_bytes=defaults.window_bytes if window_bytes is None else window_bytes,
+            max_batch_messages=max_batch_messages,
+            ordering=ordering,
+            overflow_policy=overflow_policy,
+            control=bool(topics) and all(topic.startswith(CONTROL_PREFIX) for topic in topics),
+        )
+        opened = Subscription(
+            self._pool,
+            self.settings,
+            options,
+            auto=settle == "auto",
+            on_settle_failure=on_settle_failure,
+            on_close=self._open.discard,
+        )
+        self._open.add(opened)
+        return opened
+
+    async def call(
+        self,
+        capability: str,
+        arguments: Mapping[str, object] | bytes = b"{}",
+        *,
+        agent_id: str = "",
+        traceparent: str = "",
+        tracestate: str = "",
+        timeout: float | None = None,
+    ) -> CallReply:
+        """Call a capability of the least loaded agent that has it, or of one agent.
+
+        Args:
+            capability: Name of a tool or an inference endpoint.
+            arguments: JSON object; bytes are sent as they are.
+            agent_id: That agent or nobody; empty = any.
+            traceparent: The caller's context; empty = the current span, where it is sampled.
+            tracestate: Goes with the traceparent.
+            timeout: Seconds until the call is given up; the agent is told.
+
+        Raises:
+            NoCapableAgentError: No live agent has the capability.
+            AgentFailedError: The agent answered with an error.
+            AgentLostError: The agent went away; whether it did the work is unknown.
+            DeadlineExceededError: No answer in time.
+        """
+        self._check_open()
+        seconds = self._seconds(timeout)
+        return await self._caller.call(
+            capability, arguments, agent_id, traceparent, tracestate, seconds
+        )
+
+    async def list_tools(self, *, timeout: float | None = None) -> list[Tool]:
+        """List the tools of all live agents, ordered by name."""
+        self._check_open()
+        return await self._caller.list_tools(self._seconds(timeout))
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, object] | bytes = b"{}",
+        *,
+        timeout: float | None = None,
+    ) -> ToolReply:
+        """Call a tool the way MCP does: a failure of the tool itself is a reply with `is_error`.
+
+        Raises:
+            UnknownToolError: No live agent has a tool of that name.
+            DeadlineExceededError: No answer in time.
+        """
+        self._check_open()
+        return await self._caller.call_tool(name, arguments, self._seconds(timeout))
+
+    def agent_stream(self, agent: Agent, *, lease_seconds: float = 10.0) -> AgentStream:
+        """Return the stream that registers an agent; nothing is sent before `async with`.
+
+        Args:
+            agent: Who registers; `agent_id` is unique on the bus.
+            lease_seconds: 1..300; silent for so long, the agent counts as gone.
+        """
+        self._check_open()
+        stream = AgentStream(self._pool, self.settings, agent, lease_seconds, self._open.discard)
+        self._open.add(stream)
+        return stream
+
+    async def close(self) -> None:
+        """Flush, end every stream and close every channel; safe to call twice.
+
+        Raises:
+            DeadlineExceededError: Messages were still unacknowledged after `timeout_seconds`; all else
+                is closed all the same.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        seconds = self.settings.timeout_seconds
+        results = await asyncio.gather(
+            *(opened.close() for opened in tuple(self._open)),
+            *(outbox.close(seconds) for outbox in self._outboxes.values()),
+            return_exceptions=True,
+        )
+        await self._pool.close()
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _outbox(self, ack_level: AckLevel.ValueType, *, control: bool) -> Outbox:
+        outbox = self._outboxes.get((control, ack_level))
+        if outbox is None:
+            outbox = self._outboxes[control, ack_level] = Outbox(
+                self._pool,
+                self._topics,
+                self.settings,
+                client_id=self.client_id,
+                ack_level=ack_level,
+                control=control,
+            )
+        return outbox
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"client of {self.address} is closed: connect again")
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self.settings.timeout_seconds if timeout is None else timeout

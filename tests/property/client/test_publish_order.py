@@ -1,0 +1,290 @@
+"""Whatever is refused, lost or sent twice: no message is lost, doubled or overtaken."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bellwire.bus.v1.message_pb2 import Batch, Message, PositionRange
+from bellwire.bus.v1.publisher_pb2 import (
+    ACK_LEVEL_UNSPECIFIED,
+    PublishAck,
+    PublishBatches,
+    PublishFailure,
+)
+from bellwire.client._batcher import Batcher, Landed, Refused
+from bellwire.client._segment import estimated_bytes
+from bellwire.client.settings import PublishSettings
+from bellwire.wire.batch import open_batch
+from bellwire.wire.errors import (
+    BellwireError,
+    CallerError,
+    CapacityError,
+    SequenceGapError,
+    to_item_error,
+)
+from bellwire.wire.window import Window
+
+TOPIC = "signals.tactical"
+WINDOW_MESSAGES = 12
+SETTINGS = PublishSettings(
+    batch_messages_max=4, frame_batches_max=3, frames_in_flight_max=2, compress_above_bytes=64
+)
+
+
+@dataclass
+class Ticket:
+    """A caller: what it handed over, and what it was told."""
+
+    ids: list[str]
+    offsets: dict[str, tuple[int, int]] = field(default_factory=dict)
+    error: BellwireError | None = None
+
+    def done(self) -> bool:
+        return self.error is not None
+
+
+@dataclass
+class Partition:
+    """The log of one partition with Kafka's rule: a batch must carry the sequence expected."""
+
+    ids: list[str] = field(default_factory=list)
+    expected: int = 0
+    appended: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def append(self, batch: Batch) -> PositionRange:
+        base, count = batch.header.base_sequence, batch.header.message_count
+        if base in self.appended and self.appended[base][1] == count:
+            return self._range(batch, self.appended[base][0], duplicate=True)
+        if base != self.expected:
+            raise SequenceGapError("gap", metadata={"expected": str(self.expected)})
+        first = len(self.ids)
+        self.ids += [message.id for message in open_batch(batch)]
+        self.appended[base] = (first, count)
+        self.expected = base + count
+        return self._range(batch, first, duplicate=False)
+
+    def _range(self, batch: Batch, first: int, *, duplicate: bool) -> PositionRange:
+        return PositionRange(
+            topic=TOPIC,
+            partition=batch.header.partition,
+            first_offset=first,
+            last_offset=first + batch.header.message_count - 1,
+            duplicate=duplicate,
+        )
+
+
+class Coordinator:
+    """The other end of the stream, and the line between: frames and answers under way."""
+
+    def __init__(self) -> None:
+        self.partitions = [Partition(), Partition()]
+        self.frames: deque[PublishBatches] = deque()
+        self.answers: deque[PublishAck | PublishFailure] = deque()
+        self.faults: deque[str] = deque()
+        self.refused_ids: set[str] = set()
+        self.retryable_refusals = 0
+
+    def handle_one(self) -> None:
+        frame = self.frames.popleft()
+        positions = []
+        for index, batch in enumerate(frame.batches):
+            try:
+                positions.append(self._append(batch))
+            except BellwireError as error:
+                at = int(error.metadata.get("message_index", "-1"))
+                self.answers.append(
+                    PublishFailure(
+                        frame_sequence=frame.frame_sequence,
+                        batch_index=index,
+                        message_index=at,
+                        error=to_item_error(error),
+                    )
+                )
+        sequence = frame.frame_sequence
+        self.answers.append(
+            PublishAck(
+                first_frame_sequence=sequence, last_frame_sequence=sequence, positions=positions
+            )
+        )
+
+    def _append(self, batch: Batch) -> PositionRange:
+        fault = self.faults.popleft() if self.faults else ""
+        partition = self.partitions[batch.header.partition]
+        seen_before = batch.header.base_sequence in partition.appended
+        if seen_before or batch.header.base_sequence != partition.expected:
+            return partition.append(batch)  # A coordinator refuses only what it would append.
+        if fault == "message":
+            raise CallerError("bad message", metadata={"message_index": "0"})
+        if fault == "batch":
+            raise CallerError("bad batch")
+        if fault == "retry":
+            self.retryable_refusals += 1
+            raise CapacityError("full")
+        return partition.append(batch)
+
+    def lose_connection(self) -> None:
+        self.frames.clear()
+        self.answers.clear()
+
+
+class World:
+    """A batcher, its callers and a coordinator, moved step by step."""
+
+    def __init__(self) -> None:
+        self.batcher = Batcher(SETTINGS, ACK_LEVEL_UNSPECIFIED)
+        self.coordinator = Coordinator()
+        self.tickets: list[tuple[int, Ticket]] = []
+        self.now = 0.0
+        self.next_id = 0
+        self.connect()
+
+    def connect(self) -> None:
+        self.batcher.started(7, 0, Window(WINDOW_MESSAGES, 1 << 20))
+
+    def add(self, partition: int, count: int) -> None:
+        ids = [str(self.next_id + i) for i in range(count)]
+        self.next_id += count
+        messages = [Message(id=i, data=b"x" * 20) for i in ids]
+        ticket = Ticket(ids)
+        self.tickets.append((partition, ticket))
+        self.batcher.add(TOPIC, partition, messages, estimated_bytes(messages), ticket)
+
+    def send(self) -> bool:
+        frame = self.batcher.next_frame(self.now)
+        if frame is not None:
+            assert len(frame.batches.batches) <= SETTINGS.frame_batches_max
+            # What was sent here is a copy: the batcher may renumber its own batches later.
+            copy = PublishBatches.FromString(frame.batches.SerializeToString())
+            self.coordinator.frames.append(copy)
+        self.settle()
+        unanswered = sum(
+            out.count
+            for held in self.batcher._frames._frames.values()
+            for out in held.outs
+            if out is not None
+        )
+        assert unanswered <= WINDOW_MESSAGES
+        return frame is not None
+
+    def answer_one(self) -> None:
+        answer = self.coordinator.answers.popleft()
+        if isinstance(answer, PublishAck):
+            self.batcher.on_ack(answer)
+        else:
+            self.batcher.on_failure(answer, self.now)
+        self.settle()
+
+    def settle(self) -> None:
+        outcomes, self.batcher.outcomes = self.batcher.outcomes, []
+        for outcome in outcomes:
+            if isinstance(outcome, Landed):
+                offset = outcome.position.first_offset
+                for segment in outcome.out.segments:
+                    ticket = segment.ticket
+                    assert isinstance(ticket, Ticket)
+                    for message in segment.messages:
+                        assert message.id not in ticket.offsets, "told twice"
+                        ticket.offsets[message.id] = (outcome.position.partition, offset)
+                        offset += 1
+            else:
+                assert isinstance(outcome, Refused)
+                for segment in outcome.segments:
+                    assert isinstance(segment.ticket, Ticket)
+                    segment.ticket.error = outcome.error
+
+    def lose_connection(self) -> None:
+        self.coordinator.lose_connection()
+        self.batcher.lost()
+        self.settle()
+        self.connect()
+
+    def run_dry(self) -> None:
+        """Let everything that is still under way come to its end, without further faults."""
+        self.coordinator.faults.clear()
+        for _ in range(10_000):
+            self.now += 10.0  # Past every hold and stall.
+            progress = self.send()
+            while self.coordinator.frames:
+                self.coordinator.handle_one()
+            while self.coordinator.answers:
+                self.answer_one()
+                progress = True
+            if not progress and self.batcher.buffer.messages == 0:
+                return
+        raise AssertionError(f"{self.batcher.buffer.messages} messages never came to an end")
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.integers(0, 1), st.integers(1, 9)),
+        st.tuples(st.just("send"), st.just(0), st.just(0)),
+        st.tuples(st.just("handle"), st.just(0), st.just(0)),
+        st.tuples(st.just("answer"), st.just(0), st.just(0)),
+        st.tuples(st.just("lose"), st.just(0), st.just(0)),
+        st.tuples(st.just("wait"), st.just(0), st.just(0)),
+        st.tuples(st.sampled_from(("message", "batch", "retry", "")), st.just(0), st.just(0)),
+    ),
+    max_size=80,
+)
+
+
+def played(script: list[tuple[str, int, int]]) -> World:
+    world = World()
+    for step, partition, count in script:
+        match step:
+            case "add":
+                world.add(partition, count)
+            case "send":
+                world.send()
+            case "handle":
+                if world.coordinator.frames:
+                    world.coordinator.handle_one()
+            case "answer":
+                if world.coordinator.answers:
+                    world.answer_one()
+            case "lose":
+                world.lose_connection()
+            case "wait":
+                world.now += 0.2
+            case fault:
+                world.coordinator.faults.append(fault)
+    world.run_dry()
+    return world
+
+
+@given(steps)
+def test_each_message_is_appended_once_in_order_or_its_caller_is_told(script) -> None:
+    world = played(script)
+    for index, partition in enumerate(world.coordinator.partitions):
+        assert len(set(partition.ids)) == len(partition.ids), "appended twice"
+        order = [i for p, ticket in world.tickets if p == index for i in ticket.ids]
+        appended = set(partition.ids)
+        assert partition.ids == [i for i in order if i in appended], "overtaken"
+    for index, ticket in world.tickets:
+        log = world.coordinator.partitions[index].ids
+        for message_id, (partition, offset) in ticket.offsets.items():
+            assert (partition, log[offset]) == (index, message_id), "told a wrong position"
+        if ticket.error is None:
+            assert set(ticket.offsets) == set(ticket.ids), "neither appended nor refused"
+
+
+@given(steps)
+def test_a_refusal_for_a_reason_to_retry_never_reaches_the_caller_while_tries_are_left(
+    script,
+) -> None:
+    kept = [step for step in script if step[0] not in ("message", "batch")]
+    world = played(kept)
+    if world.coordinator.retryable_refusals < SETTINGS.tries_max:
+        assert all(ticket.error is None for _, ticket in world.tickets)
+
+
+@given(steps)
+def test_the_buffer_is_empty_once_every_fate_is_known(script) -> None:
+    world = played(script)
+    buffer = world.batcher.buffer
+    assert (buffer.messages, buffer.size_bytes) == (0, 0)
+    assert buffer.resolved_through(buffer.mark())
