@@ -24,11 +24,11 @@ class RiskLimits:
         metadata=setting(unit="", why="named in each decision; change it with the limits"),
     )
     base_qty: Decimal = field(
-        default=Decimal(5_000_000),
+        default=Decimal(10_000_000),
         metadata=setting(
             unit="units",
-            why="ordered when a signal names no quantity; about a thousandth of an hour's volume in "
-            "the bundled EUR/USD series, so that fills are sometimes partial",
+            why="ordered when a signal names no quantity; about a thousandth of two hours' volume in "
+            "the bundled EUR/USD series, so that fills are often partial",
             gt=0,
             le=_QUANTITY_MAX,
         ),
@@ -38,13 +38,13 @@ class RiskLimits:
         metadata=setting(unit="units", why="whole euros or shares", ge=_STEP_MIN, le=_QUANTITY_MAX),
     )
     order_qty_max: Decimal = field(
-        default=Decimal(10_000_000),
+        default=Decimal(20_000_000),
         metadata=setting(
             unit="units", why="twice the base quantity: more is a slip", gt=0, le=_QUANTITY_MAX
         ),
     )
     order_notional_max: Decimal = field(
-        default=Decimal(15_000_000),
+        default=Decimal(30_000_000),
         metadata=setting(
             unit="quote currency",
             why="the largest order at 1.5 dollars per euro, above any price since 2009",
@@ -53,7 +53,7 @@ class RiskLimits:
         ),
     )
     position_qty_max: Decimal = field(
-        default=Decimal(12_000_000),
+        default=Decimal(24_000_000),
         metadata=setting(
             unit="units, long or short, per account and instrument",
             why="two base orders fit whole and a third is cut: the limit is seen to work",

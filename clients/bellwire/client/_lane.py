@@ -125,7 +125,7 @@ class Lane:
         self.in_flight.clear()
         self.rewound = []
         self.rewinding = False
-        self.ready.extend(unanswered)
+        self.ready.extendleft(reversed(unanswered))
 
     def take_pending(
         self, messages_max: int, bytes_max: int

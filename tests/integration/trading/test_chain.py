@@ -32,7 +32,13 @@ def demo_agents(**feed):
     return [
         BarFeed({"bars_max": BARS, **feed}),
         RulesAgent(),
-        RiskAgent({"limits": to_json(scale.limits()), "lockstep": "clock_topic" not in feed}),
+        RiskAgent(
+            {
+                "limits": to_json(scale.limits()),
+                "route": to_json(scale.route()),
+                "lockstep": "clock_topic" not in feed,
+            }
+        ),
         PaperAdapter({"venue": to_json(scale.venue(PaperSettings()))}),
     ]
 

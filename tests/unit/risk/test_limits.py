@@ -16,7 +16,7 @@ def test_every_limit_states_its_unit_and_the_reason_of_its_default():
 
 def test_a_base_quantity_above_the_order_limit_is_refused():
     with pytest.raises(SettingsError, match="base_qty"):
-        RiskLimits(base_qty=Decimal(11_000_000))
+        RiskLimits(base_qty=Decimal(21_000_000))
 
 
 @pytest.mark.parametrize(

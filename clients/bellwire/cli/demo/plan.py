@@ -6,18 +6,22 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 from bellwire.admin.v1.topic_pb2 import Topic
+from bellwire.agents.feed import BarFeedSettings
 from bellwire.agents.tactical import RulesSettings
+from bellwire.agents.tactical.agent import RulesAgentSettings
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_BLOCK
 from bellwire.cli.demo.market_data import MarketData
 from bellwire.cli.demo.run_directory import RunDirectory
 from bellwire.cli.settings import SettingsTree
 from bellwire.client import ClientSettings
+from bellwire.execution.adapters.paper.agent import PaperAgentSettings
 from bellwire.execution.adapters.paper.settings import PaperSettings
+from bellwire.risk.agent import RiskAgentSettings
+from bellwire.risk.json_settings import to_json
 from bellwire.risk.limits import RiskLimits
 from bellwire.runtime.settings import RunSettings
 from bellwire.runtime.spec import AgentSpec, ChildContext, ProcessSpec, SupervisorSettings
@@ -27,6 +31,9 @@ __all__ = ["DemoOptions", "DemoPlan"]
 
 COORDINATOR: Final = "coordinator"
 SAMPLE_EVERYTHING: Final = 1.0
+FIRST_STAGE: Final = "bars"  # the watermark the feed itself sends
+LAST_STAGE: Final = "executions.accepted"  # the watermark no agent follows up
+FREE_RUN_AHEAD_BARS: Final = 100  # a full batch
 SIGNALS: Final = "signals.tactical"
 DECISIONS: Final = "risk.decisions"
 ORDERS: Final = "orders.paper"
@@ -107,54 +114,51 @@ class DemoPlan:
 
     def traders(self) -> list[AgentSpec]:
         """Return the agents that wait for bars."""
-        run = self.settings.of(RunSettings)
-        common: dict[str, object] = {"bars_topic": self.bars_topic}
+        rules = RulesAgentSettings(
+            bars_topic=self.bars_topic,
+            signals_topic=SIGNALS,
+            rules=self.settings.of(RulesSettings),
+        )
+        risk = RiskAgentSettings(
+            signals_topic=SIGNALS,
+            decisions_topic=DECISIONS,
+            orders_topic=ORDERS,
+            executions_topic=EXECUTIONS,
+            lockstep=self.options.lockstep,
+            limits=self.settings.of(RiskLimits),
+        )
+        paper = PaperAgentSettings(
+            bars_topic=self.bars_topic,
+            orders_topic=ORDERS,
+            executions_topic=EXECUTIONS,
+            venue=self.settings.of(PaperSettings),
+        )
         return [
-            AgentSpec(
-                "bellwire.agents.tactical.agent:RulesAgent",
-                settings={**common, **_plain(self.settings.of(RulesSettings))},
-                run=run,
-                name="rules",
-            ),
-            AgentSpec(
-                "bellwire.risk.agent:RiskAgent",
-                settings={
-                    **_plain(self.settings.of(RiskLimits)),
-                    "lockstep": self.options.lockstep,
-                },
-                run=run,
-                name="risk",
-            ),
-            AgentSpec(
-                "bellwire.execution.adapters.paper:PaperAdapter",
-                settings={**common, **_plain(self.settings.of(PaperSettings))},
-                run=run,
-                name="paper",
-            ),
+            self._agent("rules", "bellwire.agents.tactical.agent:RulesAgent", rules),
+            self._agent("risk", "bellwire.risk.agent:RiskAgent", risk),
+            self._agent("paper", "bellwire.execution.adapters.paper.agent:PaperAdapter", paper),
         ]
 
     def feed(self) -> AgentSpec:
         """Return the agent that plays the bars; started last, it begins at once."""
-        return AgentSpec(
-            "bellwire.agents.feed:BarFeed",
-            settings={
-                "bars_topic": self.bars_topic,
-                "path": str(self.data.path),
-                "symbol": self.data.symbol,
-                "interval": self.data.interval,
-                "bars_max": self.data.bars,
-                "lockstep": self.options.lockstep,
-            },
-            run=self.settings.of(RunSettings),
-            name="feed",
+        feed = BarFeedSettings(
+            path=str(self.data.path),
+            symbol=self.data.symbol,
+            interval=self.data.interval,
+            bars_max=self.data.bars,
+            bars_topic=self.bars_topic,
+            clock_topic=EXECUTIONS if self.options.lockstep else self.bars_topic,
+            clock_stage=LAST_STAGE if self.options.lockstep else FIRST_STAGE,
+            ahead_bars_max=1 if self.options.lockstep else FREE_RUN_AHEAD_BARS,
         )
+        return self._agent("feed", "bellwire.agents.feed:BarFeed", feed)
 
-
-def _plain(section: object) -> dict[str, object]:
-    """Return a section as JSON values; decimals become text, which keeps their digits."""
-    if not dataclasses.is_dataclass(section) or isinstance(section, type):
-        raise TypeError(f"{section!r} is no settings section")
-    return {
-        key: str(value) if isinstance(value, Decimal) else value
-        for key, value in dataclasses.asdict(section).items()
-    }
+    def _agent(self, name: str, target: str, settings: object) -> AgentSpec:
+        return AgentSpec(
+            target,
+            name=name,
+            settings=to_json(settings),
+            run=self.settings.of(RunSettings),
+            # The order of sets is the only thing in these agents that chance decides.
+            environment={"PYTHONHASHSEED": str(self.options.seed)},
+        )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_BLOCK
+from bellwire.cli.demo.plan import LAST_STAGE
 from bellwire.cli.demo.recording import Recording
 from bellwire.cli.faults import CommandError
 from bellwire.client.start import EARLIEST
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder"]
 
-LAST_STAGE: Final = "executions.accepted"  # the watermark no agent follows up
 # Everything published has long arrived when the last watermark is seen; this is for a busy machine.
 CATCH_UP_SECONDS: Final = 10.0
 

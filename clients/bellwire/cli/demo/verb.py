@@ -23,7 +23,7 @@ def demo(
     symbol: Annotated[
         str | None, typer.Option("--symbol", help="EURUSD or IBM; with --data any name.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of every random choice.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Hash seed of the agents.")] = 0,
     free_run: Annotated[
         bool, typer.Option("--free-run", help="Do not wait for each bar's orders; not repeatable.")
     ] = False,

@@ -11,16 +11,22 @@ from statistics import median
 from typing import Final
 
 from bellwire.execution.adapters.paper.settings import BPS, PaperSettings
+from bellwire.execution.gateway import OrderRoute
 from bellwire.risk.decimal_text import ZERO, decimal_text, parse_decimal, round_down
 from bellwire.risk.limits import RiskLimits
 from bellwire.trading.v1.market_data_pb2 import Bar
 from bellwire.wire.errors import CallerError
 
+BARS_PER_ORDER: Final = (
+    2  # signals come on busy bars: of one bar's part, few fills would be partial
+)
 STEPS_PER_ORDER: Final = 1_000  # the step is at most a thousandth of the base order
 DECIMALS_MAX: Final = 12  # finest step and tick the settings take
 ORDER_BASES_MAX: Final = 2  # base orders in the largest order: more is a slip
 POSITION_BASES_MAX: Final = Decimal("2.4")  # two base orders fit whole, a third is cut
 PRICE_RISE_MAX: Final = 5  # times the price seen at the start: shares do rise over the years
+
+_DAY_NANOS: Final = 86_400 * 10**9
 
 
 class NoVolumeError(CallerError):
@@ -41,13 +47,15 @@ class MarketScale:
     """Quantities and prices as a market counts them."""
 
     base_qty: Decimal
-    """What an ordinary bar lends to orders, to one digit: about every second order fills at once."""
+    """What two ordinary bars lend to orders, to one digit: fills are often partial."""
     quantity_step: Decimal
     """Power of ten, at most 1."""
     price_tick: Decimal
     """Power of ten: the last decimal the bars use, and no coarser than a basis point."""
     reference_px: Decimal
     """Highest price seen, for limits on value."""
+    intraday: bool
+    """Whether bars are shorter than a day."""
 
     def limits(self) -> RiskLimits:
         """Return limits in the proportions of the defaults."""
@@ -59,6 +67,10 @@ class MarketScale:
             order_notional_max=order_qty_max * self.reference_px * PRICE_RISE_MAX,
             position_qty_max=round_down(self.base_qty * POSITION_BASES_MAX, self.quantity_step),
         )
+
+    def route(self) -> OrderRoute:
+        """Return how orders go out: for the day, or until filled where a day is a single bar."""
+        return OrderRoute(time_in_force="DAY" if self.intraday else "GTC")
 
     def venue(self, settings: PaperSettings) -> PaperSettings:
         """Return the venue's settings with the step and tick of this market."""
@@ -76,7 +88,7 @@ def scale_of(bars: Sequence[Bar], participation: Decimal) -> MarketScale:
         NoVolumeError: half of the bars or more have no volume, or there are no bars.
     """
     volumes = [parse_decimal(bar.volume) or ZERO for bar in bars]
-    capacity = (median(volumes) if volumes else ZERO) * participation
+    capacity = (median(volumes) if volumes else ZERO) * participation * BARS_PER_ORDER
     if capacity <= 0:
         raise NoVolumeError(len(bars))
     base = Decimal(1).scaleb(capacity.adjusted()) * int(capacity.scaleb(-capacity.adjusted()))
@@ -90,6 +102,7 @@ def scale_of(bars: Sequence[Bar], participation: Decimal) -> MarketScale:
         quantity_step=_plain(Decimal(1).scaleb(exponent)),
         price_tick=_plain(Decimal(1).scaleb(min(finest_seen, max(-DECIMALS_MAX, basis_point)))),
         reference_px=max(prices),
+        intraday=bars[0].close_time_unix_nano - bars[0].open_time_unix_nano < _DAY_NANOS,
     )
 
 
