@@ -1,7 +1,8 @@
 """From a signal to reports of its fills: gateway, order states, adapters, quality."""
 
-from bellwire.execution.gateway import OrderRoute, Outcome, RiskGateway
+from bellwire.execution.gateway import Outcome, RiskGateway
 from bellwire.execution.order_id import client_order_id
+from bellwire.execution.order_route import OrderRoute
 from bellwire.execution.order_state import (
     Anomaly,
     IllegalOrderTransitionError,

@@ -189,7 +189,9 @@ def share_of(count: int, n: int) -> Share:
     share, z2 = count / n, _Z95 * _Z95
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return Share(count, n, share, max(0.0, centre - half), min(1.0, centre + half))
+    low = centre - half if count else 0.0  # exact at the ends, where floats leave a trace
+    high = centre + half if count < n else 1.0
+    return Share(count, n, share, low, high)
 
 
 def nearest_rank(ascending: Sequence[float], percent: float) -> float:

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bellwire.execution.answers import Answers
-from bellwire.execution.gateway import OrderRoute, RiskGateway, reference_of
+from bellwire.execution.gateway import RiskGateway
 from bellwire.execution.lockstep_gate import EXECUTIONS, LockstepGate
+from bellwire.execution.order_route import OrderRoute
+from bellwire.execution.signal_contract import reference_of
 from bellwire.risk.decimal_text import decimal_text
 from bellwire.risk.json_settings import from_json, to_json
 from bellwire.risk.limits import RiskLimits

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtoMessage
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 WATERMARK_TYPE: Final = Watermark.DESCRIPTOR.full_name
 ROUTES_REMEMBERED_MAX: Final = 1024  # (topic, type) pairs; a publisher of odd types cannot grow it
 
+PayloadT = TypeVar("PayloadT", bound=ProtoMessage)
 Handler: TypeAlias = Callable[[Any, MessageContext], Awaitable[Outputs]]
 
 
@@ -133,6 +134,8 @@ class Dispatcher:
 
     def _log_skipped(self, topic: str, type_name: str) -> None:
         wanted = sorted(r.type_name for r in self._routes if r.pattern.matches(topic))
+        if not wanted:
+            return  # Only the watermarks of this topic are of interest.
         logger.warning(
             "agent %s skips messages of type %r on %s: its handlers there take %s (logged once)",
             self.agent.agent_id,
@@ -144,20 +147,22 @@ class Dispatcher:
     def _forward(self, context: MessageContext) -> list[Publication]:
         if not self.agent.stage:
             return []
-        watermark = Watermark.FromString(context.message.data)
+        watermark = _decoded(Watermark, context)
         watermark.stage = self.agent.stage
         return [Publication(topic, watermark, key=context.message.key) for topic in self.publishes]
 
 
 def _payload(route: _Route, context: MessageContext) -> ProtoMessage:
-    if not route.type_name:
-        return context.message
+    return _decoded(route.payload_type, context) if route.type_name else context.message
+
+
+def _decoded(payload_type: type[PayloadT], context: MessageContext) -> PayloadT:
     try:
-        return route.payload_type.FromString(context.message.data)
+        return payload_type.FromString(context.message.data)
     except DecodeError as error:
         raise UndecodableError(
             f"message {context.message.id} at {context.topic}/{context.partition}@{context.offset} "
-            f"is no {route.type_name}: {error}"
+            f"is no {context.message.type}: {error}"
         ) from error
 
 

@@ -3,24 +3,31 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol
 
 from bellwire.client.protocol import BusSubscription
 from bellwire.client.received import ReceivedMessage
 from bellwire.policy.backoff import Backoff
 from bellwire.runtime.counters import RunCounters
 from bellwire.runtime.errors import OutputBlockedError, OutputLostError, UndecodableError
-from bellwire.runtime.outbox import PublishFuture, classified
+from bellwire.runtime.outbox import Sent, classified
 from bellwire.runtime.progress import Admission, Progress, Verdict
 from bellwire.runtime.settings import RunSettings
 from bellwire.wire.errors import BellwireError
 
 logger = logging.getLogger(__name__)
 
-Work: TypeAlias = Callable[[ReceivedMessage], Awaitable[list[PublishFuture]]]
-"""Handles one message; returns the acknowledgements its settlement waits for."""
+
+class Work(Protocol):
+    """What a lane does with its messages."""
+
+    async def __call__(self, received: ReceivedMessage) -> Sent:
+        """Handle one message and return the outputs its settlement waits for."""
+
+    def rewound(self) -> None:
+        """Note that messages were given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class _Handled:
     """A message that is handled and waits for the acknowledgement of its outputs."""
 
     received: ReceivedMessage
-    outputs: list[PublishFuture]
+    sent: Sent | None
 
 
 class Lane:
@@ -61,6 +68,7 @@ class Lane:
         self._arrived = asyncio.Event()
         self._to_settle = asyncio.Event()
         self._stopping = False
+        self._no_more_to_settle = False
         self._rewinds = 0
 
     @property
@@ -77,7 +85,6 @@ class Lane:
         """Finish the message in hand and settle; what is only queued stays unsettled."""
         self._stopping = True
         self._arrived.set()
-        self._to_settle.set()
 
     async def run(self) -> None:
         """Handle messages until `stop`.
@@ -88,10 +95,9 @@ class Lane:
         """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._settle())
-            try:
-                await self._handle()
-            finally:
-                self.stop()
+            await self._handle()
+            self._no_more_to_settle = True
+            self._to_settle.set()
 
     async def _handle(self) -> None:
         while True:
@@ -107,56 +113,70 @@ class Lane:
         admission = self._progress.admit(received.offset, received.attempt, now)
         if admission is Admission.RELEASE:
             await self._release([received])
-            return
-        if admission is Admission.DUPLICATE:
+        elif admission is Admission.DUPLICATE:
             self._counters.duplicates += 1
-            await self._finish(received, [])
-            return
+            await self._finish(_Handled(received, None))
+        else:
+            await self._run_handlers(received)
+
+    async def _run_handlers(self, received: ReceivedMessage) -> None:
         rewinds = self._rewinds
         try:
-            outputs = await self._work(received)
+            sent = await self._work(received)
         except OutputLostError:
             raise
         except Exception as error:
             # The boundary of code we did not write: its failure costs the message.
-            if self._settings.crash_on_error:
+            if rewinds != self._rewinds:
+                await self._release([received])
+            elif self._settings.crash_on_error and not isinstance(error, OutputBlockedError):
                 raise
-            await self._fail(received, error, rewound=rewinds != self._rewinds)
+            else:
+                await self._fail(received, error)
             return
         if rewinds != self._rewinds:
+            sent.resolve()
             await self._release([received])
             return
         self._progress.handled(received.offset)
         self._counters.handled += 1
-        await self._finish(received, outputs)
+        await self._finish(_Handled(received, sent if sent.futures else None))
 
-    async def _finish(self, received: ReceivedMessage, outputs: list[PublishFuture]) -> None:
-        if not outputs and not self._handled:
-            await self._accept(received)
+    async def _finish(self, handled: _Handled) -> None:
+        """Accept at once what waits for nothing; the rest in order, after its outputs."""
+        if handled.sent is None and not self._handled:
+            await self._accept(handled.received)
             return
-        self._handled.append(_Handled(received, outputs))
+        self._handled.append(handled)
         self._to_settle.set()
 
     async def _settle(self) -> None:
         while True:
-            while not self._handled and not self._stopping:
+            while not self._handled and not self._no_more_to_settle:
                 self._to_settle.clear()
                 await self._to_settle.wait()
             if not self._handled:
                 return
             first = self._handled[0]
-            if first.outputs:
-                await asyncio.wait(first.outputs)
+            if first.sent is not None:
+                futures = first.sent.futures
+                await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
             if not self._handled or self._handled[0] is not first:
                 continue  # rewound meanwhile
             self._handled.popleft()
-            error = _refusal(first.outputs)
-            if error is None:
-                await self._accept(first.received)
-            elif isinstance(error, OutputLostError) or self._settings.crash_on_error:
-                raise error
-            else:
-                await self._fail(first.received, error, rewound=False)
+            await self._decide(first)
+
+    async def _decide(self, handled: _Handled) -> None:
+        """Settle a message whose outputs are all acknowledged, or one of them refused."""
+        error = _refusal(handled.sent)
+        if error is None:
+            await self._accept(handled.received)
+        elif isinstance(error, OutputLostError) or self._settings.crash_on_error:
+            raise error
+        else:
+            await self._fail(handled.received, error)
+        if handled.sent is not None:
+            handled.sent.resolve()
 
     async def _accept(self, received: ReceivedMessage) -> None:
         await self._subscription.accept(received)
@@ -164,70 +184,51 @@ class Lane:
         if self._backoff.tries:
             self._backoff.reset()
 
-    async def _fail(self, received: ReceivedMessage, error: Exception, *, rewound: bool) -> None:
+    async def _fail(self, received: ReceivedMessage, error: Exception) -> None:
         """Decide about a message whose handler raised or whose output was refused."""
-        if rewound:
-            await self._release([received])
-            return
-        now = asyncio.get_running_loop().time()
         if isinstance(error, OutputBlockedError):
-            self._progress.postpone(received.offset, now)
-            await self._rewind(received)
+            await self._rewind(received)  # It is not this message's fault.
             return
         self._counters.errors += 1
-        verdict = self._progress.failed(
-            received.offset, now, hopeless=isinstance(error, UndecodableError)
-        )
-        if verdict is Verdict.POISON:
-            await self._give_up(received, error)
+        hopeless = isinstance(error, UndecodableError)
+        if self._progress.failed(received.offset, hopeless=hopeless) is Verdict.POISON:
+            self._counters.poison += 1
+            _log_failure(logging.ERROR, "is poison and is skipped", received, error)
+            await self._subscription.accept(received)
             return
-        logger.warning(
-            "message %s at %s/%d@%d failed (%d of %d): %r; it is released",
-            received.id,
-            received.topic,
-            received.partition,
-            received.offset,
-            self._progress.failures(received.offset),
-            self._settings.attempts_max,
-            error,
-            exc_info=error,
-        )
+        failures = self._progress.failures(received.offset)
+        outcome = f"failed ({failures} of {self._settings.attempts_max}) and is released"
+        _log_failure(logging.WARNING, outcome, received, error)
         await self._rewind(received)
-
-    async def _give_up(self, received: ReceivedMessage, error: Exception) -> None:
-        logger.error(
-            "message %s at %s/%d@%d is poison and is skipped: %r",
-            received.id,
-            received.topic,
-            received.partition,
-            received.offset,
-            error,
-            exc_info=error,
-        )
-        self._counters.poison += 1
-        await self._subscription.accept(received)
 
     async def _rewind(self, received: ReceivedMessage) -> None:
         """Release a message and everything behind it, so that it comes back in order."""
         self._rewinds += 1
-        behind = [h.received for h in self._handled if h.received.offset > received.offset]
-        kept = [h for h in self._handled if h.received.offset < received.offset]
-        self._handled = deque(kept)
+        self._work.rewound()
+        behind = [h for h in self._handled if h.received.offset > received.offset]
+        self._handled = deque(h for h in self._handled if h.received.offset < received.offset)
+        for handled in behind:
+            if handled.sent is not None:
+                handled.sent.resolve()
         queued = list(self._queue)
         self._queue.clear()
-        await self._release([received, *behind, *queued])
+        await self._release([received, *(h.received for h in behind), *queued])
 
     async def _release(self, messages: list[ReceivedMessage]) -> None:
         """Give messages back, all with the same delay: they must come back in order."""
+        now = asyncio.get_running_loop().time()
         delay = self._backoff.next_delay()
         for received in messages:
+            self._progress.released(received.offset, now + delay)
             self._counters.released += 1
             await self._subscription.release(received, delay_seconds=delay)
 
 
-def _refusal(outputs: list[PublishFuture]) -> Exception | None:
+def _refusal(sent: Sent | None) -> Exception | None:
     """Return why the first refused output was refused; None when all are acknowledged."""
-    for future in outputs:
+    for future in sent.futures if sent is not None else ():
+        if not future.done():
+            continue
         if future.cancelled():
             return OutputLostError()
         error = future.exception()
@@ -236,3 +237,17 @@ def _refusal(outputs: list[PublishFuture]) -> Exception | None:
         if isinstance(error, Exception):
             return error
     return None
+
+
+def _log_failure(level: int, outcome: str, received: ReceivedMessage, error: Exception) -> None:
+    logger.log(
+        level,
+        "message %s at %s/%d@%d %s: %r",
+        received.id,
+        received.topic,
+        received.partition,
+        received.offset,
+        outcome,
+        error,
+        exc_info=error,
+    )

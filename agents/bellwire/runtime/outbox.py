@@ -1,5 +1,7 @@
 """Publishes what handlers return, in order, and holds watermarks back until that is safe."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Sequence
@@ -20,6 +22,28 @@ from bellwire.trading.v1.market_data_pb2 import Watermark
 from bellwire.wire.errors import BellwireError, CallerError, ClosedError
 
 PublishFuture: TypeAlias = asyncio.Future[PublishResult]
+
+
+class Sent:
+    """The outputs of one message on their way to the bus."""
+
+    __slots__ = ("_refused", "futures", "is_resolved")
+
+    def __init__(self, refused: set[Sent]) -> None:
+        self.futures: list[PublishFuture] = []
+        """Each tells when one output is acknowledged."""
+        self.is_resolved = False
+        self._refused = refused
+
+    def resolve(self) -> None:
+        """Stop holding watermarks back: the message is settled, or on its way back."""
+        self.is_resolved = True
+        self._refused.discard(self)
+
+    def refuse(self) -> None:
+        """Hold watermarks back until somebody has decided about the message."""
+        if not self.is_resolved:
+            self._refused.add(self)
 
 
 class Outbox:
@@ -50,42 +74,61 @@ class Outbox:
         self._timeout_seconds = timeout_seconds
         self._counters = counters
         self._pending: set[PublishFuture] = set()
+        self._refused: set[Sent] = set()
+        self.rewinds = 0
+        """Times messages were given back after outputs of them, or before them, were sent."""
 
     async def send(
-        self, publications: Sequence[Publication], context: MessageContext | None
-    ) -> list[PublishFuture]:
-        """Hand publications to the bus in order; each future tells when one is acknowledged.
+        self,
+        publications: Sequence[Publication],
+        context: MessageContext | None,
+        rewinds: int | None = None,
+    ) -> Sent:
+        """Hand publications to the bus in order; the caller resolves what it gets.
 
         Waits for room in the publisher's buffer, and before a watermark until everything this
         agent sent earlier is acknowledged.
+
+        Args:
+            publications: What to send.
+            context: The message being handled; None when there is none.
+            rewinds: What `rewinds` was when its handling began; a watermark that was made before
+                an earlier message was given back is not sent.
 
         Raises:
             OutputBlockedError: A watermark cannot go because an earlier output was refused.
             OutputLostError: The bus took nothing for too long.
             CallerError: The bus refuses an output for what it is.
         """
-        futures: list[PublishFuture] = []
-        for index, publication in enumerate(publications):
-            is_watermark = isinstance(publication.payload, Watermark)
-            if is_watermark and self._pending:
-                await self._barrier()
-            message, span = self._prepare(publication, context, index, traced=not is_watermark)
-            future = await self._enqueue(publication.topic, message, span)
-            self._track(future, span)
-            futures.append(future)
-        return futures
+        sent = Sent(self._refused)
+        try:
+            for index, publication in enumerate(publications):
+                is_watermark = isinstance(publication.payload, Watermark)
+                if is_watermark:
+                    await self._barrier(self.rewinds if rewinds is None else rewinds)
+                message, span = self._prepare(publication, context, index, traced=not is_watermark)
+                future = await self._enqueue(publication.topic, message, span)
+                self._track(future, span, sent)
+        except BaseException:
+            sent.resolve()  # The message fails for this; what was sent of it is sent again.
+            raise
+        return sent
+
+    def rewound(self) -> None:
+        """Note that messages were given back: watermarks made before that must not go."""
+        self.rewinds += 1
 
     async def settle(self) -> None:
         """Wait until nothing is under way any more, refused or not."""
         while self._pending:
             await asyncio.wait(self._pending)
 
-    async def _barrier(self) -> None:
-        earlier = list(self._pending)
-        await asyncio.wait(earlier)
-        for future in earlier:
-            if future.cancelled() or future.exception() is not None:
-                raise OutputBlockedError
+    async def _barrier(self, rewinds: int) -> None:
+        """Wait for everything sent so far; what was refused waits for its lane to decide."""
+        if self._pending:
+            await asyncio.wait(list(self._pending))
+        if self._refused or rewinds != self.rewinds:
+            raise OutputBlockedError
 
     async def _enqueue(self, topic: str, message: Message, span: Span | None) -> PublishFuture:
         try:
@@ -94,14 +137,17 @@ class Outbox:
             end_span(span, error)
             raise classified(error) from error
 
-    def _track(self, future: PublishFuture, span: Span | None) -> None:
+    def _track(self, future: PublishFuture, span: Span | None, sent: Sent) -> None:
         self._pending.add(future)
+        sent.futures.append(future)
 
         def done(ended: PublishFuture) -> None:
             self._pending.discard(ended)
-            error = None if ended.cancelled() else ended.exception()
-            if error is None and not ended.cancelled():
+            error = asyncio.CancelledError() if ended.cancelled() else ended.exception()
+            if error is None:
                 self._counters.published += 1
+            else:
+                sent.refuse()
             end_span(span, error)
 
         future.add_done_callback(done)

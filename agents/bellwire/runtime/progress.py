@@ -18,7 +18,7 @@ class Verdict(Enum):
     """What to do with a message that failed."""
 
     RETRY = auto()
-    """Release it, and everything after it, and wait for it to come back."""
+    """Release it and everything behind it."""
     POISON = auto()
     """It failed too often: accept it, say so, go on."""
 
@@ -26,14 +26,13 @@ class Verdict(Enum):
 class Progress:
     """Keeps one partition in order through failures, redeliveries and reconnects.
 
-    After a failure the partition is rewound: messages behind the failed one are released until it
-    comes back, or until waiting longer makes no sense because another replica may have it.
+    What was released must come back before anything behind it is handled, until waiting longer
+    makes no sense because another replica may have it.
     """
 
     __slots__ = (
         "_attempts_max",
         "_awaited",
-        "_awaited_until",
         "_failures",
         "_rewind_wait_seconds",
         "handled_through",
@@ -48,8 +47,9 @@ class Progress:
         """
         self._attempts_max = attempts_max
         self._rewind_wait_seconds = rewind_wait_seconds
-        self._awaited = -1
-        self._awaited_until = 0.0
+        # Offsets on their way back and until when each is waited for; bounded by the window,
+        # since a released message frees its place only by coming back or being given up.
+        self._awaited: dict[int, float] = {}
         self._failures: dict[int, int] = {}
         self.handled_through = -1
         """Offset of the last message handled; -1 = none."""
@@ -62,10 +62,12 @@ class Progress:
             attempt: Times it was handed out before.
             now: Monotonic seconds.
         """
-        if self._awaited >= 0:
-            if offset > self._awaited and now < self._awaited_until:
-                return Admission.RELEASE
-            self._awaited = -1
+        earliest = self._earliest_awaited(now)
+        if earliest >= 0 and offset > earliest:
+            return Admission.RELEASE
+        if offset == earliest:
+            del self._awaited[offset]
+            return Admission.HANDLE
         # A first delivery of an old offset is a cursor that was moved back on purpose.
         if attempt > 0 and offset <= self.handled_through:
             return Admission.DUPLICATE
@@ -80,12 +82,11 @@ class Progress:
         if self._failures:
             self._failures.pop(offset, None)
 
-    def failed(self, offset: int, now: float, *, hopeless: bool = False) -> Verdict:
+    def failed(self, offset: int, *, hopeless: bool = False) -> Verdict:
         """Count a failure and decide what becomes of the message.
 
         Args:
             offset: Of the message.
-            now: Monotonic seconds.
             hopeless: Trying again cannot help.
         """
         failures = self._failures.get(offset, 0) + 1
@@ -94,16 +95,21 @@ class Progress:
             self.handled_through = max(self.handled_through, offset)
             return Verdict.POISON
         self._failures[offset] = failures
-        self.postpone(offset, now)
         return Verdict.RETRY
 
-    def postpone(self, offset: int, now: float) -> None:
-        """Rewind to a message without holding it against it."""
-        if self._awaited < 0 or offset < self._awaited:
-            self._awaited = offset
-        self._awaited_until = now + self._rewind_wait_seconds
+    def released(self, offset: int, now: float) -> None:
+        """Note that a message was given back and is waited for."""
+        self._awaited[offset] = now + self._rewind_wait_seconds
         self.handled_through = min(self.handled_through, offset - 1)
 
     def failures(self, offset: int) -> int:
         """Return how often a message failed so far."""
         return self._failures.get(offset, 0)
+
+    def _earliest_awaited(self, now: float) -> int:
+        while self._awaited:
+            earliest = min(self._awaited)
+            if now < self._awaited[earliest]:
+                return earliest
+            del self._awaited[earliest]
+        return -1

@@ -142,8 +142,12 @@ class AgentRunner:
     async def _publish_all(self, outputs: Outputs) -> None:
         """Publish what does not answer a message, and wait until it is acknowledged."""
         publications = self._dispatcher.resolve(listed(outputs))
-        for future in await self._outbox.send(publications, None):
-            await future
+        sent = await self._outbox.send(publications, None)
+        try:
+            for future in sent.futures:
+                await future
+        finally:
+            sent.resolve()
 
     async def _serve(self, subscription: BusSubscription | None, stream: BusAgentStream) -> None:
         """Work until stopped, then finish what is in hand within the grace."""

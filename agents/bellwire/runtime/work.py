@@ -9,7 +9,7 @@ from opentelemetry.trace import Span, SpanKind, use_span
 from bellwire.client.received import ReceivedMessage
 from bellwire.runtime.context import MessageContext
 from bellwire.runtime.dispatch import Dispatcher
-from bellwire.runtime.outbox import Outbox, PublishFuture
+from bellwire.runtime.outbox import Outbox, Sent
 from bellwire.runtime.publication import Publication
 from bellwire.telemetry import end_span, inject, names, process_span, record_span, tracer
 from bellwire.telemetry.spans import process_attributes
@@ -34,7 +34,7 @@ class MessageWork:
         self._agent_id = dispatcher.agent.agent_id
         self._slow_nanos = round(slow_seconds * NANOS_PER_SECOND)
 
-    async def __call__(self, received: ReceivedMessage) -> list[PublishFuture]:
+    async def __call__(self, received: ReceivedMessage) -> Sent:
         """Run the handlers and hand over what they publish.
 
         Raises:
@@ -56,10 +56,11 @@ class MessageWork:
             consumer_group=self._group,
             client_id=self._agent_id,
         )
+        rewinds = self._outbox.rewinds
         started = time.time_ns()
         try:
             publications = await self._handle(context, span)
-            futures = await self._outbox.send(publications, context)
+            sent = await self._outbox.send(publications, context, rewinds)
         except BaseException as error:
             if span is None and isinstance(error, Exception):
                 self._record(context, started, error)
@@ -69,7 +70,11 @@ class MessageWork:
             end_span(span)
         elif time.time_ns() - started > self._slow_nanos:
             self._record(context, started, None)
-        return futures
+        return sent
+
+    def rewound(self) -> None:
+        """Note that a lane gave messages back."""
+        self._outbox.rewound()
 
     async def _handle(self, context: MessageContext, span: Span | None) -> Sequence[Publication]:
         if span is None:

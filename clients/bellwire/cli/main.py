@@ -58,9 +58,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BellwireError as error:
         # Errors of the configuration name their exit code; all others are failures.
         return _complain(error.message, getattr(error, "exit_code", ExitCode.FAILURE))
-    except BrokenPipeError:
-        # The reader of our output has enough (`bellwire tail … | head`): no failure.
-        return ExitCode.OK
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):
+            # The reader of our output has enough (`bellwire tail … | head`): no failure. Typer
+            # makes this exit of it.
+            return ExitCode.OK
+        raise
     except (KeyboardInterrupt, Abort):
         return ExitCode.INTERRUPTED
     return status if isinstance(status, int) else ExitCode.OK

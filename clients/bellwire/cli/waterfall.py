@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bellwire.cli.output import Style
 from bellwire.cli.units import clock_text, duration_text
+from bellwire.telemetry import names
 
 if TYPE_CHECKING:
     from bellwire.cli.span_tree import SpanTree, TreeRow
@@ -21,6 +22,7 @@ BLOCK: Final = "▇"
 # One colour per service, in order of appearance; calm ones first.
 PALETTE: Final = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green")
 ERROR_MARK: Final = " ✗"
+ROUTE_PREFIX: Final = f"{names.ROUTE} "
 
 
 def draw_waterfall(tree: SpanTree, width: int) -> RenderableType:
@@ -76,6 +78,10 @@ def _offset_text(nanos: int) -> str:
 
 def _name(row: TreeRow) -> Text:
     text = Text.assemble((row.branch, Style.FAINT), row.span.name)
+    if row.span.name.startswith(ROUTE_PREFIX):
+        # One message is routed once to each subscription: tell them apart.
+        to = row.span.attributes.get(names.CONSUMER_GROUP_NAME)
+        text.append(f" → {to}" if to else "", Style.FAINT)
     if row.span.is_error:
         text.append(ERROR_MARK, Style.BAD)
     return text

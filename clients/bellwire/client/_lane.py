@@ -63,8 +63,8 @@ class Lane:
         return bool(self.ready or self.pending)
 
     def may_send(self, now: float) -> bool:
-        """Tell whether it need not wait before it tries again."""
-        if now < self.hold_until:
+        """Tell whether it need not wait: for what is in flight to come back, or before another try."""
+        if self.rewinding or now < self.hold_until:
             return False
         self.hold_until = 0.0
         return True

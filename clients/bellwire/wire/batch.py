@@ -143,12 +143,16 @@ def open_block(batch: Batch) -> Sequence[Message]:
         raise BatchCorruptError(
             f"block of {len(data)} bytes is no serialized MessageBlock: encode the messages again"
         ) from None
-    if len(messages) != header.message_count:
-        raise BatchCountError(
-            f"block holds {len(messages)} messages, its header says {header.message_count}",
-            metadata={"found": str(len(messages)), "expected": str(header.message_count)},
-        )
+    _check_count(messages, header.message_count)
     return messages
+
+
+def _check_count(messages: Sequence[Message], expected: int) -> None:
+    if len(messages) != expected:
+        raise BatchCountError(
+            f"batch holds {len(messages)} messages, its header says {expected}",
+            metadata={"found": str(len(messages)), "expected": str(expected)},
+        )
 
 
 def open_batch(batch: Batch, limits: BatchLimits = DEFAULT_LIMITS) -> Sequence[Message]:
@@ -162,6 +166,7 @@ def open_batch(batch: Batch, limits: BatchLimits = DEFAULT_LIMITS) -> Sequence[M
             raise InvalidBatchError(
                 "batch carries both a block and plain messages: send one of them"
             )
+        _check_count(batch.messages, batch.header.message_count or len(batch.messages))
         return batch.messages
     if batch.header.codec == CODEC_UNSPECIFIED:
         raise UnknownCodecError(

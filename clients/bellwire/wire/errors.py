@@ -7,11 +7,18 @@ and whether it is `retryable`; `error_for` rebuilds the class from what a peer s
 from __future__ import annotations
 
 from enum import IntEnum
+from itertools import islice
 from typing import ClassVar, Final
 
 from bellwire.bus.v1.error_pb2 import ItemError
 
 ERROR_DOMAIN: Final = "bellwire.dev"  # ErrorInfo.domain: a label, not an address.
+# What quotes a caller must not grow with it: gRPC drops trailers above 8 KiB, and the reason with them.
+MESSAGE_BYTES_MAX: Final = 1_024
+METADATA_BYTES_MAX: Final = 256
+METADATA_ENTRIES_MAX: Final = 8  # Ours have up to four; an agent's may have any number.
+REASON_BYTES_MAX: Final = 63  # google.rpc.ErrorInfo's own bound, of its metadata keys too.
+_ELLIPSIS: Final = "…".encode()
 
 
 class StatusCode(IntEnum):
@@ -40,13 +47,15 @@ class BellwireError(Exception):
     """Something on the bus went wrong.
 
     Attributes:
+        reason: Stable word for the kind of error; of one instance the peer's own word, when no class has it.
+        code: gRPC status it travels as.
         message: What was wrong, what was found, what to do.
         metadata: The dynamic parts of the message, by name.
         retry_delay_seconds: How long to wait before a retry; None when the peer did not say.
     """
 
-    reason: ClassVar[str] = "UNKNOWN"
-    code: ClassVar[StatusCode] = StatusCode.UNKNOWN
+    reason: str = "UNKNOWN"
+    code: StatusCode = StatusCode.UNKNOWN
     retryable: ClassVar[bool] = False
     _by_reason: ClassVar[dict[str, type[BellwireError]]] = {}
 
@@ -357,25 +366,42 @@ def error_for(
     metadata: dict[str, str] | None = None,
     retry_delay_seconds: float | None = None,
 ) -> BellwireError:
-    """Rebuild the error a peer sent: the class is found by reason, else by status code."""
-    cls = BellwireError._by_reason.get(reason) or _FALLBACK.get(code, BellwireError)
+    """Rebuild the error a peer sent: the class is found by reason, else by status code.
+
+    A reason or code that no class has stays on the instance, so that it can be read and passed on.
+    """
+    known = BellwireError._by_reason.get(reason)
+    cls = known or _FALLBACK.get(code, BellwireError)
     error = cls.__new__(cls)
     BellwireError.__init__(
         error, message, metadata=metadata, retry_delay_seconds=retry_delay_seconds
     )
+    if known is None:
+        error.reason = reason or cls.reason
+        error.code = StatusCode(code) if 1 <= code <= max(StatusCode) else cls.code
     return error
 
 
 def to_item_error(error: BellwireError) -> ItemError:
-    """Put an error into a stream item."""
+    """Put an error into a stream item; texts are cut to what the wire carries."""
     delay = error.retry_delay_seconds
     return ItemError(
         code=int(error.code),
-        reason=error.reason,
-        message=error.message,
-        metadata=error.metadata,
+        reason=_clipped(error.reason, REASON_BYTES_MAX),
+        message=_clipped(error.message, MESSAGE_BYTES_MAX),
+        metadata={
+            _clipped(name, REASON_BYTES_MAX): _clipped(value, METADATA_BYTES_MAX)
+            for name, value in islice(error.metadata.items(), METADATA_ENTRIES_MAX)
+        },
         retry_delay_millis=0 if delay is None else max(1, round(delay * 1000)),
     )
+
+
+def _clipped(text: str, bytes_max: int) -> str:
+    data = text.encode(errors="replace")
+    if len(data) > bytes_max:
+        data = data[: bytes_max - len(_ELLIPSIS)].decode(errors="ignore").encode() + _ELLIPSIS
+    return data.decode()
 
 
 def from_item_error(item: ItemError) -> BellwireError:

@@ -44,22 +44,7 @@ async def supervise() -> AsyncIterator[Callable[..., Supervisor]]:
         await supervisor.stop()
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"  # a zombie is dead
-
-
-async def gone(pid: int) -> None:
-    """Wait until a process that is no child of ours is gone."""
-    async with asyncio.timeout(10):
-        while is_alive(pid):  # noqa: ASYNC110  # no event tells the end of another's child
-            await asyncio.sleep(0.01)
-
-
-async def test_process_is_ready_with_its_details_and_the_time_it_took(supervise) -> None:
+async def test_process_is_ready_with_its_details_and_the_time_it_took(supervise, running) -> None:
     code = READY.replace("{}", '{"address": "unix:///x"}') + SLEEP
     (process,) = await supervise().start(python("p", code))
     assert process.state is ProcessState.READY
@@ -67,7 +52,7 @@ async def test_process_is_ready_with_its_details_and_the_time_it_took(supervise)
     assert process.ready_seconds is not None
     assert 0 < process.ready_seconds < 20
     assert process.pid is not None
-    assert is_alive(process.pid)
+    assert running(process.pid)
     usage = process.usage()
     assert usage is not None
     assert usage.rss_bytes > 1 << 20
@@ -193,7 +178,9 @@ async def test_stop_asks_first_and_the_process_can_clean_up(supervise, tmp_path:
     assert (process.state, process.returncode) == (ProcessState.STOPPED, 0)
 
 
-async def test_process_that_ignores_sigterm_is_killed_with_its_children(supervise) -> None:
+async def test_process_that_ignores_sigterm_is_killed_with_its_children(
+    supervise, running, gone
+) -> None:
     settings = SupervisorSettings(stop_grace_seconds=0.2)
     supervisor = supervise(settings)
     code = (
@@ -206,7 +193,7 @@ async def test_process_that_ignores_sigterm_is_killed_with_its_children(supervis
     (process,) = await supervisor.start(python("p", code))
     child = process.ready_details["child"]
     assert isinstance(child, int)
-    assert is_alive(child)
+    assert running(child)
     await supervisor.stop()
     assert process.returncode == -signal.SIGKILL
     await gone(child)
@@ -239,7 +226,7 @@ async def test_stop_while_starting_leaves_nothing(supervise) -> None:
         await starting
 
 
-async def test_killed_supervisor_leaves_no_child(tmp_path: Path) -> None:
+async def test_killed_supervisor_leaves_no_child(tmp_path: Path, running, gone) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import asyncio, sys\n"
@@ -259,7 +246,7 @@ async def test_killed_supervisor_leaves_no_child(tmp_path: Path) -> None:
     assert parent.stdout is not None
     async with asyncio.timeout(20):
         child = int(await parent.stdout.readline())
-    assert is_alive(child)
+    assert running(child)
     parent.kill()
     await parent.wait()
     await gone(child)

@@ -25,7 +25,7 @@ WARM_UP_BARS = 80
 TRADE = order_pb2.EXEC_TYPE_TRADE
 
 
-def demo_agents(**feed):
+def demo_agents(*, lockstep=True, **feed):
     series = read_ohlcv(EURUSD_1H.path, symbol="EURUSD")
     first = [to_message(bar, n) for n, bar in enumerate(series.bars[:WARM_UP_BARS])]
     scale = scale_of(first, PaperSettings().participation)
@@ -36,16 +36,16 @@ def demo_agents(**feed):
             {
                 "limits": to_json(scale.limits()),
                 "route": to_json(scale.route()),
-                "lockstep": "clock_topic" not in feed,
+                "lockstep": lockstep,
             }
         ),
         PaperAdapter({"venue": to_json(scale.venue(PaperSettings()))}),
     ]
 
 
-async def play(seed, **feed):
+async def play(seed, **options):
     print(f"interleaving seed {seed}")
-    return await Chain(demo_agents(**feed), seed).run()
+    return await Chain(demo_agents(**options), seed).run()
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +98,15 @@ async def test_lockstep_gives_the_same_bytes_whatever_arrives_first(published, s
     assert canonical(again) == canonical(published)
 
 
+async def test_without_the_gate_arrival_order_shows(published):
+    """The seeds do change who arrives first; else the test above could not fail."""
+    ungated = await play(2, lockstep=False)
+    assert canonical(ungated) != canonical(published)
+
+
 async def test_running_free_loses_nothing_either():
-    free = await play(5, clock_topic="bars.1h", clock_stage="bars", ahead_bars_max=50)
+    clock = {"clock_topic": "bars.1h", "clock_stage": "bars", "ahead_bars_max": 50}
+    free = await play(5, lockstep=False, **clock)
     assert len(payloads(free, Bar)) == BARS
     assert len(payloads(free, RiskDecision)) == len(payloads(free, Signal)) > 0
 

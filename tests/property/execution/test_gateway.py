@@ -3,7 +3,8 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwire.execution.gateway import RiskGateway, reference_of
+from bellwire.execution.gateway import RiskGateway
+from bellwire.execution.signal_contract import reference_of
 from bellwire.risk.exposure import Holder
 from bellwire.risk.limits import RiskLimits
 from bellwire.trading.v1 import order_pb2, risk_pb2, signal_pb2

@@ -54,7 +54,9 @@ def test_the_first_digits_name_a_trace(folder):
 
 
 def test_digits_that_fit_two_traces_are_refused_with_both(folder):
-    with pytest.raises(UsageFault, match=r"2 traces begin with aaaa: aaaa10.*, aaaa20.*more digits"):
+    with pytest.raises(
+        UsageFault, match=r"2 traces begin with aaaa: aaaa10.*, aaaa20.*more digits"
+    ):
         find_trace(folder, "aaaa")
 
 

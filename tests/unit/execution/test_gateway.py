@@ -2,9 +2,11 @@ from decimal import Decimal
 
 import pytest
 
-from bellwire.execution.gateway import OrderRoute, RiskGateway, reference_of
+from bellwire.execution.gateway import RiskGateway
 from bellwire.execution.order_id import OrderIdPrefixError, client_order_id
+from bellwire.execution.order_route import OrderRoute
 from bellwire.execution.sent_orders import ReportEffect
+from bellwire.execution.signal_contract import reference_of
 from bellwire.risk.exposure import Holder
 from bellwire.risk.limits import RiskLimits
 from bellwire.trading.v1 import order_pb2, risk_pb2, signal_pb2

@@ -161,6 +161,28 @@ async def test_payload_that_is_not_its_type_is_undecodable(harness: AgentHarness
         await harness.feed("bars.1h", broken)
 
 
+async def test_watermark_that_does_not_decode_is_undecodable(harness: AgentHarness) -> None:
+    broken = Message(id="m-1", type="bellwire.trading.v1.Watermark", data=b"\xff\xff")
+    with pytest.raises(UndecodableError, match="is no bellwire.trading.v1.Watermark"):
+        await harness.feed("bars.1h", broken)
+
+
+async def test_topic_read_for_its_watermarks_alone_is_not_complained_about(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Clock(Agent):
+        name = "clock"
+
+        @on_watermark("bars.1h")
+        async def on_mark(self, mark: Watermark, context: MessageContext) -> None:
+            """Take the time."""
+
+    harness = AgentHarness(Clock())
+    await harness.feed("bars.1h", Bar())
+    assert harness.counters.skipped == 1
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("answer", ["text", 5, [object()]])
 async def test_output_that_is_no_message_is_refused(
     echo: Echo, harness: AgentHarness, answer: object

@@ -6,22 +6,23 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from bellwire.admin.v1.topic_pb2 import GetTopicStatsResponse
 from bellwire.cli.demo.digest import decision_digest
+from bellwire.cli.demo.fill_trace import typical_fill_trace
 from bellwire.cli.demo.hops import RunSpans, measure_hops
 from bellwire.cli.demo.json_size import message_json
-from bellwire.cli.demo.plan import DemoPlan
 from bellwire.cli.demo.processes import ProcessCost
 from bellwire.cli.demo.recording import Recording
 from bellwire.cli.demo.report import BusFacts, Report, TopicFacts
 from bellwire.cli.demo.trading import summarize_trading
-from bellwire.cli.span_tree import SpanTree, span_tree
-from bellwire.telemetry import read_trace_dir, traces
-from bellwire.trading.v1.order_pb2 import EXEC_TYPE_TRADE, ExecutionReport
-from bellwire.wire.trace_context import parse_traceparent
+from bellwire.telemetry import read_trace_dir
 
-__all__ = ["RunFacts", "assemble_report", "typical_fill_trace"]
+if TYPE_CHECKING:
+    from bellwire.cli.demo.plan import DemoPlan
+
+__all__ = ["RunFacts", "assemble_report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +75,3 @@ def _bus_facts(facts: RunFacts) -> BusFacts:
             for stats in facts.stats
         )
     )
-
-
-def typical_fill_trace(recording: Recording, spans: RunSpans) -> SpanTree | None:
-    """Return a trace that ends in a fill: of those over the most processes the median in length.
-
-    None when nothing was filled.
-    """
-    by_trace = traces(spans.spans)
-    trees = [span_tree(by_trace[name]) for name in _fill_trace_ids(recording) if name in by_trace]
-    if not trees:
-        return None
-    most = max(tree.processes for tree in trees)
-    widest = [tree for tree in trees if tree.processes == most]
-    return sorted(widest, key=lambda tree: (tree.duration_seconds, tree.trace_id))[len(widest) // 2]
-
-
-def _fill_trace_ids(recording: Recording) -> list[str]:
-    """Return the traces of all fills, each once, in order."""
-    found: dict[str, None] = {}
-    for recorded, report in recording.of(ExecutionReport):
-        context = parse_traceparent(recorded.message.traceparent)
-        if report.exec_type == EXEC_TYPE_TRADE and context is not None:
-            found[context.trace_id] = None
-    return list(found)

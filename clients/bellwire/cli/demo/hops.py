@@ -139,17 +139,17 @@ def measure_hops(recording: Recording, spans: RunSpans, *, lockstep: bool) -> li
     """Return every hop with its distribution in seconds, from bar to fill."""
     hops = _Hops(recording, spans)
     rows: list[tuple[str, str, Seconds]] = [
-        ("bar → signal", "bar sent, until the rules agent sends its signal", hops.bar_to_signal),
-        ("signal → decision", "until the risk gateway sends its decision", hops.signal_to_decision),
+        ("bar → signal", "until the rules agent sends its signal", hops.bar_to_signal),
+        ("signal → decision", "until the risk gateway decides", hops.signal_to_decision),
         ("signal → order", "until the risk gateway sends the order", hops.signal_to_order),
-        ("order → ack", "until the paper venue sends the acknowledgement", hops.order_to_ack),
-        ("order → fill", "until the fill; the next bar must come first", hops.order_to_fill),
+        ("order → ack", "until the paper venue acknowledges it", hops.order_to_ack),
+        ("order → fill", "until the fill, which takes the next bar", hops.order_to_fill),
         ("bar → its fill", "from the bar an order trades in to the fill", hops.bar_to_its_fill),
-        ("bar → fill", "from the bar behind the signal to the fill, a bar later", hops.bar_to_fill),
+        ("bar → fill", "from the bar behind the signal to the fill", hops.bar_to_fill),
         ("bar → next bar", _ROUND_LOCKSTEP if lockstep else _ROUND_FREE, hops.round),
     ]
     return [Hop(name, meaning, distribution(seconds())) for name, meaning, seconds in rows]
 
 
-_ROUND_LOCKSTEP: Final = "one lockstep round: every agent done with the bar"
-_ROUND_FREE: Final = "how fast the feed sends; it waits for nobody"
+_ROUND_LOCKSTEP: Final = "one lockstep round: all agents are done"
+_ROUND_FREE: Final = "how fast the feed sends, waiting for nobody"

@@ -36,6 +36,11 @@ class MarketData:
         """Bars that are played."""
         return len(self.series.bars)
 
+    @property
+    def is_usual(self) -> bool:
+        """Tell whether this is the series the default limits were made for."""
+        return self.path == EURUSD_1H.path.absolute()
+
     def facts(self) -> DataFacts:
         """Return what the report says of the data."""
         return DataFacts(

@@ -16,11 +16,12 @@ from bellwire.agents.tactical.agent import RulesAgentSettings
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_BLOCK
 from bellwire.cli.demo.market_data import MarketData
 from bellwire.cli.demo.run_directory import RunDirectory
+from bellwire.cli.demo.scaled_limits import scaled_limits, scaled_paper
 from bellwire.cli.settings import SettingsTree
 from bellwire.client import ClientSettings
 from bellwire.execution.adapters.paper.agent import PaperAgentSettings
 from bellwire.execution.adapters.paper.settings import PaperSettings
-from bellwire.risk.agent import RiskAgentSettings
+from bellwire.execution.risk_agent import RiskAgentSettings
 from bellwire.risk.json_settings import to_json
 from bellwire.risk.limits import RiskLimits
 from bellwire.runtime.settings import RunSettings
@@ -38,6 +39,7 @@ SIGNALS: Final = "signals.tactical"
 DECISIONS: Final = "risk.decisions"
 ORDERS: Final = "orders.paper"
 EXECUTIONS: Final = "executions.paper"
+KILL_SWITCH: Final = "control.killswitch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class DemoPlan:
 
     def topics(self) -> list[Topic]:
         """Return the topics, made before any agent starts; publishers wait, nothing is dropped."""
-        names = (self.bars_topic, SIGNALS, DECISIONS, ORDERS, EXECUTIONS)
+        names = (self.bars_topic, SIGNALS, DECISIONS, ORDERS, EXECUTIONS, KILL_SWITCH)
         return [
             Topic(name=name, partition_count=1, overflow_policy=OVERFLOW_POLICY_BLOCK)
             for name in names
@@ -124,20 +126,37 @@ class DemoPlan:
             decisions_topic=DECISIONS,
             orders_topic=ORDERS,
             executions_topic=EXECUTIONS,
+            killswitch_topic=KILL_SWITCH,
             lockstep=self.options.lockstep,
-            limits=self.settings.of(RiskLimits),
+            limits=self.limits(),
         )
         paper = PaperAgentSettings(
             bars_topic=self.bars_topic,
             orders_topic=ORDERS,
             executions_topic=EXECUTIONS,
-            venue=self.settings.of(PaperSettings),
+            venue=self.venue(),
         )
         return [
             self._agent("rules", "bellwire.agents.tactical.agent:RulesAgent", rules),
-            self._agent("risk", "bellwire.risk.agent:RiskAgent", risk),
+            self._agent("risk", "bellwire.execution.risk_agent:RiskAgent", risk),
             self._agent("paper", "bellwire.execution.adapters.paper.agent:PaperAdapter", paper),
         ]
+
+    def limits(self) -> RiskLimits:
+        """Return the limits: those set, else the defaults, scaled to data they were not made for."""
+        limits = self.settings.of(RiskLimits)
+        is_set = any(
+            setting.kind != "default"
+            for key, setting in self.settings.settings.items()
+            if key.startswith("risk.")
+        )
+        return limits if is_set or self.data.is_usual else scaled_limits(self.data.series, limits)
+
+    def venue(self) -> PaperSettings:
+        """Return how the paper venue trades; its step is that of the limits unless it was set."""
+        venue = self.settings.of(PaperSettings)
+        is_set = self.settings.settings["paper.quantity_step"].kind != "default"
+        return venue if is_set else scaled_paper(self.limits(), venue)
 
     def feed(self) -> AgentSpec:
         """Return the agent that plays the bars; started last, it begins at once."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder"]
 
+SUBSCRIPTION: Final = "report"  # shown in traces as who a message was routed to
 # Everything published has long arrived when the last watermark is seen; this is for a busy machine.
 CATCH_UP_SECONDS: Final = 10.0
 
@@ -44,7 +45,10 @@ class Recorder:
     async def run(self) -> None:
         """Record until cancelled."""
         subscription = self._client.subscribe(
-            *self._topics, start=EARLIEST, overflow_policy=OVERFLOW_POLICY_BLOCK
+            *self._topics,
+            subscription=SUBSCRIPTION,
+            start=EARLIEST,
+            overflow_policy=OVERFLOW_POLICY_BLOCK,
         )
         async with subscription:
             self._subscribed.set()

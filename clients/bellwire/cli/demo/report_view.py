@@ -65,7 +65,8 @@ def _bus(report: Report) -> Group:
         "topic", "messages", "batches", "bytes sent", "as JSON", "saved", right=(1, 2, 3, 4, 5)
     )
     for topic in report.bus.topics:
-        table.add_row(*_topic_cells(topic))
+        if topic.messages:
+            table.add_row(*_topic_cells(topic))
     total = report.bus.total
     table.add_row(*_topic_cells(total), style=Style.TITLE)
     rate = total.messages / report.run_seconds if report.run_seconds else 0.0
@@ -144,8 +145,8 @@ def _slippage(quality: QualityReport) -> tuple[str, str]:
         return "-", "no fill to measure"
     return (
         f"{cost.mean_bps:.2f} bps",
-        f"mean against arrival price, ± {cost.mean_standard_error_bps:.2f} standard error; "
-        f"p50 {cost.p50_bps:.2f}, p95 {cost.p95_bps:.2f}, n {cost.n:,} orders",
+        f"mean against arrival price (± {cost.mean_standard_error_bps:.2f}), p50 {cost.p50_bps:.2f}, "
+        f"p95 {cost.p95_bps:.2f}, n {cost.n:,} orders",
     )
 
 
@@ -153,7 +154,7 @@ def _percent(share: float) -> str:
     return f"{share:.1%}".replace("%", " %")
 
 
-def _latency(hops: tuple[Hop, ...]) -> Table:
+def _latency(hops: tuple[Hop, ...]) -> Group:
     table = plain_table("hop", "p50", "p95", "p99", "n", "what it is", right=(1, 2, 3, 4))
     table.columns[5].style = Style.FAINT
     for hop in hops:
@@ -168,7 +169,11 @@ def _latency(hops: tuple[Hop, ...]) -> Table:
             count_text(hop.seconds.n),
             hop.meaning,
         )
-    return table
+    notes = (
+        "from one message handed to the bus until the next: its way over the bus, and the agent's "
+        "work\non it; exact percentiles (nearest rank) of every one recorded by the spans"
+    )
+    return Group(table, Text(notes, Style.FAINT))
 
 
 def _processes(report: Report) -> Table:

@@ -6,7 +6,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_BLOCK, OVERFLOW_POLICY_DISCONNECT
+from bellwire.bus.v1.subscriber_pb2 import (
+    ORDERING_NONE,
+    OVERFLOW_POLICY_BLOCK,
+    OVERFLOW_POLICY_DISCONNECT,
+)
 from bellwire.coordinator.log.protocol import Entry
 
 if TYPE_CHECKING:
@@ -75,16 +79,27 @@ class Cursor:
         """Whether anything waits, be it now or later."""
         return bool(self.redeliveries) or self.next_offset < self.partition.log.next_offset
 
+    @property
+    def _keeps_order(self) -> bool:
+        return self.subscription.ordering != ORDERING_NONE
+
     def due_at(self, now: float) -> float | None:
         """Return when the next delivery may be made: `now`, later, or None when there is nothing."""
-        if self.redeliveries:
-            return max(now, self.redeliveries[0].not_before)
-        return now if self.next_offset < self.partition.log.next_offset else None
+        has_new = self.next_offset < self.partition.log.next_offset
+        if not self.redeliveries:
+            return now if has_new else None
+        due = max(now, self.redeliveries[0].not_before)
+        return now if has_new and not self._keeps_order else due
 
-    def peek(self) -> Slice | None:
-        """Return what comes next: released messages first, in offset order, then new ones."""
+    def peek(self, now: float) -> Slice | None:
+        """Return what comes next: released messages first, then new ones.
+
+        A released message that is not due yet holds the new ones back where order is kept.
+        """
         if self.redeliveries:
-            return self.redeliveries[0]
+            again = self.redeliveries[0]
+            if self._keeps_order or again.not_before <= now:
+                return again
         entry = self.partition.log.read(self.next_offset)
         if entry is None:
             return None
@@ -93,7 +108,7 @@ class Cursor:
     def advance(self, part: Slice, taken: int) -> None:
         """Count the first `taken` messages of what `peek` returned as handed out."""
         self.in_flight += taken
-        if self.redeliveries:
+        if self.redeliveries and part is self.redeliveries[0]:
             self.redeliveries.popleft()
             rest = part.first + taken
             if rest < part.last:
@@ -105,16 +120,17 @@ class Cursor:
                 self.partition.topic.on_room(self.partition)
 
     def release(self, part: Slice) -> None:
-        """Put messages back, at their place in offset order."""
-        offset = part.entry.base_offset + part.first
+        """Put messages back: in offset order where order is kept, else those due soonest first."""
+        place = self._place(part)
         later: list[Slice] = []
-        while self.redeliveries:
-            last = self.redeliveries[-1]
-            if last.entry.base_offset + last.first < offset:
-                break
+        while self.redeliveries and self._place(self.redeliveries[-1]) >= place:
             later.append(self.redeliveries.pop())
         self.redeliveries.append(part)
         self.redeliveries.extend(reversed(later))
+
+    def _place(self, part: Slice) -> tuple[float, int]:
+        offset = part.entry.base_offset + part.first
+        return (0.0 if self._keeps_order else part.not_before, offset)
 
     def on_append(self) -> None:
         """Tell the subscription that there is something new."""
@@ -130,5 +146,4 @@ class Cursor:
         self.subscription.dropped += lost
         self.partition.topic.stats.dropped["overflow"] += lost
         if self.subscription.overflow_policy == OVERFLOW_POLICY_DISCONNECT:
-            self.subscription.overflowed = True
-            self.subscription.on_ready(self)
+            self.subscription.on_overflow(self)

@@ -79,6 +79,8 @@ class Member:
         lease_id: Scopes the delivery tags.
         ready: Cursors this member holds that may have something to deliver.
         wake: Called when a delivery may have become possible.
+        retry_at: When to ask for a delivery again though nothing happened; None = on `wake` only.
+        overflowed: Whether policy DISCONNECT has struck it.
     """
 
     def __init__(
@@ -92,6 +94,8 @@ class Member:
         self.paused = False
         self.next_tag = 1
         self.stalled_since: float | None = None
+        self.retry_at: float | None = None
+        self.overflowed = False
         self._first_tags: list[int] = []
         self._in_flight: list[InFlight] = []
 
@@ -161,8 +165,11 @@ class Member:
             first = tag - block.handout.first_tag
             count = block.handout.last - block.handout.first
             last = min(last_tag - block.handout.first_tag + 1, count)
-            wanted = ((1 << (last - first)) - 1) << first if first < last else 0
-            if first < 0 or not wanted or wanted & block.settled:
+            if not 0 <= first < last:
+                break
+            settled = ((1 << (last - first)) - 1) << first & block.settled
+            if settled:
+                tag = block.handout.first_tag + (settled & -settled).bit_length() - 1
                 break
             blocks.append((block, first, last))
             tag = block.handout.first_tag + last

@@ -26,7 +26,6 @@ from bellwire.wire.topic import TopicPattern
 from bellwire.wire.window import Window
 
 SPLIT_AFTER_SECONDS: Final = 0.2  # TCP's override timer against silly windows (RFC 1122 §4.2.3.4).
-_REPEATED_FIELD_OVERHEAD_BYTES: Final = 4  # Tag and length of one message within a MessageBlock.
 
 
 class Subscription:
@@ -35,7 +34,6 @@ class Subscription:
     Attributes:
         name: Empty for an ephemeral subscription.
         label: Name for people.
-        overflowed: True once policy DISCONNECT has struck.
         dropped: Messages lost to eviction.
     """
 
@@ -52,7 +50,6 @@ class Subscription:
         self.patterns = tuple(patterns)
         self.ordering = ordering or ORDERING_PARTITION
         self.overflow_policy = overflow_policy
-        self.overflowed = False
         self.dropped = 0
         self.members: list[Member] = []
         self.cursors: list[Cursor] = []
@@ -69,7 +66,8 @@ class Subscription:
         cursor = Cursor(self, partition, next_offset)
         self.cursors.append(cursor)
         partition.cursors.append(cursor)
-        self._assign()
+        if self.members:
+            self._assign()
         if cursor.has_work():
             self.on_ready(cursor)
 
@@ -117,19 +115,24 @@ class Subscription:
                 self.on_ready(cursor)
 
     def _assign(self) -> None:
-        """Give each partition to one member, evenly, moving as few as possible."""
+        """Give each partition to one member, evenly, moving as few as possible.
+
+        Each member keeps up to its even share; `extra` of them may keep one more, where the
+        partitions do not divide.
+        """
         if self.ordering == ORDERING_NONE:
             return
         counts = dict.fromkeys(self.members, 0)
-        quota = -(-len(self.cursors) // len(counts)) if counts else 0
+        share, extra = divmod(len(self.cursors), len(counts)) if counts else (0, 0)
         homeless: list[Cursor] = []
         for cursor in self.cursors:
             owner = cursor.successor or cursor.holder
-            if owner is not None and counts.get(owner, quota) < quota:
-                counts[owner] += 1
-                self._hand_over(cursor, owner)
-            else:
+            if owner is None or owner not in counts or counts[owner] >= share + (extra > 0):
                 homeless.append(cursor)
+                continue
+            extra -= counts[owner] == share
+            counts[owner] += 1
+            self._hand_over(cursor, owner)
         for cursor in homeless:
             taker = min(counts, key=counts.__getitem__, default=None)
             if taker is not None:
@@ -174,18 +177,20 @@ class Subscription:
     def next_handout(self, member: Member, now: float, messages_max: int) -> Handout | None:
         """Take the next delivery for a member, or None when nothing is due or its window is full.
 
-        Partitions take turns. After None, `retry_at` tells when time alone will change the answer.
+        Partitions take turns. After None, `member.retry_at` tells when time alone will change the answer.
         """
+        member.retry_at = None
         if member.paused:
             return None
         ready = self._shared_ready if self.ordering == ORDERING_NONE else member.ready
         for _ in range(len(ready)):
             cursor = ready[0]
             due = None if cursor.successor is not None else cursor.due_at(now)
-            part = cursor.peek() if due is not None and due <= now else None
             if due is not None and due > now:
+                member.retry_at = due if member.retry_at is None else min(due, member.retry_at)
                 ready.rotate(-1)
                 continue
+            part = cursor.peek(now) if due is not None else None
             if part is None:
                 ready.popleft()
                 cursor.queued = False
@@ -194,16 +199,16 @@ class Subscription:
             if handout is not None:
                 ready.rotate(-1)
             return handout
+        member.stalled_since = None
         return None
 
-    def retry_at(self, member: Member, now: float) -> float | None:
-        """Return when a delivery may become possible without any other event; None = never."""
-        if member.paused:
-            return None
-        if member.stalled_since is not None:
-            return member.stalled_since + SPLIT_AFTER_SECONDS
-        ready = self._shared_ready if self.ordering == ORDERING_NONE else member.ready
-        return min((due for c in ready if (due := c.due_at(now)) is not None), default=None)
+    def on_overflow(self, cursor: Cursor) -> None:
+        """Mark who must be disconnected: the members that should have read what was evicted."""
+        holder = cursor.holder
+        for member in self.members if self.ordering == ORDERING_NONE else (holder,):
+            if member is not None:
+                member.overflowed = True
+                member.wake()
 
     def _fit(
         self, member: Member, cursor: Cursor, part: Slice, now: float, messages_max: int
@@ -223,7 +228,9 @@ class Subscription:
             roomy = window.messages_free * 2 >= window.messages_max
             if member.stalled_since is None and not roomy:
                 member.stalled_since = now
-            if not roomy and now < (member.stalled_since or now) + SPLIT_AFTER_SECONDS:
+            split_at = (member.stalled_since or now) + SPLIT_AFTER_SECONDS
+            if not roomy and now < split_at:
+                member.retry_at = split_at
                 return None
             count, size = _largest_fit(part, min(count, window.messages_free), window.bytes_free)
             if not count:
@@ -269,13 +276,13 @@ class Subscription:
 
 def _size_of(part: Slice, count: int) -> int:
     messages = islice(part.entry.messages(), part.first, part.first + count)
-    return sum(message.ByteSize() + _REPEATED_FIELD_OVERHEAD_BYTES for message in messages)
+    return sum(message.ByteSize() for message in messages)
 
 
 def _largest_fit(part: Slice, count: int, size_bytes_max: int) -> tuple[int, int]:
     size = taken = 0
     for message in islice(part.entry.messages(), part.first, part.first + count):
-        size_next = size + message.ByteSize() + _REPEATED_FIELD_OVERHEAD_BYTES
+        size_next = size + message.ByteSize()
         if size_next > size_bytes_max:
             break
         size, taken = size_next, taken + 1

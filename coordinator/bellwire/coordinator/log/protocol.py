@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bellwire.bus.v1.message_pb2 import Batch, Message
-from bellwire.wire.batch import open_batch
+from bellwire.wire.batch import open_block
 
 
 class Entry:
@@ -52,7 +52,7 @@ class Entry:
 
     def messages(self) -> Sequence[Message]:
         """Open the block; costs a decompression, so only for subsets and plain delivery."""
-        return open_batch(self.batch)
+        return open_block(self.batch)
 
 
 class PartitionLog(Protocol):

@@ -7,15 +7,22 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Generic, TypeVar
 
-from bellwire.wire.errors import CapacityError
+from bellwire.wire.errors import BellwireError, CapacityError
 
 T = TypeVar("T")
 
 
 class Outbox(Generic[T]):
-    """Frames on their way to one peer, first in first out; bounded, policy DISCONNECT."""
+    """Frames on their way to one peer, first in first out; bounded, policy DISCONNECT.
+
+    Whoever puts the frame too much is not told: it is the peer's stream that must end, by `broken`.
+
+    Attributes:
+        broken: Fails when the stream must end; `run_both` watches it.
+    """
 
     def __init__(self, frames_max: int) -> None:
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._frames: deque[T] = deque()
         self._frames_max = frames_max
         self._filled = asyncio.Event()
@@ -30,17 +37,21 @@ class Outbox(Generic[T]):
         return self._frames[-1] if self._frames else None
 
     def put(self, frame: T) -> None:
-        """Queue a frame.
-
-        Raises:
-            CapacityError: The peer does not read; its stream must end.
-        """
+        """Queue a frame, or drop it and end the stream of a peer that does not read."""
         if len(self._frames) >= self._frames_max:
-            raise CapacityError(
-                f"peer left {len(self._frames)} frames unread, limit is {self._frames_max}: read faster"
+            self.break_off(
+                CapacityError(
+                    f"peer left {len(self._frames)} frames unread, limit is {self._frames_max}: read faster"
+                )
             )
+            return
         self._frames.append(frame)
         self._filled.set()
+
+    def break_off(self, error: BellwireError) -> None:
+        """Let the stream end with an error, even while a write to the peer hangs."""
+        if not self.broken.done():
+            self.broken.set_exception(error)
 
     def close(self) -> None:
         """Let `take` return None once everything is taken."""
@@ -63,16 +74,20 @@ class Outbox(Generic[T]):
 
 
 async def run_both(
-    reader: Coroutine[None, None, None], writer: Coroutine[None, None, None]
+    reader: Coroutine[None, None, None],
+    writer: Coroutine[None, None, None],
+    broken: asyncio.Future[None] | None = None,
 ) -> None:
-    """Run both until both have ended, or one has failed; then the other is cancelled."""
+    """Run both until both have ended, or one or `broken` has failed; then the rest is cancelled."""
     tasks = [asyncio.create_task(reader), asyncio.create_task(writer)]
+    both = asyncio.gather(*tasks)
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        await asyncio.wait([both, broken or both], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for future in (*tasks, *([broken] if broken is not None else ())):
+            future.cancel()
+        ends = (*tasks, *([broken] if broken is not None else ()))
+        results = await asyncio.gather(*ends, both, return_exceptions=True)
     for result in results:
         if isinstance(result, Exception):
             raise result

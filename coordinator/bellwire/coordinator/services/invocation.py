@@ -127,8 +127,9 @@ def _check(request: pb.InvokeRequest) -> None:
 
 def _agent_error(item: ItemError, agent_id: str) -> BellwireError:
     error = from_item_error(item)
-    if type(error) is BellwireError:
-        return AgentFailedError(error.message, metadata={**error.metadata, "agent_id": agent_id})
+    if type(error) is BellwireError and not item.reason:
+        error = AgentFailedError(error.message, metadata=error.metadata)
+    error.metadata.setdefault("agent_id", agent_id)
     return error
 
 

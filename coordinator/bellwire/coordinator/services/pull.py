@@ -124,7 +124,7 @@ class PullLeases:
             now = time.monotonic()
             if deliveries or now >= give_up_at:
                 return deliveries
-            retry_at = subscription.retry_at(member, now) or give_up_at
+            retry_at = give_up_at if member.retry_at is None else member.retry_at
             try:
                 async with asyncio.timeout(min(give_up_at, max(retry_at, now)) - now):
                     await woken.wait()

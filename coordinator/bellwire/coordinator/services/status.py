@@ -8,7 +8,7 @@ import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
-from bellwire.wire.errors import ERROR_DOMAIN, BellwireError, CapacityError
+from bellwire.wire.errors import ERROR_DOMAIN, BellwireError, CapacityError, to_item_error
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
@@ -18,10 +18,11 @@ ServicerContext = grpc.aio.ServicerContext[Any, Any]
 
 def rich_status(error: BellwireError) -> status_pb2.Status:
     """Put an error into a google.rpc.Status with ErrorInfo, and RetryInfo or QuotaFailure where known."""
-    status = status_pb2.Status(code=int(error.code), message=error.message)
+    item = to_item_error(error)
+    status = status_pb2.Status(code=item.code, message=item.message)
     details = [
         error_details_pb2.ErrorInfo(
-            reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata
+            reason=item.reason, domain=ERROR_DOMAIN, metadata=item.metadata
         )
     ]
     if error.retry_delay_seconds is not None:
@@ -30,7 +31,7 @@ def rich_status(error: BellwireError) -> status_pb2.Status:
         details.append(retry)
     if isinstance(error, CapacityError):
         violation = error_details_pb2.QuotaFailure.Violation(
-            subject=error.reason, description=error.message
+            subject=item.reason, description=item.message
         )
         details.append(error_details_pb2.QuotaFailure(violations=[violation]))
     for detail in details:
@@ -45,7 +46,7 @@ async def abort(context: ServicerContext, error: BellwireError) -> NoReturn:
     status = rich_status(error)
     details = (DETAILS_KEY, status.SerializeToString())
     trailers = (*(context.trailing_metadata() or ()), details)
-    await context.abort(_CODES[status.code], error.message, trailers)
+    await context.abort(_CODES[status.code], status.message, trailers)
     raise AssertionError("abort returned")  # pragma: no cover - grpc raises.
 
 

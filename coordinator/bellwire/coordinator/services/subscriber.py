@@ -172,7 +172,7 @@ class _SubscribeSession:
             self._wake.clear()
             frame = self._next_frame(member, messages_max, frame_max, accepted)
             if frame is None:
-                if subscription.overflowed:
+                if member.overflowed:
                     raise SlowSubscriberError(
                         f"subscriber fell {subscription.dropped} messages behind what the topic keeps, "
                         "and its policy is DISCONNECT: read faster, or choose BLOCK or DROP_OLDEST"
@@ -219,7 +219,7 @@ class _SubscribeSession:
         if self._wake.is_set():
             return
         now = time.monotonic()
-        retry_at = member.subscription.retry_at(member, now)
+        retry_at = member.retry_at
         heartbeat = self._state.settings.heartbeat_seconds
         wait = heartbeat if retry_at is None else max(0.001, min(heartbeat, retry_at - now))
         try:

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final
 
 from bellwire.execution.adapters.paper.settings import BPS, PaperSettings
-from bellwire.execution.gateway import OrderRoute
+from bellwire.execution.order_route import OrderRoute
 from bellwire.risk.decimal_text import ZERO, decimal_text, parse_decimal, round_down
 from bellwire.risk.limits import RiskLimits
 from bellwire.trading.v1.market_data_pb2 import Bar

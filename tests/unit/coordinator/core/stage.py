@@ -1,0 +1,162 @@
+"""A bus without a server: topics, members and batches for the tests of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bellwire.bus.v1.message_pb2 import Message
+from bellwire.bus.v1.subscriber_pb2 import (
+    DISPOSITION_ACCEPT,
+    DISPOSITION_RELEASE,
+    ORDERING_PARTITION,
+    OVERFLOW_POLICY_BLOCK,
+    START_POLICY_EARLIEST,
+    Disposition,
+    Ordering,
+    OverflowPolicy,
+    Settlement,
+    StartPosition,
+)
+from bellwire.coordinator.core.bus import Bus
+from bellwire.coordinator.core.member import Handout, Member
+from bellwire.coordinator.core.partition import Partition
+from bellwire.coordinator.core.subscription import Subscription
+from bellwire.coordinator.core.topic import Topic, TopicSettings
+from bellwire.coordinator.log.protocol import Entry
+from bellwire.wire.batch import encode_batch
+from bellwire.wire.message import new_message
+from bellwire.wire.window import Window
+
+TOPIC = "bars.1h"
+EARLIEST = StartPosition(policy=START_POLICY_EARLIEST)
+WIDE = 1 << 30
+
+
+class Stage:
+    """One bus with one topic, driven by hand.
+
+    Attributes:
+        now: The clock the core is told.
+        rooms: Partitions for which room was announced.
+    """
+
+    def __init__(
+        self,
+        *,
+        partitions: int = 1,
+        retention_messages: int = 1_000_000,
+        retention_bytes: int = WIDE,
+        auto_create: bool = True,
+    ) -> None:
+        self.now = 100.0
+        self.rooms: list[Partition] = []
+        self.bus = Bus(
+            TopicSettings(partitions, retention_messages, retention_bytes),
+            auto_create=auto_create,
+            topics_max=100,
+            subscriptions_max=100,
+            on_room=self.rooms.append,
+        )
+        self.topic = self.bus.create_topic(TOPIC, self.bus.default_settings, 0)
+        self._leases = iter(range(1_000_000))
+
+    def subscribe(
+        self,
+        name: str = "risk",
+        *,
+        ordering: Ordering.ValueType = ORDERING_PARTITION,
+        overflow: OverflowPolicy.ValueType = OVERFLOW_POLICY_BLOCK,
+        topics: Sequence[str] = (TOPIC,),
+        start: StartPosition = EARLIEST,
+    ) -> Subscription:
+        """A named subscription, or with an empty name an ephemeral one."""
+        if not name:
+            return self.bus.open_ephemeral(topics, start, overflow, 0, "somebody")
+        return self.bus.open_named(name, topics, start, ordering, overflow, 0)
+
+    def join(
+        self, subscription: Subscription, messages: int = 1_000, size_bytes: int = WIDE
+    ) -> Member:
+        """A member; it counts how often it was woken in `wakes`."""
+        lease = f"lease-{next(self._leases)}"
+        return subscription.join(lease, Window(messages, size_bytes), lambda: None)
+
+    def publish(
+        self, count: int = 1, *, partition: int = 0, topic: Topic | None = None, data: bytes = b""
+    ) -> Entry:
+        """Append a batch whose messages carry their offset; there must be room."""
+        target = (topic or self.topic).partitions[partition]
+        if not target.make_room():
+            raise AssertionError("there is no room")
+        return append(target, count, data)
+
+    def take(self, member: Member, messages_max: int = 1_000) -> Handout | None:
+        """The next delivery, now."""
+        return member.subscription.next_handout(member, self.now, messages_max)
+
+    def take_all(self, member: Member, messages_max: int = 1_000) -> list[Handout]:
+        """Every delivery that can be made now."""
+        return list(self._deliveries(member, messages_max))
+
+    def settle(
+        self,
+        member: Member,
+        first: int,
+        last: int,
+        disposition: Disposition.ValueType = DISPOSITION_ACCEPT,
+        delay_millis: int = 0,
+    ) -> None:
+        """Settle a range of tags."""
+        member.subscription.settle(
+            member,
+            Settlement(
+                first_tag=first, last_tag=last, disposition=disposition, delay_millis=delay_millis
+            ),
+            self.now,
+        )
+
+    def accept(self, member: Member, handout: Handout) -> None:
+        """Accept all of a delivery."""
+        self.settle(member, handout.first_tag, handout.first_tag + length(handout) - 1)
+
+    def release(self, member: Member, handout: Handout, delay_millis: int = 0) -> None:
+        """Give all of a delivery back."""
+        last = handout.first_tag + length(handout) - 1
+        self.settle(member, handout.first_tag, last, DISPOSITION_RELEASE, delay_millis)
+
+    def _deliveries(self, member: Member, messages_max: int) -> Iterator[Handout]:
+        while (handout := self.take(member, messages_max)) is not None:
+            yield handout
+
+
+def append(partition: Partition, count: int, data: bytes = b"") -> Entry:
+    """Append a batch to a partition, whether or not there is room."""
+    base = partition.log.next_offset
+    messages = [
+        new_message(data=data or str(base + index).encode(), time_unix_nano=base + index)
+        for index in range(count)
+    ]
+    return partition.append(encode_batch(partition.topic.name, partition.index, messages), 0)
+
+
+def length(handout: Handout) -> int:
+    """Messages of a delivery."""
+    return handout.last - handout.first
+
+
+def offsets(handout: Handout | None) -> list[int]:
+    """Offsets of a delivery; none when there is none."""
+    if handout is None:
+        return []
+    base = handout.entry.base_offset
+    return list(range(base + handout.first, base + handout.last))
+
+
+def all_offsets(handouts: Sequence[Handout]) -> list[int]:
+    """Offsets of several deliveries, in the order delivered."""
+    return [offset for handout in handouts for offset in offsets(handout)]
+
+
+def contents(handout: Handout) -> list[Message]:
+    """The messages of a delivery."""
+    return list(handout.entry.messages()[handout.first : handout.last])

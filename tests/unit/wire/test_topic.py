@@ -1,0 +1,70 @@
+"""bellwire.wire.topic: Kafka's names, and patterns of whole dot-tokens."""
+
+from __future__ import annotations
+
+import pytest
+
+from bellwire.wire.errors import InvalidTopicNameError
+from bellwire.wire.topic import TopicPattern, check_topic_name
+
+
+@pytest.mark.parametrize("name", ["a", "bars.1h", "orders_paper-2", "A.B.C", "...", "x" * 249])
+def test_a_kafka_name_is_a_topic_name(name):
+    assert check_topic_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "x" * 250, "a b", "a/b", "bars.*", "signals.>", "ä", "a\n", "a\0"]
+)
+def test_anything_else_is_refused_and_named(name):
+    with pytest.raises(InvalidTopicNameError) as caught:
+        check_topic_name(name)
+    assert caught.value.metadata == {"topic": name}
+    assert repr(name) in caught.value.message
+
+
+def test_an_endless_name_is_quoted_only_in_part():
+    with pytest.raises(InvalidTopicNameError) as caught:
+        check_topic_name("x" * 100_000)
+    assert len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "expected"),
+    [
+        ("bars.1h", "bars.1h", True),
+        ("bars.1h", "bars_1h", False),
+        ("bars.1h", "barsX1h", False),
+        ("bars.*", "bars.1h", True),
+        ("bars.*", "bars", False),
+        ("bars.*", "bars.", False),
+        ("bars.*", "bars.1h.fx", False),
+        ("*.paper", "orders.paper", True),
+        ("*.*.fx", "bars.1h.fx", True),
+        ("signals.>", "signals.tactical", True),
+        ("signals.>", "signals.tactical.eurusd", True),
+        ("signals.>", "signals", False),
+        ("signals.>", "signals.", False),
+        (">", "anything.at.all", True),
+        ("*", "one", True),
+        ("*", "one.two", False),
+        ("*.>", "one.two", True),
+        ("*.>", "one", False),
+    ],
+)
+def test_star_is_one_token_and_greater_the_rest(pattern, topic, expected):
+    assert TopicPattern(pattern).matches(topic) is expected
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", "a..*", ".*", "a.>.b", ">.a", "a*", "a.b>", "**", "a b.*", "*" + ".*" * 200]
+)
+def test_a_pattern_that_means_nothing_is_refused(pattern):
+    with pytest.raises(InvalidTopicNameError):
+        TopicPattern(pattern)
+
+
+def test_only_a_pattern_without_wildcards_is_literal():
+    assert TopicPattern("bars.1h").literal
+    assert not TopicPattern("bars.*").literal
+    assert not TopicPattern(">").literal
