@@ -23,7 +23,7 @@ from bellwire.trading.v1 import order_pb2, risk_pb2, signal_pb2
 from bellwire.trading.v1.order_pb2 import ExecutionReport
 from bellwire.trading.v1.risk_pb2 import RiskDecision
 
-ORDERS_MAX: Final = 100_000  # about 50 MB; further orders are counted and not measured
+ORDERS_MAX: Final = 100_000  # about 70 MB; further orders are counted and not measured
 BPS: Final = 10_000  # basis points in one
 _Z95: Final = 1.959963984540054  # two-sided 95 % of the normal distribution
 

@@ -58,7 +58,7 @@ class DecisionLog:
         """Keep a decision; the first one of an id stays, whatever comes after it."""
         if cl_ord_id in self._entries:
             return
-        # Bytes, not the message: a tenth of the memory, and nobody can change it by accident.
+        # Bytes, not the message: nobody can change what was decided by accident.
         stored = decision.SerializeToString(deterministic=True)
         self._entries[cl_ord_id] = (content, signal_time_unix_nano, stored)
         if len(self._entries) > self._kept_max:

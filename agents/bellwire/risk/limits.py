@@ -101,7 +101,7 @@ class RiskLimits:
         default=20_000,
         metadata=setting(
             unit="decisions",
-            why="about 20 MB; a duplicate of a forgotten one is denied by its event time",
+            why="about 1 KB each; a duplicate of a forgotten one is denied by its event time",
             ge=1,
             le=1_000_000,
         ),
@@ -110,7 +110,7 @@ class RiskLimits:
         default=50_000,
         metadata=setting(
             unit="exec ids",
-            why="about 10 MB; redeliveries come within a window, thousands of messages at most",
+            why="about 270 bytes each; redeliveries come within a window, thousands of messages at most",
             ge=1,
             le=1_000_000,
         ),

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["bar_cells", "draw_waterfall"]
 
-BAR_COLUMNS_MIN: Final = 16  # Below this the shape of a trace cannot be seen.
+BAR_COLUMNS_MIN: Final = 14  # Below this the shape of a trace cannot be seen.
+NAME_COLUMNS_MIN: Final = 20
+TIME_COLUMNS: Final = len("9.99 ms")
+GAP_COLUMNS: Final = 2
 BLOCK: Final = "▇"
 # One colour per service, in order of appearance; calm ones first.
 PALETTE: Final = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green")
@@ -44,13 +47,15 @@ def _headline(tree: SpanTree) -> Text:
 
 def _table(tree: SpanTree, width: int) -> Table:
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(tree.services)}
-    columns = _bar_columns(tree, width)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style=Style.FAINT, pad_edge=False)
+    name_columns, columns = _columns(tree, width)
+    table = Table(
+        box=None, padding=(0, GAP_COLUMNS, 0, 0), header_style=Style.FAINT, pad_edge=False
+    )
     table.add_column("service", no_wrap=True)
     table.add_column("pid", justify="right", no_wrap=True, style=Style.FAINT)
-    table.add_column("span", no_wrap=True, overflow="ellipsis")
-    table.add_column("start", justify="right", no_wrap=True, style=Style.FAINT)
-    table.add_column("took", justify="right", no_wrap=True)
+    table.add_column("span", no_wrap=True, overflow="ellipsis", width=name_columns)
+    table.add_column("start", justify="right", width=TIME_COLUMNS, style=Style.FAINT)
+    table.add_column("took", justify="right", width=TIME_COLUMNS)
     table.add_column(_scale(tree, columns), no_wrap=True, width=columns)
     for row in tree.rows:
         span = row.span
@@ -81,7 +86,7 @@ def _name(row: TreeRow) -> Text:
     if row.span.name.startswith(ROUTE_PREFIX):
         # One message is routed once to each subscription: tell them apart.
         to = row.span.attributes.get(names.CONSUMER_GROUP_NAME)
-        text.append(f" → {to}" if to else "", Style.FAINT)
+        text.append(f" → {to}" if isinstance(to, str) else "", Style.FAINT)
     if row.span.is_error:
         text.append(ERROR_MARK, Style.BAD)
     return text
@@ -105,11 +110,11 @@ def bar_cells(start: int, duration: int, total: int, columns: int) -> tuple[int,
     return offset, max(1, min(columns, end) - offset)
 
 
-def _bar_columns(tree: SpanTree, width: int) -> int:
-    """Return the cells left for bars once every other column has what it needs."""
+def _columns(tree: SpanTree, width: int) -> tuple[int, int]:
+    """Return the cells for span names and for bars, of what the other columns leave."""
     service = max([len("service"), *(len(row.span.service_name) for row in tree.rows)])
     pid = max([len("pid"), *(len(str(row.span.process_pid or "-")) for row in tree.rows)])
+    rest = width - service - pid - 2 * TIME_COLUMNS - 5 * GAP_COLUMNS
     name = max([len("span"), *(_name(row).cell_len for row in tree.rows)])
-    times = 2 * len("999 µs") + 4  # "1,234 ms" still fits
-    gaps = 5 * 2
-    return max(BAR_COLUMNS_MIN, width - service - pid - name - times - gaps)
+    name = min(name, max(NAME_COLUMNS_MIN, rest - BAR_COLUMNS_MIN))
+    return name, max(BAR_COLUMNS_MIN, rest - name)

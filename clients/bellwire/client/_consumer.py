@@ -19,10 +19,16 @@ MILLIS: Final = 1_000
 
 
 class Consumer(ABC):
-    """The part of a subscription its users see: iteration and dispositions."""
+    """The part of a subscription its users see: iteration and dispositions.
+
+    Attributes:
+        first_lease: What is left of a batch with a smaller lease is not handed over any more: its
+            stream was lost, and the coordinator delivers it again.
+    """
 
     def __init__(self, *, auto: bool) -> None:
         self._auto = auto
+        self.first_lease = 0
 
     @abstractmethod
     async def next_batch(self) -> Batch:
@@ -34,8 +40,8 @@ class Consumer(ABC):
         """
 
     @abstractmethod
-    def in_hand(self, batch: Batch) -> bool:
-        """Tell whether what is left of the batch may still be handed over."""
+    def accept_soon(self, batch: Batch) -> None:
+        """Accept the first `batch.done` messages, whatever that is by then, within a few ms."""
 
     def __aiter__(self) -> AsyncIterator[ReceivedMessage]:
         return _MessageIterator(self, auto=self._auto)
@@ -108,6 +114,12 @@ class _BatchIterator:
 
 
 class _MessageIterator:
+    """Hands over one message at a time.
+
+    Settling each by itself would cost more than handing it over. So the iterator only counts in
+    `batch.done`; the batch is settled at its end, or by `accept_soon` when that takes longer.
+    """
+
     def __init__(self, consumer: Consumer, *, auto: bool) -> None:
         self._consumer = consumer
         self._auto = auto
@@ -118,12 +130,18 @@ class _MessageIterator:
         return self
 
     async def __anext__(self) -> ReceivedMessage:
-        batch, index = self._batch, self._index
+        batch = self._batch
         if batch is not None:
-            if self._auto and batch.open >> index & 1:
-                batch.settle_open(index, index, DISPOSITION_ACCEPT)
-            index += 1
-            if index < len(batch.messages) and self._consumer.in_hand(batch):
+            index = self._index + 1
+            more = index < len(batch.messages)
+            if self._auto:
+                batch.done = index
+                if not batch.lingering:
+                    batch.lingering = True
+                    self._consumer.accept_soon(batch)
+                if not more and batch.open:
+                    batch.settle_open(0, index - 1, DISPOSITION_ACCEPT)
+            if more and batch.lease >= self._consumer.first_lease:
                 self._index = index
                 return ReceivedMessage(batch.messages[index], batch, index)
             self._batch = None

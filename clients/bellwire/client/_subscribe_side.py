@@ -47,7 +47,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("bellwire.client")
 
-FRAME_DELIVERIES_MAX: Final = 64  # The contract's limit: under load a frame costs more than a batch.
+FRAME_DELIVERIES_MAX: Final = (
+    64  # The contract's limit: under load a frame costs more than a batch.
+)
 URGENT_SHARE: Final = 8  # An eighth of the window settled: the coordinator should hear of it now.
 PROVISIONAL_MAX: Final = 1_024  # RELEASE and REJECT ranges whose refusal can be traced to a batch.
 FAILURES_MAX: Final = 100  # Latest refusals kept for the user; policy DROP_OLDEST.
@@ -111,6 +113,8 @@ class SubscribeSide:
         self._settlements = Settlements(
             settings.subscribe.settle_linger_seconds, options.window_messages // URGENT_SHARE
         )
+        self._lingering: list[Batch] = []
+        self._linger_until: float | None = None
         self._provisional: dict[tuple[int, int], tuple[Batch, int, int]] = {}
         self._resume: Resume = (
             NamedResume(options.window_messages) if options.subscription else EphemeralResume()
@@ -122,6 +126,7 @@ class SubscribeSide:
         self.closing = False
         self.crowded = False
         self.wake: Callable[[], None] = lambda: None
+        self.revoke: Callable[[int], None] = lambda first_lease: None
         self.arrived = asyncio.Event()
         self.failed: BellwireError | None = None
         self.settle_failures: deque[SettleFailure] = deque(maxlen=FAILURES_MAX)
@@ -202,9 +207,13 @@ class SubscribeSide:
             self.crowded = self._settlements.urgent
             self.wake()
 
-    def in_hand(self, batch: Batch) -> bool:
-        """Tell whether what is left of a batch may be handed over, though its stream may be lost."""
-        return batch.lease == self.lease or not self._options.subscription
+    def accept_soon(self, batch: Batch) -> None:
+        """Settle what is done of a batch when the linger time has passed."""
+        self._lingering.append(batch)
+        if self._linger_until is None:
+            now = asyncio.get_running_loop().time()
+            self._linger_until = now + self._settings.subscribe.settle_linger_seconds
+            self.wake()
 
     def _remember(self, first_tag: int, last_tag: int, batch: Batch, first: int, last: int) -> None:
         self._provisional[first_tag, last_tag] = (batch, first, last)
@@ -250,20 +259,23 @@ class SubscribeSide:
 
     def next_frame(self, now: float) -> SubscribeRequest | None:
         """Return gathered dispositions once they are due, or None."""
+        if self._linger_until is not None and (now >= self._linger_until or self.closing):
+            lingering, self._lingering = self._lingering, []
+            self._linger_until = None
+            for batch in lingering:
+                batch.settle_done()
         due_at = self._settlements.due_at()
         if due_at is None or (now < due_at and not self.closing):
             return None
         settle, count = self._settlements.take()
-        self.crowded = False
         self._in_flight -= count
+        self.crowded = False
         return SubscribeRequest(settle=settle)
 
     def wake_at(self, now: float) -> float | None:
         """Return when the gathered dispositions are due, or draining has taken long enough."""
-        due_at, deadline = self._settlements.due_at(), self._drain_deadline
-        if due_at is None or deadline is None:
-            return due_at if deadline is None else deadline
-        return min(due_at, deadline)
+        times = (self._settlements.due_at(), self._linger_until, self._drain_deadline)
+        return min((at for at in times if at is not None), default=None)
 
     def on_response(self, response: SubscribeResponse, now: float) -> None:
         """Take a frame of the coordinator."""
@@ -344,6 +356,8 @@ class SubscribeSide:
             self._split.clear()
             self._queued_messages = 0
         self.lease += 1
+        if self._options.subscription:
+            self.revoke(self.lease)
 
     def on_failed(self, error: BellwireError) -> None:
         """Wake whoever waits for a delivery."""

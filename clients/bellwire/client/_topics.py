@@ -52,8 +52,10 @@ class TopicRoute:
                 yield 0, messages[start : start + chunk_messages]
             return
         groups: dict[int, list[Message]] = {}
+        count = self.partition_count
         for message in messages:
-            partition = self.partition_of(message)
+            key = message.key
+            partition = partition_for_key(key, count) if key else self._next_sticky()
             group = groups.get(partition)
             if group is None:
                 group = groups[partition] = []

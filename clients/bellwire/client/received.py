@@ -49,16 +49,20 @@ class Batch:
         lease: Counts the streams of the subscription; tags are scoped to it.
         first_tag: Delivery tag of the first message.
         open: One bit for each message that is not settled yet.
+        done: Messages, from the first, that an iterator has handed over and seen finished.
+        lingering: True while `done` messages wait to be settled together.
     """
 
     __slots__ = (
         "_settler",
         "admitted_time_unix_nano",
         "attempt",
+        "done",
         "dropped_messages",
         "first_offset",
         "first_tag",
         "lease",
+        "lingering",
         "messages",
         "open",
         "partition",
@@ -95,6 +99,8 @@ class Batch:
         self.lease = lease
         self.first_tag = first_tag
         self.open = (1 << len(messages)) - 1
+        self.done = 0
+        self.lingering = False
         self._settler = settler
 
     def __len__(self) -> int:
@@ -138,6 +144,12 @@ class Batch:
     async def reject(self, *, reason: str = "") -> None:
         """Dead-letter all messages not settled yet."""
         self.settle_open(0, len(self.messages) - 1, DISPOSITION_REJECT, 0, reason)
+
+    def settle_done(self) -> None:
+        """Accept what has been handed over and finished."""
+        self.lingering = False
+        if self.done:
+            self.settle_open(0, self.done - 1, DISPOSITION_ACCEPT)
 
     def settle_open(
         self,

@@ -43,6 +43,7 @@ class Subscription(Consumer):
         self._side = SubscribeSide(pool, settings, options, on_settle_failure)
         self._link = Link(self._side, self._where, settings, settings.heartbeat_seconds)
         self._side.wake = self._link.wake
+        self._side.revoke = self._revoke
         self._on_close = on_close
         self._closed = False
 
@@ -107,9 +108,12 @@ class Subscription(Consumer):
             side.arrived.clear()
             await side.arrived.wait()
 
-    def in_hand(self, batch: Batch) -> bool:
-        """Tell whether what is left of the batch may still be handed over."""
-        return self._side.in_hand(batch)
+    def _revoke(self, first_lease: int) -> None:
+        self.first_lease = first_lease
+
+    def accept_soon(self, batch: Batch) -> None:
+        """Accept what is done of the batch with the next tick's dispositions."""
+        self._side.accept_soon(batch)
 
     async def close(self) -> None:
         """Send what is settled and end the stream; what is not settled is delivered again."""

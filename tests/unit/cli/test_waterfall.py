@@ -15,15 +15,15 @@ from bellwire.cli.waterfall import bar_cells, draw_waterfall
 
 GOLDEN = """\
 trace 5b8aa5a2d2c872e8321cf37308d69df2  22:13:20.000 UTC  8 spans, 5 processes, 6.80 ms
-service          pid  span                               start     took  0                 6.80 ms
+service          pid  span                               start     took  0                   6.80 ms
 agents/feed-0   4121  send bars.1h                           0   900 µs  ▇▇▇▇
 coordinator     4119  ├ route bars.1h                   310 µs  40.0 µs   ▇
-agents/rules-0  4122  └ process bars.1h                 800 µs   900 µs    ▇▇▇▇▇
-agents/rules-0  4122    └ send signals.tactical        1.10 ms   500 µs      ▇▇
-agents/risk-0   4123      └ process signals.tactical   1.70 ms   900 µs        ▇▇▇▇
+agents/rules-0  4122  └ process bars.1h                 800 µs   900 µs     ▇▇▇▇
+agents/rules-0  4122    └ send signals.tactical        1.10 ms   500 µs      ▇▇▇
+agents/risk-0   4123      └ process signals.tactical   1.70 ms   900 µs        ▇▇▇▇▇
 agents/risk-0   4123        └ send orders.paper        2.00 ms   500 µs         ▇▇▇
-agents/paper-0  4124          ├ process orders.paper   2.70 ms   400 µs           ▇▇▇
-agents/paper-0  4124          └ send executions.paper  6.10 ms   700 µs                        ▇▇▇
+agents/paper-0  4124          ├ process orders.paper   2.70 ms   400 µs            ▇▇▇
+agents/paper-0  4124          └ send executions.paper  6.10 ms   700 µs                          ▇▇▇
 """
 
 

@@ -163,7 +163,7 @@ async def test_payload_that_is_not_its_type_is_undecodable(harness: AgentHarness
 
 async def test_watermark_that_does_not_decode_is_undecodable(harness: AgentHarness) -> None:
     broken = Message(id="m-1", type="bellwire.trading.v1.Watermark", data=b"\xff\xff")
-    with pytest.raises(UndecodableError, match="is no bellwire.trading.v1.Watermark"):
+    with pytest.raises(UndecodableError, match=r"is no bellwire\.trading\.v1\.Watermark"):
         await harness.feed("bars.1h", broken)
 
 

@@ -67,4 +67,4 @@ def test_process_without_input_gets_none() -> None:
 @pytest.mark.parametrize("field", ["start_timeout_seconds", "restart_window_seconds"])
 def test_time_of_zero_is_refused(field: str) -> None:
     with pytest.raises(SettingsError, match=field):
-        SupervisorSettings(**{field: 0.0})
+        SupervisorSettings(**{field: 0.0})  # type: ignore[arg-type]  # mypy sees all fields

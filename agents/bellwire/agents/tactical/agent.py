@@ -21,7 +21,7 @@ from bellwire.trading.v1.signal_pb2 import Model, Signal
 from bellwire.wire.errors import CapacityError
 from bellwire.wire.settings import check_settings, setting
 
-SIGNALS_KEPT_MAX: Final = 2_000  # bars per symbol; twice an agent's window: no more come again
+SIGNALS_KEPT_MAX: Final = 1_000  # per symbol; an agent's window: no more bars can come again
 RATIONALE_BYTES_MAX: Final = 1_024  # the contract's bound
 
 _ACTIONS: Final = {
@@ -74,7 +74,9 @@ class RulesAgentSettings:
     )
     symbols_max: int = field(
         default=1_000,
-        metadata=setting(unit="symbols", why="a few KB of history each", ge=1, le=100_000),
+        metadata=setting(
+            unit="symbols", why="bounds memory against made-up names", ge=1, le=100_000
+        ),
     )
     rules: RulesSettings = field(default_factory=RulesSettings)
 
@@ -88,7 +90,7 @@ class _Symbol:
     policy: RulesPolicy
     newest_close: int = -1
     last_signal: Signal | None = None
-    signals: OrderedDict[int, Signal | None] = field(default_factory=OrderedDict)
+    signals: OrderedDict[int, Signal] = field(default_factory=OrderedDict)
     """By bar close, the newest only: a bar delivered again gives the signal it gave."""
 
 
@@ -164,7 +166,9 @@ class RulesAgent(Agent):
             position=state.policy.intended_position,
         )
         signal = None if decision.action is Action.HOLD else self._signal(bar, decision)
-        state.last_signal = signal or state.last_signal
+        if signal is None:
+            return None
+        state.last_signal = signal
         state.signals[bar.close_time_unix_nano] = signal
         if len(state.signals) > SIGNALS_KEPT_MAX:
             state.signals.popitem(last=False)

@@ -18,7 +18,7 @@ __all__ = ["MarketData", "choose_market_data"]
 SYMBOL: Final = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 # The features look back 60 bars; with fewer no agent ever decides anything.
 BARS_MIN: Final = 100
-BARS_DEFAULT: Final = 1_500  # see docs/demo figures in README: far below a minute on two cores
+BARS_DEFAULT: Final = 1_000  # half a minute on two busy cores, less on idle ones
 
 
 @dataclass(frozen=True, slots=True)

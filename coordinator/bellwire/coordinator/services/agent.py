@@ -79,7 +79,8 @@ class AgentStream:
         self._state.open_stream(self)
         on_open(session, self)
         try:
-            await run_both(self._read(session), self._write(session))
+            self._watch_lease(session)
+            await run_both(self._read(session), self._write(session), self._outbox.broken)
         finally:
             self._state.close_stream(self)
             self._state.registry.remove(session)
@@ -113,20 +114,27 @@ class AgentStream:
             try:
                 frame = await self._outbox.take(heartbeat)
             except TimeoutError:
-                self._check_lease(session)
                 beat = pb.AgentHeartbeat(time_unix_nano=time.time_ns())
                 frame = pb.ConnectResponse(heartbeat=beat)
             if frame is None:
                 return
             await self._context.write(frame)
 
-    def _check_lease(self, session: AgentSession) -> None:
-        if session.expires <= time.monotonic():
-            raise LeaseExpiredError(
+    def _watch_lease(self, session: AgentSession) -> None:
+        """End the stream with its lease, be the writer idle, busy or stuck; look again when renewed."""
+        if self._outbox.broken.done():
+            return
+        left = session.expires - time.monotonic()
+        if left > 0:
+            asyncio.get_running_loop().call_later(left, self._watch_lease, session)
+            return
+        self._outbox.break_off(
+            LeaseExpiredError(
                 f"agent {session.agent.agent_id!r} sent nothing for {session.lease_seconds:g} s: "
                 "its lease has ended, register again",
                 metadata={"agent_id": session.agent.agent_id},
             )
+        )
 
     def _lose_calls(self, session: AgentSession) -> None:
         for future in self._calls.values():

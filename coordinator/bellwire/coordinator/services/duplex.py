@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bellwire.wire.errors import BellwireError, CapacityError
 
@@ -80,14 +80,16 @@ async def run_both(
 ) -> None:
     """Run both until both have ended, or one or `broken` has failed; then the rest is cancelled."""
     tasks = [asyncio.create_task(reader), asyncio.create_task(writer)]
-    both = asyncio.gather(*tasks)
+    ends: list[asyncio.Future[Any]] = [asyncio.gather(*tasks)]
+    if broken is not None:
+        ends.append(broken)
     try:
-        await asyncio.wait([both, broken or both], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for future in (*tasks, *([broken] if broken is not None else ())):
-            future.cancel()
-        ends = (*tasks, *([broken] if broken is not None else ()))
-        results = await asyncio.gather(*ends, both, return_exceptions=True)
+        ends += tasks  # Two that were gathered do not cancel each other.
+        for end in ends:
+            end.cancel()
+        results = await asyncio.gather(*ends, return_exceptions=True)
     for result in results:
         if isinstance(result, Exception):
             raise result

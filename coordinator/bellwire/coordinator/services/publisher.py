@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from typing import Final
+from typing import Final, TypeAlias
 
 import grpc
 
@@ -37,6 +37,7 @@ OUTBOX_FRAMES_MAX: Final = 4_096  # Acks merge; a peer this far behind does not 
 POSITIONS_PER_ACK_MAX: Final = 256
 PRODUCER_ID_BITS: Final = 63
 RECONNECT_AFTER_MILLIS: Final = 100  # A restart takes longer; the client's backoff does the rest.
+_Result: TypeAlias = PositionRange | asyncio.Future[PositionRange] | None  # None = refused.
 
 
 def refuse_request_id(request_id: str) -> None:
@@ -155,6 +156,7 @@ class _PublishSession:
         self._outbox: Outbox[pb.PublishStreamResponse] = Outbox(OUTBOX_FRAMES_MAX)
         self._waiting: set[asyncio.Task[None]] = set()
         self._messages_waiting = 0
+        self._bytes_waiting = 0
         self._last_frame = 0
 
     def drain(self) -> None:
@@ -172,12 +174,13 @@ class _PublishSession:
         self._outbox.put(pb.PublishStreamResponse(started=self._started(first.start)))
         self._state.open_stream(self)
         try:
-            await run_both(self._read(), self._write())
+            await run_both(self._read(), self._write(), self._outbox.broken)
         finally:
             self._state.close_stream(self)
-            for task in self._waiting:
+            waiting = tuple(self._waiting)
+            for task in waiting:
                 task.cancel()
-            await asyncio.gather(*self._waiting, return_exceptions=True)
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     def _started(self, start: pb.PublishStart) -> pb.PublishStarted:
         settings = self._settings
@@ -195,7 +198,7 @@ class _PublishSession:
             match request.WhichOneof("frame"):
                 case "batches":
                     self._on_batches(request.batches)
-                    while self._messages_waiting >= self._settings.publish_window_messages:
+                    while self._window_is_full():
                         # The hard end of the window: nothing more is read until something is appended.
                         await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
                 case "heartbeat":
@@ -209,6 +212,13 @@ class _PublishSession:
         if self._waiting:
             await asyncio.wait(self._waiting)
         self._outbox.close()
+
+    def _window_is_full(self) -> bool:
+        settings = self._settings
+        return (
+            self._messages_waiting >= settings.publish_window_messages
+            or self._bytes_waiting >= settings.publish_window_bytes
+        )
 
     async def _write(self) -> None:
         write, take = self._context.write, self._outbox.take
@@ -240,7 +250,7 @@ class _PublishSession:
             raise CallerError(
                 f"frame holds {len(frame.batches)} batches, 1 to {BATCHES_PER_FRAME_MAX} are allowed"
             )
-        results: list[PositionRange | asyncio.Future[PositionRange] | None] = []
+        results: list[_Result] = []
         waits = False
         for index, batch in enumerate(frame.batches):
             try:
@@ -255,9 +265,7 @@ class _PublishSession:
         if not waits:
             self._acknowledge(frame.frame_sequence, level, [r for r in results if r is not None])  # type: ignore[misc]
             return
-        task = asyncio.create_task(self._await_room(frame, level, results))
-        self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+        self._wait(frame, level, results)
 
     def _append(
         self, batch: Batch, level: pb.AckLevel.ValueType
@@ -270,26 +278,41 @@ class _PublishSession:
         done = worker.append_now(partition, batch, sampled)
         return done or worker.wait(partition, batch, sampled, self._settings.publish_wait_seconds)
 
-    async def _await_room(
-        self,
-        frame: pb.PublishBatches,
-        level: pb.AckLevel.ValueType,
-        results: list[PositionRange | asyncio.Future[PositionRange] | None],
+    def _wait(
+        self, frame: pb.PublishBatches, level: pb.AckLevel.ValueType, results: list[_Result]
     ) -> None:
+        """Answer a frame once its batches have found room; until then it fills the window."""
         messages = sum(batch.header.message_count for batch in frame.batches)
+        size_bytes = frame.ByteSize()
         self._messages_waiting += messages
-        positions: list[PositionRange] = []
-        try:
-            for index, result in enumerate(results):
-                if isinstance(result, PositionRange):
-                    positions.append(result)
-                elif result is not None:
-                    try:
-                        positions.append(await result)
-                    except BellwireError as error:
-                        self._fail(frame.frame_sequence, index, frame.batches[index], error)
-        finally:
+        self._bytes_waiting += size_bytes
+        task = asyncio.create_task(self._await_room(frame, level, results))
+        self._waiting.add(task)
+
+        def answered(task: asyncio.Task[None]) -> None:
+            self._waiting.discard(task)
             self._messages_waiting -= messages
+            self._bytes_waiting -= size_bytes
+            for result in results:
+                # Of a lost stream none may be appended any more: the peer sends all of them again,
+                # in order, and one that overtook the others would make them out of order for good.
+                if isinstance(result, asyncio.Future) and not result.cancel():
+                    result.exception()
+
+        task.add_done_callback(answered)
+
+    async def _await_room(
+        self, frame: pb.PublishBatches, level: pb.AckLevel.ValueType, results: list[_Result]
+    ) -> None:
+        positions: list[PositionRange] = []
+        for index, result in enumerate(results):
+            if isinstance(result, PositionRange):
+                positions.append(result)
+            elif result is not None:
+                try:
+                    positions.append(await result)
+                except BellwireError as error:
+                    self._fail(frame.frame_sequence, index, frame.batches[index], error)
         self._acknowledge(frame.frame_sequence, level, positions)
 
     def _acknowledge(

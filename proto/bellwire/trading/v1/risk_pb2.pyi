@@ -129,7 +129,7 @@ class RiskDecision(google.protobuf.message.Message):
     verdict: Global___RiskVerdict.ValueType
     """What was decided."""
     reason_code: builtins.str
-    """Code of the first failed check; empty when all passed."""
+    """Code of the check that decided: a denial behind a clamp names the denial; empty when all passed."""
     requested_qty: builtins.str
     """Decimal; quantity asked for."""
     approved_qty: builtins.str

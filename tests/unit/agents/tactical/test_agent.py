@@ -157,6 +157,6 @@ async def test_a_bar_no_feature_can_be_computed_from_is_refused_and_changes_noth
 
 
 async def test_remembered_signals_are_bounded(bars, monkeypatch):
-    monkeypatch.setattr(module, "SIGNALS_KEPT_MAX", 10)
+    monkeypatch.setattr(module, "SIGNALS_KEPT_MAX", 3)
     harness, _ = await play(bars)
-    assert len(harness.agent._symbols["EURUSD"].signals) == 10
+    assert len(harness.agent._symbols["EURUSD"].signals) == 3

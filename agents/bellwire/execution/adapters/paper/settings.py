@@ -24,7 +24,7 @@ class PaperSettings:
         default=Decimal(1),
         metadata=setting(
             unit="bps of the price, bid to ask",
-            why="about one pip on EUR/USD, a usual retail quote; the bundled series is ask only and "
+            why="an assumption: about one pip on EUR/USD; the bundled series is ask only and "
             "is taken as the middle, since its bid side is not known",
             ge=0,
             le=1_000,
@@ -35,7 +35,7 @@ class PaperSettings:
         metadata=setting(
             unit="share of a bar's volume, all orders together",
             why="the unit of the bundled volume is not stated and much of it cannot be reached by "
-            "one trader; a thousandth leaves prices as they were and makes fills partial",
+            "one trader; a thousandth is assumed to leave prices as they were",
             gt=0,
             le=1,
         ),
@@ -44,7 +44,7 @@ class PaperSettings:
         default=Decimal("0.2"),
         metadata=setting(
             unit="bps of the traded value",
-            why="20 dollars a million, what currency brokers with raw spreads ask",
+            why="an assumption: 20 dollars a million, so that turning over costs something",
             ge=0,
             le=1_000,
         ),
@@ -86,7 +86,7 @@ class PaperSettings:
         default=10_000,
         metadata=setting(
             unit="order ids",
-            why="a few MB; redeliveries come within a window, thousands of messages at most",
+            why="about 250 bytes each; redeliveries come within a window, thousands of messages at most",
             ge=1,
             le=1_000_000,
         ),
