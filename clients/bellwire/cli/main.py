@@ -1,7 +1,4 @@
-"""The door of the `bellwire` command: verbs, and errors turned into one line and an exit code.
-
-Verb modules import nothing heavy at the top, so `bellwire --help` stays quick.
-"""
+"""The door of the `bellwire` command."""
 
 from __future__ import annotations
 
@@ -10,34 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import typer
-from typer.exceptions import Abort, TyperException
-
-from bellwire.cli import agents, call, config, demo, pub, serve, sub, tail, topics, trace, version
-from bellwire.cli.faults import CommandError, ExitCode
-from bellwire.wire.errors import BellwireError
-
-__all__ = ["app", "main", "run"]
-
-app = typer.Typer(
-    name="bellwire",
-    help="The message bus for trading agents: signals in, orders out, every hop traced.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(serve.serve)
-app.command()(demo.demo)
-app.command()(pub.pub)
-app.command()(sub.sub)
-app.command()(tail.tail)
-app.command()(call.call)
-app.add_typer(topics.app, name="topics")
-app.add_typer(agents.app, name="agents")
-app.command()(trace.trace)
-app.add_typer(config.app, name="config")
-app.command()(version.version)
+__all__ = ["main", "run"]
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -50,46 +20,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; errors go to stderr, one line each."""
     try:
-        status = app(args=arguments, prog_name="bellwire", standalone_mode=False)
-    except TyperException as error:
-        return _usage(error)
-    except CommandError as error:
-        return _complain(str(error), error.exit_code, error.details)
-    except BellwireError as error:
-        # Errors of the configuration name their exit code; all others are failures.
-        return _complain(error.message, getattr(error, "exit_code", ExitCode.FAILURE))
-    except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):
-            # The reader of our output has enough (`bellwire tail … | head`): no failure. Typer
-            # makes this exit of it.
-            return ExitCode.OK
-        raise
-    except (KeyboardInterrupt, Abort):
-        return ExitCode.INTERRUPTED
-    return status if isinstance(status, int) else ExitCode.OK
-
-
-def _usage(error: TyperException) -> int:
-    text = error.format_message()
-    if type(error).__name__ == "NoArgsIsHelpError":
-        # Typer has printed the help already; asking for nothing is no mistake.
-        return ExitCode.OK
-    context = getattr(error, "ctx", None)
-    hint = f"; see `{context.command_path} --help`" if context is not None else ""
-    return _complain(f"{text.rstrip('.')}{hint}", error.exit_code)
-
-
-def _complain(text: str, status: int, details: str = "") -> int:
-    """Print one line on stderr, with colour where a person reads it, and details as they are."""
-    label = "\x1b[1;31merror:\x1b[0m" if _stderr_has_colour() else "error:"
-    sys.stderr.write(f"{label} {' '.join(text.split())}\n")
-    if details:
-        sys.stderr.write(f"{details.rstrip()}\n")
-    return status
-
-
-def _stderr_has_colour() -> bool:
-    return sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        from bellwire.cli import app
+    except ModuleNotFoundError as error:
+        # The base install has no command line, so that agent processes stay small.
+        if error.name not in ("typer", "rich"):
+            raise
+        sys.stderr.write("error: the command needs its own packages: pip install 'bellwire[cli]'\n")
+        return 1
+    return app.run(arguments)
 
 
 def _flush_or_abandon() -> None:

@@ -55,11 +55,24 @@ class Client:
     published and not acknowledged is sent again, subscriptions go on where they were.
     """
 
-    def __init__(self, address: str, settings: ClientSettings | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        settings: ClientSettings | None = None,
+        *,
+        pool: ChannelPool | None = None,
+    ) -> None:
+        """Prepare a client; nothing is sent before `async with`.
+
+        Args:
+            address: "host:port" or "unix:///path".
+            settings: None = the defaults.
+            pool: Channels to use instead of those to the address; the client closes them.
+        """
         self.address = parse_address(address)
         self.settings = settings or ClientSettings()
         self.client_id = self.settings.client_id or f"{socket.gethostname()}-{os.getpid()}"
-        self._pool = ChannelPool(self.address, self.settings.transport)
+        self._pool = ChannelPool(self.address, self.settings.transport) if pool is None else pool
         self._topics = TopicDirectory(self._pool, self.settings.publish.batch_messages_max)
         self._caller = Caller(self._pool)
         self._admin = Admin(self._pool, self.settings.timeout_seconds)

@@ -25,7 +25,7 @@ from bellwire.telemetry import (
     read_trace_dir,
     traces,
 )
-from bellwire.testing.server import RunningCoordinator, running_coordinator
+from bellwire.testing import RunningCoordinator, running_coordinator
 from bellwire.trading.v1.market_data_pb2 import Bar
 
 pytestmark = pytest.mark.integration

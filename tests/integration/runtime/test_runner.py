@@ -1,4 +1,4 @@
-"""One agent on a real coordinator, in this process."""
+"""One agent in this process: on a real coordinator, and on the bus in memory."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from bellwire.runtime import (
     subscribe,
     tool,
 )
-from bellwire.testing.server import RunningCoordinator, running_coordinator
+from bellwire.testing import InMemoryBus, running_coordinator
 from bellwire.trading.v1.market_data_pb2 import Bar, Watermark
 
 pytestmark = pytest.mark.integration
@@ -82,24 +82,31 @@ class Echo(Agent):
         return Bar(symbol="bye")
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[RunningCoordinator]:
+Connect = Callable[[], Client]
+
+
+@pytest.fixture(params=["socket", "memory"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    """Returns a new client of one bus each time it is called."""
+    if request.param == "memory":
+        yield InMemoryBus().client
+        return
     async with running_coordinator() as running:
-        yield running
+        yield lambda: connect(running.unix)
 
 
 @pytest.fixture
-async def client(server: RunningCoordinator) -> AsyncIterator[Client]:
-    async with connect(server.unix) as connected:
+async def client(server: Connect) -> AsyncIterator[Client]:
+    async with server() as connected:
         yield connected
 
 
 @asynccontextmanager
 async def run(
-    server: RunningCoordinator, agent: Agent, settings: RunSettings = RUN
+    server: Connect, agent: Agent, settings: RunSettings = RUN
 ) -> AsyncIterator[AgentRunner]:
     """Run the agent on a connection of its own until the block ends."""
-    async with connect(server.unix) as connected:
+    async with server() as connected:
         runner = AgentRunner(agent, connected, settings)
         task = asyncio.create_task(runner.run())
         ready = asyncio.create_task(runner.ready.wait())
@@ -222,7 +229,7 @@ async def test_handler_error_ends_the_run_when_asked_to(server, client):
         raise ZeroDivisionError
 
     settings = RunSettings(crash_on_error=True)
-    async with connect(server.unix) as connected:
+    async with server() as connected:
         task = asyncio.create_task(AgentRunner(Echo(answer), connected, settings).run())
         await publish(client, 0)
         with pytest.raises(ZeroDivisionError):
@@ -328,3 +335,26 @@ async def test_agent_that_does_not_finish_in_time_is_stopped_and_its_message_com
     fresh = Echo()
     async with run(server, fresh):
         await until(lambda: fresh.seen == [7])
+
+
+async def test_lost_lines_cost_no_message_and_no_order():
+    bus = InMemoryBus()
+    count = 40
+
+    async def answer(bar: Bar, context: MessageContext) -> Outputs:
+        if bar.sequence % 10 == 5 and context.attempt == 0:
+            bus.disconnect()
+        await asyncio.sleep(0)
+        return bar
+
+    agent = Echo(answer)
+    async with bus.client() as client, run(bus.client, agent) as runner:
+        await publish(client, *range(count))
+        distinct: dict[str, Message] = {}
+        async with asyncio.timeout(30), client.subscribe(OUT, subscription="reader") as reader:
+            async for received in reader:
+                distinct.setdefault(received.id, received.message)
+                if len(distinct) == count:
+                    break
+        assert sequences(list(distinct.values())) == list(range(count))
+        assert (runner.counters.errors, runner.counters.poison) == (0, 0)

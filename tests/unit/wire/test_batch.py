@@ -76,9 +76,7 @@ def test_what_lz4_cannot_shrink_travels_as_it_is():
 
 def test_the_header_tells_times_producer_and_crc_without_opening_the_block():
     given = [new_message(data=b"a", time_unix_nano=time) for time in (30, 10, 20)]
-    header = encode_batch(
-        "t", 2, given, producer_id=7, producer_epoch=1, base_sequence=5
-    ).header
+    header = encode_batch("t", 2, given, producer_id=7, producer_epoch=1, base_sequence=5).header
     assert (header.first_time_unix_nano, header.last_time_unix_nano) == (10, 30)
     assert (header.producer_id, header.producer_epoch, header.base_sequence) == (7, 1, 5)
     assert (header.partition, header.message_count) == (2, 3)
@@ -154,7 +152,7 @@ def test_a_size_that_lies_is_refused(codec, lie):
 def test_a_size_above_the_limit_is_refused_before_anything_is_opened():
     limits = BatchLimits(bytes_max=1 << 20)
     batch = batch_of(b"x", codec=CODEC_LZ4_BLOCK, uncompressed_bytes=(1 << 20) + 1)
-    with pytest.raises(PayloadTooLargeError, match="holds 1048577 bytes.*1 to 1048576"):
+    with pytest.raises(PayloadTooLargeError, match=r"holds 1048577 bytes.*1 to 1048576"):
         open_batch(batch, limits)
 
 
@@ -168,7 +166,7 @@ def test_no_limit_setting_opens_a_block_above_4_mib():
 
 def test_a_promise_lz4_cannot_keep_is_refused_without_allocating_it():
     batch = batch_of(b"\x1f" * 100, codec=CODEC_LZ4_BLOCK, uncompressed_bytes=255 * 100 + 1)
-    with pytest.raises(BatchSizeError, match="25501 bytes from a block of 100.*255 times"):
+    with pytest.raises(BatchSizeError, match=r"25501 bytes from a block of 100.*255 times"):
         open_batch(batch)
 
 
@@ -243,7 +241,7 @@ def test_plain_messages_are_bounded_in_number_each_and_together():
         check_message_sizes([], limits)
     with pytest.raises(PayloadTooLargeError, match="3 messages were given at once, limit is 2"):
         check_message_sizes(messages(3, b""), limits)
-    with pytest.raises(PayloadTooLargeError, match="message 1 holds .* limit is 600") as caught:
+    with pytest.raises(PayloadTooLargeError, match=r"message 1 holds .* limit is 600") as caught:
         check_message_sizes([*messages(1, b""), *messages(1, bytes(700))], limits)
     assert caught.value.metadata["index"] == "1"
     with pytest.raises(PayloadTooLargeError, match="together, limit is 1000"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bellwire.agents.bars import BarSeries, read_ohlcv
+from bellwire.agents.bars import BarSeries, OhlcvFileError, read_ohlcv
 from bellwire.agents.data.series import BUNDLED_SERIES, EURUSD_1H, BundledSeries
 from bellwire.cli.demo.report import DataFacts
 from bellwire.cli.faults import UsageFault
@@ -64,8 +64,8 @@ def choose_market_data(file: Path | None, symbol: str | None, bars: int | None) 
         bars: Play only so many, from the start; None = a default that ends well within a minute.
 
     Raises:
-        UsageFault: No such bundled symbol, a bad name, or fewer bars than the agents look back.
-        OhlcvFileError: Anything wrong with the file, naming line, column and remedy.
+        UsageFault: No such bundled symbol, a bad name, fewer bars than the agents look back, or
+            anything wrong with the file, naming line, column and remedy.
     """
     if bars is not None and bars < BARS_MIN:
         raise UsageFault(
@@ -101,7 +101,10 @@ def _symbol_of(file: Path) -> str:
 def _read(
     path: Path, source: str, symbol: str, interval: str | None, bars: int | None
 ) -> MarketData:
-    series = read_ohlcv(path, symbol=symbol, interval=interval, rows_min=BARS_MIN)
+    try:
+        series = read_ohlcv(path, symbol=symbol, interval=interval, rows_min=BARS_MIN)
+    except OhlcvFileError as error:
+        raise UsageFault(error.message) from None
     cut = series.bars[: bars or BARS_DEFAULT]
     return MarketData(
         path=path.absolute(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bellwire.admin.v1.topic_pb2 import Topic
+from bellwire.agents.bars import interval_seconds
 from bellwire.agents.feed import BarFeedSettings
 from bellwire.agents.tactical import RulesSettings
 from bellwire.agents.tactical.agent import RulesAgentSettings
@@ -35,6 +36,8 @@ SAMPLE_EVERYTHING: Final = 1.0
 FIRST_STAGE: Final = "bars"  # the watermark the feed itself sends
 LAST_STAGE: Final = "executions.accepted"  # the watermark no agent follows up
 FREE_RUN_AHEAD_BARS: Final = 100  # a full batch
+# Running free, event time flies: a signal is hundreds of bars old before the gateway sees it.
+FREE_RUN_FRESH_BARS: Final = 1_000
 SIGNALS: Final = "signals.tactical"
 DECISIONS: Final = "risk.decisions"
 ORDERS: Final = "orders.paper"
@@ -119,6 +122,7 @@ class DemoPlan:
         rules = RulesAgentSettings(
             bars_topic=self.bars_topic,
             signals_topic=SIGNALS,
+            valid_bars=1 if self.options.lockstep else FREE_RUN_FRESH_BARS,
             rules=self.settings.of(RulesSettings),
         )
         risk = RiskAgentSettings(
@@ -150,7 +154,12 @@ class DemoPlan:
             for key, setting in self.settings.settings.items()
             if key.startswith("risk.")
         )
-        return limits if is_set or self.data.is_usual else scaled_limits(self.data.series, limits)
+        if not is_set and not self.data.is_usual:
+            limits = scaled_limits(self.data.series, limits)
+        if not self.options.lockstep:
+            fresh = FREE_RUN_FRESH_BARS * interval_seconds(self.data.interval)
+            limits = dataclasses.replace(limits, signal_age_seconds_max=float(fresh))
+        return limits
 
     def venue(self) -> PaperSettings:
         """Return how the paper venue trades; its step is that of the limits unless it was set."""
@@ -178,6 +187,9 @@ class DemoPlan:
             name=name,
             settings=to_json(settings),
             run=self.settings.of(RunSettings),
-            # The order of sets is the only thing in these agents that chance decides.
-            environment={"PYTHONHASHSEED": str(self.options.seed)},
+            environment={
+                # The order of sets is the only thing in these agents that chance decides.
+                "PYTHONHASHSEED": str(self.options.seed),
+                "PYTHONFAULTHANDLER": "1",  # a crash in C leaves its stack in the log
+            },
         )

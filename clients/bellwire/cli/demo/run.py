@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Coroutine
@@ -50,9 +51,11 @@ def run_demo(arguments: DemoArguments) -> None:
     """Play, then print the report.
 
     Raises:
-        OhlcvFileError, UsageFault, ConfigError: What was asked for cannot be played.
+        UsageFault, ConfigError: What was asked for cannot be played.
         CommandError: A process failed; the end of its log is shown.
     """
+    # What the supervisor logs of a process that dies is said by our own error, with its log.
+    logging.getLogger("bellwire.runtime").addHandler(logging.NullHandler())
     options = arguments.options
     settings = load_settings(Request(config=options.config, assignments=options.assignments))
     data = choose_market_data(arguments.data, arguments.symbol, arguments.bars)

@@ -199,6 +199,11 @@ class Bus:
                 f"subscription {name!r} does not exist; name its topics to create it",
                 metadata={"subscription": name},
             )
+        if ordering not in Ordering.values():
+            raise CallerError(
+                f"ordering {ordering} is not known: use PARTITION or NONE",
+                metadata={"ordering": str(ordering)},
+            )
         self._check_room()
         subscription = Subscription(
             name,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from random import randrange as _randrange
-from zlib import crc32
 
 from bellwire.agent.v1.invocation_pb2 import (
     ROUTING_POLICY_LEAST_LOADED,
@@ -84,4 +84,9 @@ def _rendezvous(live: list[AgentSession], key: str) -> AgentSession:
     """
     if not key:
         raise CallerError("routing policy STICKY needs a routing_key")
-    return max(live, key=lambda session: crc32(f"{key}\0{session.agent.agent_id}".encode()))
+
+    def weight(session: AgentSession) -> bytes:
+        # A cryptographic hash: crc32 is linear, and would give one of three agents half of the keys.
+        return blake2b(f"{key}\0{session.agent.agent_id}".encode(), digest_size=8).digest()
+
+    return max(live, key=weight)

@@ -12,7 +12,7 @@ import grpc
 
 from bellwire.agent.v1 import agent_pb2 as pb
 from bellwire.coordinator.core.registry import AgentSession
-from bellwire.coordinator.services.duplex import Outbox, run_both
+from bellwire.coordinator.services.duplex import Outbox, check_first_arm, run_both
 from bellwire.coordinator.services.paging import page_of
 from bellwire.coordinator.services.status import ServicerContext
 from bellwire.coordinator.state import CoordinatorState
@@ -61,8 +61,7 @@ class AgentStream:
         first = await self._context.read()
         if first is grpc.aio.EOF:
             return
-        if first.WhichOneof("frame") != "register":
-            raise CallerError("the first frame of an agent stream must be `register`")
+        check_first_arm(first.WhichOneof("frame"), "register", "agent")
         if self._state.draining:
             raise DrainingError("coordinator is shutting down: reconnect")
         register = first.register

@@ -57,13 +57,15 @@ def _batch(handout: Handout, accepted: frozenset[int]) -> Batch:
         return entry.batch
     messages = entry.messages()[handout.first : handout.last]
     if accepted:
-        return encode_batch(
+        above = COMPRESS_ABOVE_BYTES if CODEC_NONE in accepted else 0
+        batch = encode_batch(
             header.topic,
             header.partition,
             messages,
-            compress_above_bytes=(
-                COMPRESS_ABOVE_BYTES if CODEC_LZ4_BLOCK in accepted else NEVER_COMPRESS
-            ),
+            compress_above_bytes=above if CODEC_LZ4_BLOCK in accepted else NEVER_COMPRESS,
         )
+        if batch.header.codec in accepted:
+            return batch
+        # What LZ4 cannot shrink goes in the form that everyone reads.
     plain = BatchHeader(topic=header.topic, partition=header.partition, message_count=len(messages))
     return Batch(header=plain, messages=messages)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
-from bellwire.wire.errors import BellwireError, CapacityError
+from bellwire.wire.errors import BellwireError, CallerError, CapacityError, UnknownFrameError
 
 T = TypeVar("T")
 
@@ -71,6 +71,23 @@ class Outbox(Generic[T]):
             async with asyncio.timeout(timeout_seconds):
                 await self._filled.wait()
         return self._frames.popleft()
+
+
+def check_first_arm(found: str | None, expected: str, stream: str) -> None:
+    """Refuse a stream that does not begin as it must.
+
+    Raises:
+        UnknownFrameError: The arm is not known to this server.
+        CallerError: It is another one.
+    """
+    if found is None:
+        raise UnknownFrameError(
+            f"the first frame of the {stream} stream carries no arm this server knows: send `{expected}`"
+        )
+    if found != expected:
+        raise CallerError(
+            f"the first frame of the {stream} stream is `{found}`: it must be `{expected}`"
+        )
 
 
 async def run_both(

@@ -105,9 +105,9 @@ class McpService:
         arguments = request.arguments_json or b"{}"
         try:
             value = json.loads(arguments)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CallerError(
-                f"arguments_json of tool {request.name!r} is no JSON: {error}",
+                f"arguments_json of tool {request.name!r} is no JSON that can be read: {error}",
                 metadata={"tool": request.name},
             ) from None
         if not isinstance(value, dict):
@@ -140,5 +140,5 @@ def _check_version(meta: pb.RequestMeta, context: ServicerContext) -> None:
 def _parsed(result: bytes) -> Any:
     try:
         return json.loads(result)
-    except ValueError:
+    except (ValueError, RecursionError):
         return result.decode(errors="replace")

@@ -18,7 +18,7 @@ from bellwire.coordinator.core.admission import (
     check_ack_level,
 )
 from bellwire.coordinator.core.topic import Topic
-from bellwire.coordinator.services.duplex import Outbox, run_both
+from bellwire.coordinator.services.duplex import Outbox, check_first_arm, run_both
 from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.wire.errors import (
@@ -167,8 +167,7 @@ class _PublishSession:
         first = await self._context.read()
         if first is grpc.aio.EOF:
             return
-        if first.WhichOneof("frame") != "start":
-            raise CallerError("the first frame of a publish stream must be `start`")
+        check_first_arm(first.WhichOneof("frame"), "start", "publish")
         if self._state.draining:
             raise DrainingError("coordinator is shutting down: reconnect")
         self._outbox.put(pb.PublishStreamResponse(started=self._started(first.start)))

@@ -30,6 +30,7 @@ LEASES_MAX: Final = 10_000
 @dataclass(slots=True)
 class _Lease:
     member: Member
+    seconds: float
     timer: asyncio.TimerHandle
 
 
@@ -72,9 +73,8 @@ class PullLeases:
             subscription.leave(member)
             return pb.PullResponse()
         subscription.retire(member)
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(lease_seconds, self._end, member.lease_id)
-        self._leases[member.lease_id] = _Lease(member, timer)
+        timer = self._timer(member.lease_id, lease_seconds)
+        self._leases[member.lease_id] = _Lease(member, lease_seconds, timer)
         return pb.PullResponse(
             lease_id=member.lease_id,
             deliveries=deliveries,
@@ -82,7 +82,7 @@ class PullLeases:
         )
 
     def acknowledge(self, request: pb.AcknowledgeRequest) -> pb.AcknowledgeResponse:
-        """Settle deliveries of a lease; the lease ends with its last delivery.
+        """Settle deliveries of a lease; it ends with its last delivery, and RENEW begins it anew.
 
         Raises:
             LeaseExpiredError: The lease is unknown or has ended.
@@ -97,7 +97,13 @@ class PullLeases:
         failures = apply_settlements(lease.member, request.settlements)
         if not lease.member.messages_in_flight:
             self._end(request.lease_id)
+        elif any(item.disposition == pb.DISPOSITION_RENEW for item in request.settlements):
+            lease.timer.cancel()
+            lease.timer = self._timer(request.lease_id, lease.seconds)
         return pb.AcknowledgeResponse(failures=failures)
+
+    def _timer(self, lease_id: str, seconds: float) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, self._end, lease_id)
 
     def _end(self, lease_id: str) -> None:
         lease = self._leases.pop(lease_id)

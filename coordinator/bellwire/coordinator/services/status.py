@@ -21,9 +21,7 @@ def rich_status(error: BellwireError) -> status_pb2.Status:
     item = to_item_error(error)
     status = status_pb2.Status(code=item.code, message=item.message)
     details = [
-        error_details_pb2.ErrorInfo(
-            reason=item.reason, domain=ERROR_DOMAIN, metadata=item.metadata
-        )
+        error_details_pb2.ErrorInfo(reason=item.reason, domain=ERROR_DOMAIN, metadata=item.metadata)
     ]
     if error.retry_delay_seconds is not None:
         retry = error_details_pb2.RetryInfo()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from typing import Final
@@ -15,7 +16,7 @@ from bellwire.bus.v1.message_pb2 import Window as WindowMessage
 from bellwire.coordinator.core.bus import positions_of
 from bellwire.coordinator.core.member import Handout, Member
 from bellwire.coordinator.services.delivery import accepted_codecs, encode_delivery
-from bellwire.coordinator.services.duplex import run_both
+from bellwire.coordinator.services.duplex import check_first_arm, run_both
 from bellwire.coordinator.services.pull import PullLeases
 from bellwire.coordinator.services.settlement import apply_settlements
 from bellwire.coordinator.services.status import ServicerContext
@@ -69,6 +70,7 @@ class _SubscribeSession:
         self._sampled: deque[Handout] = deque()
         self._draining = False
         self._ended = False
+        self._spoke_at = time.monotonic()
 
     def drain(self) -> None:
         self._draining = True
@@ -78,8 +80,7 @@ class _SubscribeSession:
         first = await self._context.read()
         if first is grpc.aio.EOF:
             return
-        if first.WhichOneof("frame") != "start":
-            raise CallerError("the first frame of a subscribe stream must be `start`")
+        check_first_arm(first.WhichOneof("frame"), "start", "subscribe")
         if self._state.draining:
             raise DrainingError("coordinator is shutting down: reconnect")
         start = first.start
@@ -170,6 +171,8 @@ class _SubscribeSession:
         subscription, write = member.subscription, self._context.write
         while not self._ended:
             self._wake.clear()
+            if self._failures or self._draining:
+                await self._write_others()
             frame = self._next_frame(member, messages_max, frame_max, accepted)
             if frame is None:
                 if member.overflowed:
@@ -177,12 +180,12 @@ class _SubscribeSession:
                         f"subscriber fell {subscription.dropped} messages behind what the topic keeps, "
                         "and its policy is DISCONNECT: read faster, or choose BLOCK or DROP_OLDEST"
                     )
-                await self._write_others()
                 await self._idle(member)
                 continue
             await write(frame)
             while self._sampled:
                 record_routes(self._sampled.popleft(), time.time_ns())
+        await self._write_others()
 
     def _next_frame(
         self, member: Member, messages_max: int, frame_max: int, accepted: frozenset[int]
@@ -197,10 +200,12 @@ class _SubscribeSession:
                 break
             if handout.entry.sampled:
                 self._sampled.append(handout)
-            deliveries.append(encode_delivery(handout, accepted))
-            size += handout.entry.stored_bytes
+            delivery = encode_delivery(handout, accepted)
+            deliveries.append(delivery)
+            size += delivery.ByteSize()
         if not deliveries:
             return None
+        self._spoke_at = now
         if len(deliveries) == 1:
             return pb.SubscribeResponse(delivery=deliveries[0])
         return pb.SubscribeResponse(deliveries=pb.Deliveries(deliveries=deliveries))
@@ -215,22 +220,24 @@ class _SubscribeSession:
             await self._context.write(pb.SubscribeResponse(draining=draining))
 
     async def _idle(self, member: Member) -> None:
-        """Wait for a wake-up, for the time a delayed delivery is due, or send a heartbeat."""
-        if self._wake.is_set():
-            return
+        """Wait for a wake-up, or for the time a delivery is due; send a heartbeat when one is due.
+
+        A member with a full window is woken by every publisher and still says nothing: its heartbeats
+        go by the time since it last spoke, not by the length of one wait.
+        """
         now = time.monotonic()
-        retry_at = member.retry_at
-        heartbeat = self._state.settings.heartbeat_seconds
-        wait = heartbeat if retry_at is None else max(0.001, min(heartbeat, retry_at - now))
-        try:
-            async with asyncio.timeout(wait):
+        beat_at = self._spoke_at + self._state.settings.heartbeat_seconds
+        if now >= beat_at:
+            self._spoke_at = now
+            beat = pb.SubscribeHeartbeat(
+                time_unix_nano=time.time_ns(), positions=positions_of(member.subscription)
+            )
+            await self._context.write(pb.SubscribeResponse(heartbeat=beat))
+            return
+        wake_at = beat_at if member.retry_at is None else min(beat_at, member.retry_at)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wake_at - now):
                 await self._wake.wait()
-        except TimeoutError:
-            if wait == heartbeat:
-                beat = pb.SubscribeHeartbeat(
-                    time_unix_nano=time.time_ns(), positions=positions_of(member.subscription)
-                )
-                await self._context.write(pb.SubscribeResponse(heartbeat=beat))
 
 
 def _check_batch_messages(asked: int, limit: int) -> None:

@@ -6,7 +6,6 @@ import hashlib
 
 import pytest
 
-from bellwire.agents.bars import OhlcvFileError
 from bellwire.agents.data.series import EURUSD_1H
 from bellwire.cli.demo.log_tail import log_tail
 from bellwire.cli.demo.market_data import BARS_DEFAULT, choose_market_data
@@ -40,7 +39,7 @@ def test_a_file_of_ones_own_is_named_after_itself(tmp_path):
 def test_fewer_bars_than_the_agents_look_back_are_refused(tmp_path):
     with pytest.raises(UsageFault, match="give at least 100"):
         choose_market_data(None, None, 99)
-    with pytest.raises(OhlcvFileError, match="50 bars, at least 100 are needed"):
+    with pytest.raises(UsageFault, match="50 bars, at least 100 are needed"):
         choose_market_data(write_csv(tmp_path / "short.csv", rows=50), None, None)
 
 
@@ -53,7 +52,7 @@ def test_a_symbol_that_cannot_be_a_key_is_refused(tmp_path, symbol):
 def test_a_file_with_a_hole_names_line_and_column(tmp_path):
     path = write_csv(tmp_path / "a.csv")
     path.write_text(path.read_text().replace("1,2,1,2,7\n", "1,2,nan,2,7\n"))
-    with pytest.raises(OhlcvFileError, match="line 9"):
+    with pytest.raises(UsageFault, match="line 9"):
         choose_market_data(path, None, None)
 
 

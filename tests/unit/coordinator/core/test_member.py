@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.coordinator.core.stage import Stage, offsets
 
 from bellwire.coordinator.core.member import Member
 from bellwire.wire.errors import UnknownDeliveryTagError
-from tests.unit.coordinator.core.stage import Stage, offsets
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.coordinator.core.stage import Stage, all_offsets, append, offsets
 
 from bellwire.bus.v1.message_pb2 import Batch
 from bellwire.bus.v1.subscriber_pb2 import (
@@ -13,7 +14,6 @@ from bellwire.bus.v1.subscriber_pb2 import (
 from bellwire.wire.batch import encode_batch
 from bellwire.wire.errors import SequenceGapError
 from bellwire.wire.message import new_message
-from tests.unit.coordinator.core.stage import Stage, all_offsets, append, offsets
 
 
 def batch_of(count: int, sequence: int) -> Batch:

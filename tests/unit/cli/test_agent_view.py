@@ -1,0 +1,43 @@
+"""bellwire.cli.agent_view: live agents in aligned lines."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from bellwire.agent.v1.agent_pb2 import Agent, AgentStatus, Capability, LoadReport
+from bellwire.cli.agent_view import agent_json, print_agents
+
+RISK = AgentStatus(
+    agent=Agent(
+        agent_id="risk-0",
+        pid=4123,
+        capabilities=[Capability(name="risk_status")],
+        subscribes=["signals.tactical", "executions.paper", "control.killswitch"],
+        publishes=["risk.decisions", "orders.paper"],
+    ),
+    load=LoadReport(messages_handled=1234, cpu_seconds=0.94, rss_bytes=52 << 20, restarts=1),
+    in_flight=2,
+)
+FEED = AgentStatus(agent=Agent(agent_id="feed-0", pid=7, publishes=["bars.1h"]), draining=True)
+
+
+def test_figures_stand_in_columns_and_topics_below_their_agent():
+    out = Console(file=io.StringIO(), width=100, record=True, highlight=False)
+    print_agents([FEED, RISK], out)
+    assert [line.rstrip() for line in out.export_text().splitlines()] == [
+        "agent               pid  handled  errors  calls  restarts    cpu    memory",
+        "feed-0 (draining)     7        0       0      0         0  0.0 s       0 B",
+        "    writes bars.1h",
+        "risk-0             4123    1,234       0      2         1  0.9 s  52.0 MiB",
+        "    tools  risk_status",
+        "    reads  signals.tactical, executions.paper, control.killswitch",
+        "    writes risk.decisions, orders.paper",
+    ]
+
+
+def test_an_agent_as_json_has_identity_and_load():
+    found = agent_json(RISK)
+    assert (found["agent_id"], found["tools"], found["restarts"]) == ("risk-0", ["risk_status"], 1)
+    assert found["subscribes"] == ["signals.tactical", "executions.paper", "control.killswitch"]
