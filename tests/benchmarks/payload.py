@@ -45,6 +45,14 @@ class PayloadMaker:
         body = self._bodies[sequence % BODIES]
         return HEADER.pack(sequence, intended_ns, began_ns) + body
 
+    def make_many(self, first: int, count: int, now_ns: int) -> list[bytes]:
+        """Give `count` payloads numbered from `first`, all stamped with one time."""
+        pack, bodies = HEADER.pack, self._bodies
+        return [
+            pack(sequence, now_ns, now_ns) + bodies[sequence % BODIES]
+            for sequence in range(first, first + count)
+        ]
+
 
 def read_stamp(payload: bytes) -> Stamp:
     """Read the header of a payload."""

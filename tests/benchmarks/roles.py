@@ -71,14 +71,14 @@ class PublisherRole:
         }
 
     async def _flood(self, *, first: int, seconds: float) -> Reply:
-        make = self._payloads.make
+        make_many = self._payloads.make_many
         start_ns = now_ns = time.monotonic_ns()
         end_ns = start_ns + _nanoseconds(seconds)
         sent = 0
         while now_ns < end_ns:
-            chunk = range(first + sent, first + sent + FLOOD_CHUNK_MESSAGES)
-            await self._publisher.send_many([make(number, now_ns, now_ns) for number in chunk])
-            sent += len(chunk)
+            payloads = make_many(first + sent, FLOOD_CHUNK_MESSAGES, now_ns)
+            await self._publisher.send_many(payloads)
+            sent += FLOOD_CHUNK_MESSAGES
             now_ns = time.monotonic_ns()
         await self._publisher.flush()
         return {"sent": sent, "start_ns": start_ns}

@@ -6,10 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from bellwire.cli.faults import UsageFault
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message as ProtobufMessage
 
-__all__ = ["Payload", "decode_payload", "protobuf_of"]
+__all__ = ["Payload", "decode_payload", "encode_payload", "protobuf_of"]
 
 PREVIEW_BYTES: Final = 48  # What a terminal line can show as hex beside topic and key.
 
@@ -49,10 +51,43 @@ def decode_payload(type_name: str, data: bytes) -> Payload:
 
 def protobuf_of(type_name: str, data: bytes) -> ProtobufMessage | None:
     """Parse a payload whose type the descriptor pool knows; None when it is unknown or does not parse."""
+    from google.protobuf.message import DecodeError
+
+    message = _new_protobuf(type_name)
+    if message is None:
+        return None
+    try:
+        message.ParseFromString(data)
+    except DecodeError:
+        return None
+    return message
+
+
+def encode_payload(type_name: str, data: bytes) -> bytes:
+    """Return what goes on the wire: a JSON object of a known protobuf type is encoded as that type.
+
+    Everything else stays as it is. A serialized message never begins with a brace (that byte would
+    open a group, which proto3 has not), so the two cannot be confused.
+
+    Raises:
+        UsageFault: The object does not fit the type.
+    """
+    message = _new_protobuf(type_name) if data.lstrip()[:1] == b"{" else None
+    if message is None:
+        return data
+    from google.protobuf.json_format import Parse, ParseError
+
+    try:
+        encoded: bytes = Parse(data, message).SerializeToString()
+    except ParseError as error:
+        raise UsageFault(f"payload does not fit {type_name}: {error}") from None
+    return encoded
+
+
+def _new_protobuf(type_name: str) -> ProtobufMessage | None:
     if "." not in type_name:
         return None
     from google.protobuf import descriptor_pool, message_factory
-    from google.protobuf.message import DecodeError
 
     _register_contract()
     try:
@@ -60,10 +95,6 @@ def protobuf_of(type_name: str, data: bytes) -> ProtobufMessage | None:
     except KeyError:
         return None
     message: ProtobufMessage = message_factory.GetMessageClass(descriptor)()
-    try:
-        message.ParseFromString(data)
-    except DecodeError:
-        return None
     return message
 
 

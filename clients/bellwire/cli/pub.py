@@ -23,7 +23,14 @@ def pub(
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Payload from a file.")
     ] = None,
     key: Annotated[str, typer.Option("--key", "-k", help="Partition key.")] = "",
-    message_type: Annotated[str, typer.Option("--type", "-t", help="Type of the payload.")] = "",
+    message_type: Annotated[
+        str,
+        typer.Option(
+            "--type",
+            "-t",
+            help="Type of the payload; a JSON object of a known protobuf type is encoded as such.",
+        ),
+    ] = "",
     subject: Annotated[str, typer.Option("--subject", help="Instrument or entity.")] = "",
     attribute: Annotated[
         list[str] | None,

@@ -48,11 +48,16 @@ class Template:
         return found
 
     def message(self, data: bytes) -> Message:
-        """Return a new message with this payload."""
+        """Return a new message with this payload.
+
+        Raises:
+            UsageFault: The type is known and the payload, a JSON object, does not fit it.
+        """
+        from bellwire.cli.payload import encode_payload
         from bellwire.client import new_message
 
         return new_message(
-            data=data,
+            data=encode_payload(self.type, data),
             type=self.type,
             subject=self.subject,
             key=self.key,

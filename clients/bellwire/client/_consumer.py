@@ -133,15 +133,15 @@ class _MessageIterator:
         batch = self._batch
         if batch is not None:
             index = self._index + 1
-            more = index < len(batch.messages)
+            more = index < len(batch.messages) and batch.lease >= self._consumer.first_lease
             if self._auto:
                 batch.done = index
                 if not batch.lingering:
                     batch.lingering = True
                     self._consumer.accept_soon(batch)
-                if not more and batch.open:
-                    batch.settle_open(0, index - 1, DISPOSITION_ACCEPT)
-            if more and batch.lease >= self._consumer.first_lease:
+                if not more:
+                    batch.settle_done()
+            if more:
                 self._index = index
                 return ReceivedMessage(batch.messages[index], batch, index)
             self._batch = None

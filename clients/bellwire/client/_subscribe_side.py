@@ -260,10 +260,7 @@ class SubscribeSide:
     def next_frame(self, now: float) -> SubscribeRequest | None:
         """Return gathered dispositions once they are due, or None."""
         if self._linger_until is not None and (now >= self._linger_until or self.closing):
-            lingering, self._lingering = self._lingering, []
-            self._linger_until = None
-            for batch in lingering:
-                batch.settle_done()
+            self._settle_lingering()
         due_at = self._settlements.due_at()
         if due_at is None or (now < due_at and not self.closing):
             return None
@@ -271,6 +268,12 @@ class SubscribeSide:
         self._in_flight -= count
         self.crowded = False
         return SubscribeRequest(settle=settle)
+
+    def _settle_lingering(self) -> None:
+        lingering, self._lingering = self._lingering, []
+        self._linger_until = None
+        for batch in lingering:
+            batch.settle_done()
 
     def wake_at(self, now: float) -> float | None:
         """Return when the gathered dispositions are due, or draining has taken long enough."""
@@ -347,6 +350,7 @@ class SubscribeSide:
 
     def on_lost(self) -> None:
         """Forget the lease: its tags mean nothing any more."""
+        self._settle_lingering()  # Not to be sent, but to be recognised when delivered again.
         self._drain_deadline = None
         self._in_flight = 0
         self._settlements.clear()

@@ -148,7 +148,7 @@ class Batch:
     def settle_done(self) -> None:
         """Accept what has been handed over and finished."""
         self.lingering = False
-        if self.done:
+        if self.done and self.open:
             self.settle_open(0, self.done - 1, DISPOSITION_ACCEPT)
 
     def settle_open(

@@ -30,6 +30,7 @@ async def unary(rpc: Rpc, request: bytes, timeout_seconds: float | None) -> byte
     context = InMemoryContext(Pipe(), Pipe(), rpc, deadline)
     try:
         async with asyncio.timeout(timeout_seconds):
+            await asyncio.sleep(0)  # An RPC always lets others run: loops that poll depend on it.
             response = await rpc.behavior(rpc.parse(request), context)
     except TimeoutError:
         raise rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded") from None

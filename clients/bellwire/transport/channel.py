@@ -9,6 +9,7 @@ from typing import Final
 import grpc
 
 from bellwire.transport.address import Address
+from bellwire.wire.errors import ClosedError
 from bellwire.wire.settings import check_settings, setting
 
 __all__ = ["ChannelPool", "TransportSettings", "channel_options"]
@@ -131,7 +132,7 @@ class ChannelPool:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise RuntimeError("channel pool is closed")
+            raise ClosedError(f"channels to {self.address} are closed: connect again")
 
     def _open(self) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(self.address.target, options=self._options)

@@ -25,6 +25,7 @@ from bellwire.runtime import (
     subscribe,
     tool,
 )
+from bellwire.telemetry import configure_tracing, read_trace_dir
 from bellwire.testing import InMemoryBus, running_coordinator
 from bellwire.trading.v1.market_data_pb2 import Bar, Watermark
 
@@ -358,3 +359,38 @@ async def test_lost_lines_cost_no_message_and_no_order():
                     break
         assert sequences(list(distinct.values())) == list(range(count))
         assert (runner.counters.errors, runner.counters.poison) == (0, 0)
+
+
+async def test_slow_message_gets_a_span_though_its_trace_is_not_sampled(server, client, tmp_path):
+    async def answer(bar: Bar, context: MessageContext) -> Outputs:
+        await asyncio.sleep(0.25 if bar.sequence == 1 else 0)
+        return bar
+
+    tracing = configure_tracing("tests", sample_ratio=0.0, otlp_json_path=tmp_path)
+    async with run(server, Echo(answer), RunSettings(slow_seconds=0.2)):
+        await publish(client, 0, 1, 2)
+        await take(client, 3)
+    tracing.shutdown()
+    (span,) = [span for span in read_trace_dir(tmp_path) if span.name == f"process {IN}"]
+    assert span.duration_nanos >= 200_000_000
+    assert not span.is_error
+    assert span.attributes["messaging.bellwire.offset"] == 1
+
+
+async def test_tool_call_is_a_span_under_its_caller_and_tells_its_failure(server, client, tmp_path):
+    caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    tracing = configure_tracing("tests", sample_ratio=0.0, otlp_json_path=tmp_path)
+    async with run(server, Echo()):
+        await client.call("double", {"number": 1}, traceparent=caller)
+        await client.call("double", {"number": "x"}, traceparent=caller)
+        await client.call("double", {"number": 2})
+    tracing.shutdown()
+    good, bad = [span for span in read_trace_dir(tmp_path) if span.name == "tools/call double"]
+    assert (good.trace_id, good.parent_span_id, good.kind) == (
+        caller[3:35],
+        caller[36:52],
+        "SERVER",
+    )
+    assert (good.is_error, bad.is_error) == (False, True)
+    assert bad.attributes["error.type"] == "tool_error"
+    assert good.attributes["gen_ai.tool.name"] == "double"

@@ -12,6 +12,12 @@ def test_a_payload_is_200_bytes_and_gives_its_stamp_back():
     assert read_stamp(payload) == (7, 1_000, 1_250)
 
 
+def test_payloads_made_at_once_equal_those_made_one_by_one():
+    maker = PayloadMaker()
+    one_by_one = [maker.make(sequence, 9, 9) for sequence in range(1_490, 1_510)]
+    assert maker.make_many(1_490, 20, 9) == one_by_one
+
+
 def test_no_body_comes_twice_within_a_batch():
     assert len(set(read_bodies())) == BODIES > 1_000
 

@@ -13,8 +13,7 @@ make = PayloadMaker().make
 @given(st.lists(st.integers(0, 60)))
 def test_distinct_numbers_and_duplicates_are_counted_whatever_the_order(sequences):
     arrivals = Arrivals(10)
-    for sequence in sequences:
-        arrivals.note(sequence)
+    arrivals.note([(sequence, 0, 0) for sequence in sequences])
     counted = [sequence for sequence in sequences if sequence >= 10]
     assert arrivals.received == len(set(counted))
     assert arrivals.duplicates == len(counted) - len(set(counted))
@@ -22,8 +21,7 @@ def test_distinct_numbers_and_duplicates_are_counted_whatever_the_order(sequence
 
 def test_an_arrival_after_a_gap_is_out_of_order():
     arrivals = Arrivals(0)
-    for sequence in (0, 2, 3, 1, 4):
-        arrivals.note(sequence)
+    arrivals.note([(sequence, 0, 0) for sequence in (0, 2, 3, 1, 4)])
     assert (arrivals.received, arrivals.out_of_order) == (5, 2)
 
 

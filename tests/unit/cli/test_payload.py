@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from bellwire.cli.payload import decode_payload
+from bellwire.cli.faults import UsageFault
+from bellwire.cli.payload import decode_payload, encode_payload
 from bellwire.cli.summary import summarize
 from bellwire.trading.v1 import order_pb2, risk_pb2
 from bellwire.trading.v1.market_data_pb2 import Bar, Watermark
@@ -119,3 +120,27 @@ def test_a_decoded_payload_is_json():
         "symbol": "EURUSD",
         "close_time_unix_nano": str(NOON),
     }
+
+
+def test_a_json_object_of_a_known_type_is_encoded_as_that_type():
+    data = encode_payload("bellwire.trading.v1.Bar", b' {"symbol": "EURUSD", "close": "1.05"}')
+
+    assert Bar.FromString(data) == Bar(symbol="EURUSD", close="1.05")
+
+
+@pytest.mark.parametrize(
+    ("type_name", "data"),
+    [
+        ("", b'{"symbol": "EURUSD"}'),
+        ("acme.Unknown", b'{"symbol": "EURUSD"}'),
+        ("bellwire.trading.v1.Bar", Bar(symbol="EURUSD").SerializeToString()),
+        ("bellwire.trading.v1.Bar", b""),
+    ],
+)
+def test_anything_else_goes_out_as_it_is(type_name, data):
+    assert encode_payload(type_name, data) == data
+
+
+def test_a_json_object_that_does_not_fit_its_type_is_refused_by_name():
+    with pytest.raises(UsageFault, match=r"bellwire\.trading\.v1\.Bar.*colour"):
+        encode_payload("bellwire.trading.v1.Bar", b'{"colour": "blue"}')

@@ -35,6 +35,7 @@ COORDINATOR: Final = "coordinator"
 SAMPLE_EVERYTHING: Final = 1.0
 FIRST_STAGE: Final = "bars"  # the watermark the feed itself sends
 LAST_STAGE: Final = "executions.accepted"  # the watermark no agent follows up
+STOP_GRACE_SECONDS: Final = 1.0  # Ctrl-C: a bar in hand need not be finished, nothing is real
 FREE_RUN_AHEAD_BARS: Final = 100  # a full batch
 # Running free, event time flies: a signal is hundreds of bars old before the gateway sees it.
 FREE_RUN_FRESH_BARS: Final = 1_000
@@ -186,7 +187,9 @@ class DemoPlan:
             target,
             name=name,
             settings=to_json(settings),
-            run=self.settings.of(RunSettings),
+            run=dataclasses.replace(
+                self.settings.of(RunSettings), stop_grace_seconds=STOP_GRACE_SECONDS
+            ),
             environment={
                 # The order of sets is the only thing in these agents that chance decides.
                 "PYTHONHASHSEED": str(self.options.seed),
