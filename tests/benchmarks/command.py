@@ -63,9 +63,13 @@ def _run(console: Console, options: argparse.Namespace) -> int:
 
 
 def select(names: Iterable[str], only: list[str]) -> list[str]:
-    """Keep the names that begin with one of `only`; all of them when none does."""
+    """Keep the names in `only`, or that begin with an entry of it; all of them when none does."""
     names = list(names)
-    return [name for name in names if name.startswith(tuple(only))] or names
+    return [name for name in names if any(_means(each, name, names) for each in only)] or names
+
+
+def _means(entry: str, name: str, names: list[str]) -> bool:
+    return name == entry if entry in names else name.startswith(entry)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -157,7 +157,7 @@ async def open_role(
             yield Wired(PublisherRole(publisher)), {}
         elif role == "subscriber":
             subscriber = SubscriberRole()
-            await stack.enter_async_context(peer.subscriber(address, subscriber.sink.take))
+            await stack.enter_async_context(peer.subscriber(address, subscriber.sink))
             yield Wired(subscriber), {}
         else:
             raise ValueError(f"there is no role {role!r}")

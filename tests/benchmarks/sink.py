@@ -3,7 +3,7 @@
 import asyncio
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tests.benchmarks.payload import HEADER
@@ -21,10 +21,17 @@ class Arrivals:
         self._next = first
         self._early: set[int] = set()
 
-    def note(self, stamps: Sequence[tuple[int, int, int]]) -> None:
-        """Count messages; numbers below `first` belong to an earlier phase and are ignored."""
+    def note(self, sequence: int) -> None:
+        """Count one message; numbers below `first` belong to an earlier phase and are ignored."""
+        if sequence == self._next and not self._early:
+            self._next += 1
+        else:
+            self._note_unexpected(sequence)
+
+    def note_all(self, sequences: Iterable[int]) -> None:
+        """Count messages as `note` does, cheaper for many in order."""
         expected, early = self._next, self._early
-        for sequence, _, _ in stamps:
+        for sequence in sequences:
             if sequence == expected and not early:
                 expected += 1
             else:
@@ -51,7 +58,11 @@ class Arrivals:
 
 
 class Sink:
-    """Takes decoded payloads from a peer's subscriber, phase after phase."""
+    """Takes decoded payloads from a peer's subscriber, phase after phase.
+
+    `take` and `take_all` run for every message of every peer and are charged to it as CPU of its
+    subscriber, so they cost as little as they can and differ only in how many they are given.
+    """
 
     def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock = clock
@@ -67,19 +78,26 @@ class Sink:
         self._expected: int | None = None
         self._complete = asyncio.Event()
 
-    def take(self, payloads: Sequence[bytes]) -> None:
-        """Account for payloads that were decoded just now.
+    def take(self, payload: bytes) -> None:
+        """Account for a payload that was decoded just now."""
+        now_ns = self.last_ns = self._clock()
+        stamp = UNPACK(payload)
+        self.arrivals.note(stamp[0])
+        if self._timed:
+            self._time(stamp, now_ns)
+        if self._expected is not None:
+            self._check_complete(self._expected)
 
-        This runs for every message of every peer, one at a time where a peer has no batches, so
-        it costs as little as it can.
-        """
+    def take_all(self, payloads: Sequence[bytes]) -> None:
+        """Account for payloads that were decoded together just now."""
         now_ns = self.last_ns = self._clock()
         stamps = [UNPACK(payload) for payload in payloads]
-        self.arrivals.note(stamps)
+        self.arrivals.note_all([stamp[0] for stamp in stamps])
         if self._timed:
-            self._time(stamps, now_ns)
-        if self._expected is not None and self.arrivals.received >= self._expected:
-            self._complete.set()
+            for stamp in stamps:
+                self._time(stamp, now_ns)
+        if self._expected is not None:
+            self._check_complete(self._expected)
 
     async def wait_for(self, expected: int, *, quiet_seconds: float) -> None:
         """Return when `expected` messages have come, or none has for `quiet_seconds`."""
@@ -92,8 +110,12 @@ class Sink:
                 if self.arrivals.received == before:
                     return
 
-    def _time(self, stamps: Sequence[tuple[int, int, int]], now_ns: int) -> None:
-        for sequence, intended_ns, began_ns in stamps:
-            if sequence >= self.arrivals.first:
-                self.from_intended_ns.append(now_ns - intended_ns)
-                self.from_began_ns.append(now_ns - began_ns)
+    def _time(self, stamp: tuple[int, int, int], now_ns: int) -> None:
+        sequence, intended_ns, began_ns = stamp
+        if sequence >= self.arrivals.first:
+            self.from_intended_ns.append(now_ns - intended_ns)
+            self.from_began_ns.append(now_ns - began_ns)
+
+    def _check_complete(self, expected: int) -> None:
+        if self.arrivals.received >= expected:
+            self._complete.set()

@@ -97,6 +97,12 @@ class Batcher:
         lane.pending.append(segment)
         self._queue(lane)
 
+    def is_awaited(self) -> bool:
+        """Tell whether anybody still waits for anything held."""
+        return any(
+            not segment.ticket.done() for lane in self._lanes.values() for segment in lane.held()
+        )
+
     def topics_waiting(self) -> list[str]:
         """Return the topics that have something to send."""
         return sorted({lane.topic for lane in self._lanes.values() if lane.has_work()})
@@ -104,12 +110,9 @@ class Batcher:
     def give_up(self) -> list[Segment]:
         """Return everything whose fate is unknown, and forget it."""
         self.lost()
-        segments: list[Segment] = []
-        for lane in self._lanes.values():
-            segments += [segment for out in lane.ready for segment in out.segments]
-            segments += lane.pending
-            lane.ready.clear()
-            lane.pending.clear()
+        segments = [segment for lane in self._lanes.values() for segment in lane.held()]
+        self._lanes.clear()
+        self._turns.clear()
         self.buffer.free(segments)
         return segments
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from bellwire.client._segment import OutBatch, Segment
@@ -61,6 +62,12 @@ class Lane:
     def has_work(self) -> bool:
         """Tell whether anything waits to be sent."""
         return bool(self.ready or self.pending)
+
+    def held(self) -> Iterator[Segment]:
+        """Yield every segment whose fate is unknown."""
+        for out in (*self.in_flight, *self.rewound, *self.ready):
+            yield from out.segments
+        yield from self.pending
 
     def may_send(self, now: float) -> bool:
         """Tell whether it need not wait: for what is in flight to come back, or before another try."""

@@ -15,7 +15,13 @@ from bellwire.client.errors import UnreachableError
 from bellwire.client.settings import ClientSettings
 from bellwire.policy.backoff import Backoff
 from bellwire.transport.status import error_from_rpc
-from bellwire.wire.errors import BellwireError, CallerError, InternalError, PeerError
+from bellwire.wire.errors import (
+    BellwireError,
+    CallerError,
+    CapacityError,
+    InternalError,
+    PeerError,
+)
 
 SILENT_INTERVALS_MAX: Final = 3  # Heartbeats a peer may miss before it counts as gone.
 FAULTS_MAX: Final = 5  # Streams in a row that may end with an internal error before we give up.
@@ -151,7 +157,7 @@ class Link(Generic[RequestT, ResponseT]):
         while True:
             opened_at = clock()
             error = await self._attempt()
-            faults = faults + 1 if not error.retryable else 0
+            faults = 0 if isinstance(error, (PeerError, CapacityError)) else faults + 1
             self._side.on_lost()
             if self._closing:
                 return

@@ -112,7 +112,7 @@ class Outbox:
             return
         self._closed = True
         try:
-            if self._batcher.buffer.messages:
+            if self._batcher.is_awaited():
                 await self.flush(seconds)
         finally:
             await self._link.close()

@@ -72,7 +72,9 @@ class PublishSide:
         self._topics.forget()
         for topic in self.batcher.topics_waiting():
             with contextlib.suppress(CallerError):  # Its batches will be refused with this.
-                await self._topics.route(topic, self._settings.timeout_seconds)
+                await self._topics.route(
+                    topic, self._settings.timeout_seconds, wait_for_ready=False
+                )
 
     def open_call(self) -> grpc.aio.StreamStreamCall[PublishStreamRequest, PublishStreamResponse]:
         """Begin the RPC, on the channel kept for it."""

@@ -84,7 +84,7 @@ class TopicDirectory:
         """Return the route, if it was asked for before."""
         return self._routes.get(topic)
 
-    async def route(self, topic: str, seconds: float) -> TopicRoute:
+    async def route(self, topic: str, seconds: float, *, wait_for_ready: bool = True) -> TopicRoute:
         """Return the route of a topic; the coordinator creates it where auto-create is on.
 
         Raises:
@@ -102,6 +102,7 @@ class TopicDirectory:
             GetTopicMetadataRequest(topic=topic),
             seconds,
             f"metadata of topic {topic!r} from {self._pool.address}",
+            wait_for_ready=wait_for_ready,
         )
         route = TopicRoute(topic, metadata.partition_count, self._sticky_messages)
         self._routes[topic] = route

@@ -19,15 +19,24 @@ async def request(
     message: RequestT,
     seconds: float,
     waited_for: str,
+    *,
+    wait_for_ready: bool = True,
 ) -> ResponseT:
-    """Call a method and return its answer; within the time it also waits for the connection.
+    """Call a method and return its answer.
+
+    Args:
+        method: What to call.
+        message: The request.
+        seconds: Deadline.
+        waited_for: What to say when it passes.
+        wait_for_ready: Within the deadline wait for the connection, too, instead of failing at once.
 
     Raises:
         DeadlineExceededError: No answer within `seconds`.
         BellwireError: What the peer answered instead.
     """
     try:
-        return await method(message, timeout=seconds, wait_for_ready=True)
+        return await method(message, timeout=seconds, wait_for_ready=wait_for_ready)
     except grpc.aio.AioRpcError as error:
         rebuilt = error_from_rpc(error, waited_for)
         if type(rebuilt) is DeadlineExceededError:

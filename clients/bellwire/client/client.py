@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -34,9 +35,11 @@ from bellwire.client.subscription import Subscription
 from bellwire.mcp.v1.mcp_pb2 import Tool
 from bellwire.transport.address import parse_address
 from bellwire.transport.channel import ChannelPool
-from bellwire.wire.errors import ClosedError, NotImplementedYetError
+from bellwire.wire.errors import BellwireError, ClosedError, NotImplementedYetError
 
 __all__ = ["Client", "connect"]
+
+_log = logging.getLogger("bellwire.client")
 
 
 def connect(address: str, settings: ClientSettings | None = None) -> Client:
@@ -111,8 +114,13 @@ class Client:
             raise
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.close()
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            await self.close()
+        except BellwireError as unsent:
+            if error is None:
+                raise
+            _log.warning("while leaving after %r: %s", error, unsent.message)
 
     def publisher(
         self, source: str = "", *, ack_level: AckLevel.ValueType = ACK_LEVEL_UNSPECIFIED

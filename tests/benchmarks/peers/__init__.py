@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Final, NamedTuple
 
-from tests.benchmarks.peers.peer import Broker, Peer, PeerPublisher, Take
+from tests.benchmarks.peers.peer import Broker, Peer, PeerPublisher, Receiver
 
 
 class Entry(NamedTuple):
@@ -29,4 +29,4 @@ def load_peer(name: str) -> Peer:
     return peer
 
 
-__all__ = ["PEERS", "Broker", "Entry", "Peer", "PeerPublisher", "Take", "load_peer"]
+__all__ = ["PEERS", "Broker", "Entry", "Peer", "PeerPublisher", "Receiver", "load_peer"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks.peers.peer import Broker, Take
+from tests.benchmarks.peers.peer import Broker, Receiver
 
 from bellwire.admin.v1.topic_pb2 import Topic
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_RECEIVED
@@ -107,7 +107,7 @@ class Bellwire:
             yield BellwirePublisher(client.publisher(SOURCE, ack_level=ACK_LEVEL_RECEIVED))
 
     @asynccontextmanager
-    async def subscriber(self, address: str, take: Take) -> AsyncIterator[None]:
+    async def subscriber(self, address: str, receiver: Receiver) -> AsyncIterator[None]:
         """Subscribe without a name and read batch by batch; a slow reader blocks the publisher."""
         async with connect(address) as client:
             await client.admin.create_topic(Topic(name=TOPIC))
@@ -115,7 +115,7 @@ class Bellwire:
 
             async def read() -> None:
                 async for batch in subscription.batches():
-                    take([message.data for message in batch.messages])
+                    receiver.take_all([message.data for message in batch.messages])
 
             async with subscription:
                 reading = asyncio.create_task(read())

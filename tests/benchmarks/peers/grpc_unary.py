@@ -11,7 +11,7 @@ from typing import Final
 import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import BytesValue
-from tests.benchmarks.peers.peer import Broker, Take
+from tests.benchmarks.peers.peer import Broker, Receiver
 
 SERVICE: Final = "bench.Relay"
 PUBLISH: Final = f"/{SERVICE}/Publish"
@@ -141,7 +141,7 @@ class GrpcUnary:
             yield UnaryPublisher(call)
 
     @asynccontextmanager
-    async def subscriber(self, address: str, take: Take) -> AsyncIterator[None]:
+    async def subscriber(self, address: str, receiver: Receiver) -> AsyncIterator[None]:
         """Open the stream and read it message by message."""
         async with grpc.aio.insecure_channel(address) as channel:
             subscribe = channel.unary_stream(
@@ -154,7 +154,7 @@ class GrpcUnary:
 
             async def read() -> None:
                 async for message in call:
-                    take((message.value,))
+                    receiver.take(message.value)
 
             reading = asyncio.create_task(read())
             try:

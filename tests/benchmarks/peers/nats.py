@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.benchmarks.peers.peer import Broker, Take
+from tests.benchmarks.peers.peer import Broker, Receiver
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -96,11 +96,11 @@ class Nats:
             yield NatsPublisher(connection)
 
     @asynccontextmanager
-    async def subscriber(self, address: str, take: Take) -> AsyncIterator[None]:
+    async def subscriber(self, address: str, receiver: Receiver) -> AsyncIterator[None]:
         """Subscribe with a callback, the quickest form nats-py has."""
 
         async def on_message(message: "Msg") -> None:
-            take((message.data,))
+            receiver.take(message.data)
 
         async with _connected(address) as connection:
             await connection.subscribe(

@@ -1,11 +1,19 @@
 """What a system must offer to be measured. Every part of it runs in its own process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-Take = Callable[[Sequence[bytes]], None]
+
+class Receiver(Protocol):
+    """Where a subscriber puts what it has decoded, in the form its system delivers it."""
+
+    def take(self, payload: bytes) -> None:
+        """Take one payload."""
+
+    def take_all(self, payloads: Sequence[bytes]) -> None:
+        """Take the payloads of one delivery."""
 
 
 class Broker(NamedTuple):
@@ -48,5 +56,5 @@ class Peer(Protocol):
     ) -> AbstractAsyncContextManager[PeerPublisher]:
         """Connect a publisher; a system without batches ignores the limit."""
 
-    def subscriber(self, address: str, take: Take) -> AbstractAsyncContextManager[None]:
-        """Subscribe, and pass each decoded payload to `take` until left; entered = subscribed."""
+    def subscriber(self, address: str, receiver: Receiver) -> AbstractAsyncContextManager[None]:
+        """Subscribe, and pass on each decoded payload until left; entered = subscribed."""

@@ -15,6 +15,7 @@ from bellwire.client import (
     Client,
     ClientSettings,
     DeadlineExceededError,
+    Subscription,
     UnreachableError,
     connect,
     new_message,
@@ -124,6 +125,12 @@ async def test_batches_on_a_breaking_line_are_neither_lost_nor_repeated(
     assert seen == list(range(COUNT))
 
 
+async def reopened(subscription: Subscription) -> None:
+    """Let the client notice that its line broke, and open the next stream."""
+    while subscription.streams_opened < 2:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0)
+
+
 async def test_a_released_message_is_not_forgotten_when_the_line_breaks() -> None:
     bus = InMemoryBus()
     async with bus.client(QUICK) as client, client.subscribe("bars", settle="manual") as ephemeral:
@@ -151,6 +158,7 @@ async def test_an_acceptance_after_the_line_broke_still_counts() -> None:
         events = aiter(subscription)
         first = await anext(events)
         bus.disconnect()
+        await reopened(subscription)
         await subscription.accept(first)  # Its stream is gone; the coordinator delivers it again.
         second = await anext(events)
         assert (second.data, second.attempt) == (b"1", 1)

@@ -12,6 +12,10 @@ def test_only_selects_by_the_beginning_of_a_name():
     assert select(names, ["latency"]) == ["latency-1k", "latency-10k"]
 
 
+def test_only_takes_a_whole_name_for_itself_and_not_for_the_beginning_of_another():
+    assert select(["throughput-100", "throughput-1000"], ["throughput-100"]) == ["throughput-100"]
+
+
 def test_only_leaves_the_other_kind_of_name_whole():
     assert select(["nats", "grpc_unary"], ["latency"]) == ["nats", "grpc_unary"]
 
