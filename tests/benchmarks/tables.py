@@ -5,7 +5,7 @@ from typing import Final
 
 from tests.benchmarks.peers import PEERS
 from tests.benchmarks.scenario import SCENARIOS, Latency
-from tests.benchmarks.summary import CLIENT_ROLES, ROLES, Document, Row, summarise
+from tests.benchmarks.summary import CLIENT_ROLES, ROLES, Document, Row, Spread, summarise
 from tests.benchmarks.targets import REFERENCE, Verdict, judge
 
 ABSENT: Final = "–"
@@ -51,6 +51,7 @@ def header_of(document: Document) -> list[tuple[str, str]]:
     hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
     return [
         ("taken", f"{document['taken_at']}, load average {machine['load_average_at_start']}"),
+        ("others", _others(document)),
         ("command", document["command"]),
         ("commit", document["commit"]),
         ("machine", f"{hardware}, {machine['kernel']}"),
@@ -63,6 +64,17 @@ def header_of(document: Document) -> list[tuple[str, str]]:
             " together; ratios round by round",
         ),
     ]
+
+
+def _others(document: Document) -> str:
+    good = [each for each in document["measurements"] if "error" not in each]
+    if not good:
+        return "not measured"
+    share = Spread.of(each["processes"]["others"]["cpu_share"] for each in good)
+    return (
+        f"{share.median:.0%} of the machine's CPU time went to anything else while measuring (median;"
+        f" {share.low:.0%}–{share.high:.0%})"
+    )
 
 
 def _scenario_table(name: str, rows: list[Row], document: Document) -> Table:
@@ -87,10 +99,9 @@ def _notes(row: Row) -> list[str]:
     notes = [f"failed: {failure}" for failure in row.failures]
     if row.saturated:
         taken = _number(row.taken_per_second)
-        notes.append(
-            f"saturated, took {taken} messages/s; the latency is that of the backlog, and"
-            f" {row.unsent:,} messages were not sent before the run was cut off"
-        )
+        notes.append(f"saturated, took {taken} messages/s; the latency is that of the backlog")
+    if row.unsent:
+        notes.append(f"{row.unsent:,} messages were not sent before the run was cut off")
     if row.duplicates:
         notes.append(f"{row.duplicates:,} messages came twice")
     return notes

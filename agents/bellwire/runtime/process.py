@@ -1,6 +1,7 @@
 """One supervised process: spawned, watched, started again, stopped."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -263,27 +264,29 @@ async def _feed(process: Process, data: bytes) -> None:
     if stdin is None:
         return
     try:
-        stdin.write(data)
-        await stdin.drain()
-    except (BrokenPipeError, ConnectionResetError):
-        pass
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            stdin.write(data)
+            await stdin.drain()
     finally:
         stdin.close()
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except ProcessLookupError:
-        return
+    """Send a signal unless the process is known to be gone.
+
+    Not by `Process.send_signal`: that polls first, and so takes the exit status of a process that
+    has just ended away from the event loop, which then reports 255.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def _sweep(group: int) -> None:
     """Kill what is left of a process group, once its leader is gone or shall go."""
-    try:
+    # Nobody may be left in it, or it was never made.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return  # Nobody is left in it, or it was never made.
 
 
 def _described(returncode: int) -> str:

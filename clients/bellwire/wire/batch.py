@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 from zlib import crc32
 
@@ -31,6 +32,10 @@ from bellwire.wire.errors import (
 
 COMPRESS_ABOVE_BYTES: Final = 512  # Below, LZ4 saves less than its header and call cost.
 BLOCK_BYTES_MAX: Final = 4 << 20  # Never opened beyond this, whatever a limit is set to.
+
+
+_TIME: Final = attrgetter("time_unix_nano")
+_EXPIRE_TIME: Final = attrgetter("expire_time_unix_nano")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +79,8 @@ def encode_batch(
         packed = lz4.pack(data)
         if len(packed) < len(data):
             codec, block = CODEC_LZ4_BLOCK, packed
-    times = [message.time_unix_nano for message in messages]
-    expiries = [message.expire_time_unix_nano for message in messages]
+    times = list(map(_TIME, messages))
+    expiries = list(map(_EXPIRE_TIME, messages))
     header = BatchHeader(
         topic=topic,
         partition=partition,

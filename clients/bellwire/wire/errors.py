@@ -377,8 +377,8 @@ def error_for(
         error, message, metadata=metadata, retry_delay_seconds=retry_delay_seconds
     )
     if known is None:
-        error.reason = reason or cls.reason
         error.code = StatusCode(code) if 1 <= code <= max(StatusCode) else cls.code
+        error.reason = reason or (cls.reason if error.code == cls.code else error.code.name)
     return error
 
 

@@ -37,8 +37,8 @@ async def test_a_flood_loses_nothing_and_accounts_for_all_three_processes(peer):
     assert result["received"] == result["sent"] > 0
     assert (result["lost"], result["duplicates"]) == (0, 0)
     assert result["messages_per_second"] > 0
-    assert list(result["processes"]) == list(ROLES)
-    assert all(process["rss_bytes"] > 1_000_000 for process in result["processes"].values())
+    assert all(result["processes"][role]["rss_bytes"] > 1_000_000 for role in ROLES)
+    assert 0 <= result["processes"]["others"]["cpu_share"] <= 1
 
 
 async def test_a_process_that_dies_is_named_with_its_last_words():

@@ -20,6 +20,7 @@ from bellwire.client import (
     connect,
     new_message,
 )
+from bellwire.client.agent_stream import AgentStream
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.server import Coordinator
 from bellwire.testing import InMemoryBus
@@ -125,9 +126,9 @@ async def test_batches_on_a_breaking_line_are_neither_lost_nor_repeated(
     assert seen == list(range(COUNT))
 
 
-async def reopened(subscription: Subscription) -> None:
+async def reopened(stream: Subscription | AgentStream) -> None:
     """Let the client notice that its line broke, and open the next stream."""
-    while subscription.streams_opened < 2:  # noqa: ASYNC110 - there is no event to wait for
+    while stream.streams_opened < 2:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0)
 
 
@@ -179,6 +180,7 @@ async def test_calls_in_hand_are_cancelled_and_the_agent_registers_again() -> No
         assert (cancelled.call, cancelled.reason) == (call, "connection lost")
         with pytest.raises(Exception, match="rules-0"):
             await calling
+        await reopened(stream)
         again = asyncio.ensure_future(client.call("explain"))
         second = await anext(events)
         assert await second.reply(b"{}")

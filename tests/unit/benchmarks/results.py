@@ -9,6 +9,7 @@ USAGE = {
     "publisher": {"cpu_seconds": 0.1, "rss_bytes": 40_000_000},
     "broker": {"cpu_seconds": 0.2, "rss_bytes": 50_000_000},
     "subscriber": {"cpu_seconds": 0.4, "rss_bytes": 60_000_000},
+    "others": {"cpu_share": 0.05},
 }
 WIRE = {"publisher": {"sent": 200_000, "received": 0}, "subscriber": None}
 

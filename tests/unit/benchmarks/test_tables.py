@@ -39,8 +39,9 @@ def test_a_saturated_peer_is_called_so_and_its_backlog_shown_in_milliseconds():
     assert "saturated, took 500 messages/s" in table.notes[0]
 
 
-def test_the_header_names_command_commit_and_machine():
-    header = dict(header_of(document()))
+def test_the_header_names_command_commit_machine_and_how_busy_it_was():
+    header = dict(header_of(document(throughput(1, "nats", 9))))
+    assert header["others"].startswith("5% of the machine's CPU time")
     assert header["command"] == "python tests/benchmarks/run.py"
     assert header["commit"] == "0123456789ab"
     assert header["machine"].startswith("a processor, 2 cores, 4.0 GiB")

@@ -124,7 +124,7 @@ def _verify(
         _check_partition(items, partition, len(topic.partitions))
     if principal:
         _check_source(items, principal)
-    return [traceparent for traceparent in map(_TRACEPARENT, items) if is_sampled(traceparent)]
+    return [text for text in filter(None, map(_TRACEPARENT, items)) if is_sampled(text)]
 
 
 def _check_partition(messages: Sequence[Message], partition: int, count: int) -> None:

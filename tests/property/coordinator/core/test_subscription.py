@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.unit.coordinator.core.stage import WIDE, Stage, append, offsets
 
 from bellwire.bus.v1.subscriber_pb2 import (
     DISPOSITION_ACCEPT,
@@ -23,7 +24,6 @@ from bellwire.bus.v1.subscriber_pb2 import (
 )
 from bellwire.coordinator.core.member import Handout, Member
 from bellwire.wire.errors import UnknownDeliveryTagError
-from tests.unit.coordinator.core.stage import WIDE, Stage, append, offsets
 
 MEMBERS_MAX = 4
 RETENTION_MESSAGES = 12  # Small, so that publishers are held and entries are evicted.
@@ -59,7 +59,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
 
     ordering: Ordering.ValueType
 
-    @initialize(partitions=st.integers(1, 3))
+    @initialize(partitions=st.integers(1, 5))
     def begin(self, partitions: int) -> None:
         self.stage = Stage(partitions=partitions, retention_messages=RETENTION_MESSAGES)
         self.subscription = self.stage.subscribe(ordering=self.ordering)
@@ -68,7 +68,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
 
     # -------------------------------------------------------- what happens to a subscription
 
-    @rule(partition=st.integers(0, 2), count=st.integers(1, 6), size=st.sampled_from([1, 40, 300]))
+    @rule(partition=st.integers(0, 4), count=st.integers(1, 6), size=st.sampled_from([1, 40, 300]))
     def publish(self, partition: int, count: int, size: int) -> None:
         index = partition % len(self.stage.topic.partitions)
         target = self.stage.topic.partitions[index]
@@ -102,6 +102,12 @@ class SubscriptionMachine(RuleBasedStateMachine):
         self._take(self.peers[which % len(self.peers)], messages_max)
 
     @precondition(lambda self: self.peers)
+    @rule(which=st.integers(0, 99), messages_max=st.sampled_from([1, 3, 1_000]))
+    def take_all(self, which: int, messages_max: int) -> None:
+        while self._take(self.peers[which % len(self.peers)], messages_max) is not None:
+            pass
+
+    @precondition(lambda self: self.peers)
     @rule(
         which=st.integers(0, 99),
         first=st.integers(0, 40),
@@ -122,14 +128,22 @@ class SubscriptionMachine(RuleBasedStateMachine):
         self._settle(peer, tags[0], tags[-1], release, delay_millis)
 
     @precondition(lambda self: any(peer.open for peer in self.peers))
-    @rule(which=st.integers(0, 99), at=st.integers(0, 99), release=st.booleans())
-    def settle_a_run_in_flight(self, which: int, at: int, release: bool) -> None:
+    @rule(
+        which=st.integers(0, 99),
+        at=st.integers(0, 99),
+        longest=st.integers(1, 4),
+        release=st.booleans(),
+        delay_millis=st.sampled_from([0, 300]),
+    )
+    def settle_a_run_in_flight(
+        self, which: int, at: int, longest: int, release: bool, delay_millis: int
+    ) -> None:
         busy = [peer for peer in self.peers if peer.open]
         peer = busy[which % len(busy)]
         first = last = sorted(peer.open)[at % len(peer.open)]
-        while last + 1 in peer.open and (last - first) < at:
+        while last + 1 in peer.open and last - first + 1 < longest:
             last += 1
-        self._settle(peer, first, last, release, 0)
+        self._settle(peer, first, last, release, delay_millis)
 
     @precondition(lambda self: self.peers)
     @rule(which=st.integers(0, 99), messages=st.integers(1, 8))
@@ -208,7 +222,9 @@ class SubscriptionMachine(RuleBasedStateMachine):
             record.state = "in flight"
             record.deliveries += 1
             peer.open[tag] = place
-        peer.blocks.append((set(range(peer.next_tag, peer.next_tag + len(places))), handout.size_bytes))
+        peer.blocks.append(
+            (set(range(peer.next_tag, peer.next_tag + len(places))), handout.size_bytes)
+        )
         assert handout.size_bytes >= sum(self.messages[place].size for place in places)
         peer.next_tag += len(places)
         assert len(peer.open) <= member.window.messages_max
@@ -222,7 +238,9 @@ class SubscriptionMachine(RuleBasedStateMachine):
             if place[0] == partition and record.state == "waiting"
         )
         assert places == waiting[: len(places)]
-        holding = [other for other in self.peers if any(p[0] == partition for p in other.open.values())]
+        holding = [
+            other for other in self.peers if any(p[0] == partition for p in other.open.values())
+        ]
         assert all(other is peer for other in holding)
 
     def _settle(self, peer: Peer, first: int, last: int, release: bool, delay_millis: int) -> None:
@@ -241,7 +259,7 @@ class InAnyOrder(SubscriptionMachine):
     ordering = ORDERING_NONE
 
 
-EXAMPLES = settings(max_examples=60, stateful_step_count=40)
+EXAMPLES = settings(max_examples=100, stateful_step_count=50)
 
 TestOrderingPartition = InOrder.TestCase
 TestOrderingPartition.settings = EXAMPLES
