@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,7 @@ from bellwire.client import (
     DeadlineExceededError,
     IncomingCall,
     InvalidTopicNameError,
+    Message,
     NoCapableAgentError,
     NotImplementedYetError,
     PayloadTooLargeError,
@@ -58,14 +60,14 @@ MEBIBYTE = 1 << 20
 
 
 @asynccontextmanager
-async def _real(transport: str, **overrides: object) -> AsyncIterator[Clients]:
+async def _real(transport: str, **overrides: Any) -> AsyncIterator[Clients]:
     async with running_coordinator(**overrides) as running:
         address = running.tcp if transport == "tcp" else running.unix
         yield lambda settings=None: connect(address, settings)
 
 
 @asynccontextmanager
-async def _memory(**overrides: object) -> AsyncIterator[Clients]:
+async def _memory(**overrides: Any) -> AsyncIterator[Clients]:
     bus = InMemoryBus(**overrides)
     yield bus.client
 
@@ -84,7 +86,7 @@ async def client(open_bus: OpenBus) -> AsyncIterator[BusClient]:
         yield opened
 
 
-def numbered(count: int, *, key: str = "", start: int = 0) -> list:
+def numbered(count: int, *, key: str = "", start: int = 0) -> list[Message]:
     return [new_message(data=str(start + n).encode(), key=key) for n in range(count)]
 
 
@@ -143,6 +145,33 @@ async def test_publish_many_keeps_the_order_of_each_key_over_partitions(open_bus
                 assert received.partition == partition_for_key(received.key, 4)
                 seen.setdefault(received.key, []).append(int(received.data))
         assert seen == {f"K{k}": list(range(k, 1_000, 7)) for k in range(7)}
+
+
+async def test_payloads_of_one_key_arrive_in_order_under_one_envelope(open_bus: OpenBus) -> None:
+    async with open_bus(default_partitions=4) as clients, clients() as client:
+        payloads = [str(n).encode() for n in range(1_000)]
+        publisher = client.publisher(source="agents/feed-0")
+        ranges = await publisher.publish_payloads(
+            "bars", payloads, key="EURUSD", type="t.Bar", time_unix_nano=7
+        )
+        assert {r.partition for r in ranges} == {partition_for_key("EURUSD", 4)}
+        received = []
+        async with client.subscribe("bars", start=EARLIEST) as subscription:
+            iterator = aiter(subscription)
+            for _ in payloads:
+                received.append(await anext(iterator))
+        assert [message.data for message in received] == payloads
+        assert {(m.source, m.type, m.key, m.time_unix_nano) for m in received} == {
+            ("agents/feed-0", "t.Bar", "EURUSD", 7)
+        }
+        assert len({message.id for message in received}) == 1_000
+
+
+async def test_payloads_without_a_key_spread_over_partitions(open_bus: OpenBus) -> None:
+    async with open_bus(default_partitions=4) as clients, clients() as client:
+        ranges = await client.publisher().publish_payloads("bars", [b"x"] * 3_000)
+        assert sum(map(len, ranges)) == 3_000
+        assert len({r.partition for r in ranges}) > 1
 
 
 async def test_messages_without_a_key_spread_over_partitions_and_none_is_lost(
@@ -592,7 +621,7 @@ async def test_publishers_are_cached_by_source(client: BusClient) -> None:
 # ---------------------------------------------------------------- agents, calls, tools
 
 
-def rules_agent(agent_id: str = "rules-0", **fields: object) -> Agent:
+def rules_agent(agent_id: str = "rules-0", **fields: Any) -> Agent:
     capability = Capability(
         name="explain_last_signal",
         kind=CAPABILITY_KIND_TOOL,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bellwire.bus.v1.message_pb2 import Batch, Message
+from bellwire.wire.payload_run import PayloadRun
 
 if TYPE_CHECKING:
     from bellwire.client._lane import Lane
@@ -45,7 +46,11 @@ class Segment:
 
 def estimated_bytes(messages: Sequence[Message]) -> int:
     """Return about what the messages weigh; the exact size is known only once they are encoded."""
-    return sum([len(message.data) for message in messages]) + ENVELOPE_BYTES * len(messages)
+    if isinstance(messages, PayloadRun):
+        payload_bytes = messages.payload_bytes
+    else:
+        payload_bytes = sum([len(message.data) for message in messages])
+    return payload_bytes + ENVELOPE_BYTES * len(messages)
 
 
 class OutBatch:

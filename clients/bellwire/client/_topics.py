@@ -12,6 +12,7 @@ from bellwire.bus.v1.publisher_pb2_grpc import PublisherServiceStub
 from bellwire.client._unary import request
 from bellwire.transport.channel import ChannelPool
 from bellwire.wire.partitioner import partition_for_key
+from bellwire.wire.payload_run import PayloadRun
 from bellwire.wire.topic import check_topic_name
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class TopicRoute:
         if self.partition_count == 1:
             for start in range(0, len(messages), chunk_messages):
                 yield 0, messages[start : start + chunk_messages]
+            return
+        if isinstance(messages, PayloadRun):
+            for start in range(0, len(messages), chunk_messages):
+                yield self.partition_of(messages.envelope), messages[start : start + chunk_messages]
             return
         groups: dict[int, list[Message]] = {}
         count = self.partition_count

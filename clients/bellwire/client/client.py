@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Self
 
 from bellwire.agent.v1.agent_pb2 import Agent
@@ -114,7 +115,12 @@ class Client:
             raise
         return self
 
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             await self.close()
         except BellwireError as unsent:

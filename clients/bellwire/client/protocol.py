@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Literal, Protocol, Self
 
 from google.protobuf.message import Message as ProtoMessage
@@ -75,6 +76,22 @@ class BusPublisher(Protocol):
         """Publish many messages in order and wait until all are acknowledged."""
         ...
 
+    async def publish_payloads(
+        self,
+        topic: str,
+        payloads: Sequence[bytes],
+        *,
+        key: str = "",
+        type: str = "",
+        subject: str = "",
+        time_unix_nano: int | None = None,
+        expire_time_unix_nano: int = 0,
+        correlation_id: str = "",
+        timeout: float | None = None,
+    ) -> list[PublishedRange]:
+        """Publish many payloads that share everything but their ids."""
+        ...
+
     async def enqueue(
         self, topic: str, message: Message, *, timeout: float | None = None
     ) -> asyncio.Future[PublishResult]:
@@ -101,7 +118,12 @@ class BusSubscription(Protocol):
 
     async def __aenter__(self) -> Self: ...
 
-    async def __aexit__(self, *exc_info: object) -> None: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
     def __aiter__(self) -> AsyncIterator[ReceivedMessage]: ...
 
@@ -133,7 +155,12 @@ class BusAgentStream(Protocol):
 
     async def __aenter__(self) -> Self: ...
 
-    async def __aexit__(self, *exc_info: object) -> None: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
     def __aiter__(self) -> AsyncIterator[AgentEvent]: ...
 
@@ -179,7 +206,12 @@ class BusClient(Protocol):
 
     async def __aenter__(self) -> Self: ...
 
-    async def __aexit__(self, *exc_info: object) -> None: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
     @property
     def admin(self) -> BusAdmin:

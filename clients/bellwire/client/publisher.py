@@ -14,6 +14,7 @@ from bellwire.client._outbox import Outbox
 from bellwire.client._trace import current_context, traced
 from bellwire.client.results import PublishedRange, PublishResult
 from bellwire.wire.message import new_message
+from bellwire.wire.payload_run import PayloadRun
 
 __all__ = ["Publisher"]
 
@@ -121,6 +122,50 @@ class Publisher:
         """
         return await self._outbox(topic).publish_many(
             topic, traced(messages), self._seconds(timeout)
+        )
+
+    async def publish_payloads(
+        self,
+        topic: str,
+        payloads: Sequence[bytes],
+        *,
+        key: str = "",
+        type: str = "",
+        subject: str = "",
+        time_unix_nano: int | None = None,
+        expire_time_unix_nano: int = 0,
+        correlation_id: str = "",
+        timeout: float | None = None,
+    ) -> list[PublishedRange]:
+        """Publish many payloads that share everything but their ids; the quickest way onto the bus.
+
+        Args:
+            topic: Where to.
+            payloads: One per message; not to be changed any more.
+            key: Of all; they keep their order.
+            type: Type of all payloads.
+            subject: Of all.
+            time_unix_nano: Event time of all; None = now.
+            expire_time_unix_nano: Of all; 0 = never.
+            correlation_id: Of all.
+            timeout: Seconds without any progress; None = `ClientSettings.timeout_seconds`.
+
+        Returns and raises what `publish_many` does.
+        """
+        traceparent, tracestate = current_context()
+        envelope = Message(
+            source=self.source,
+            type=type,
+            subject=subject,
+            key=key,
+            time_unix_nano=time_unix_nano or 0,
+            expire_time_unix_nano=expire_time_unix_nano,
+            correlation_id=correlation_id,
+            traceparent=traceparent,
+            tracestate=tracestate,
+        )
+        return await self._outbox(topic).publish_many(
+            topic, PayloadRun(payloads, envelope), self._seconds(timeout)
         )
 
     async def enqueue(

@@ -29,6 +29,7 @@ from bellwire.wire.errors import (
     PayloadTooLargeError,
     UnknownCodecError,
 )
+from bellwire.wire.payload_run import PayloadRun
 
 COMPRESS_ABOVE_BYTES: Final = 512  # Below, LZ4 saves less than its header and call cost.
 BLOCK_BYTES_MAX: Final = 4 << 20  # Never opened beyond this, whatever a limit is set to.
@@ -73,14 +74,19 @@ def encode_batch(
     """
     if not messages:
         raise InvalidBatchError("batch holds no messages, 1 is the least")
-    data = MessageBlock(messages=messages).SerializeToString()
+    if isinstance(messages, PayloadRun):
+        data = messages.block()
+        times = [messages.envelope.time_unix_nano]
+        expiries = [messages.envelope.expire_time_unix_nano]
+    else:
+        data = MessageBlock(messages=messages).SerializeToString()
+        times = list(map(_TIME, messages))
+        expiries = list(map(_EXPIRE_TIME, messages))
     codec, block = CODEC_NONE, data
     if len(data) > compress_above_bytes:
         packed = lz4.pack(data)
         if len(packed) < len(data):
             codec, block = CODEC_LZ4_BLOCK, packed
-    times = list(map(_TIME, messages))
-    expiries = list(map(_EXPIRE_TIME, messages))
     header = BatchHeader(
         topic=topic,
         partition=partition,

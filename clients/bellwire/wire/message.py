@@ -53,6 +53,20 @@ class MessageIds:
             self._counter += 1
         return f"{self._prefix}{_COUNTER_HEX[self._counter]}{self._tail}"
 
+    def many(self, time_unix_nano: int, count: int) -> list[str]:
+        """Return the next `count` ids."""
+        ids = [self.at(time_unix_nano)] if count else []
+        while len(ids) < count:
+            if self._counter == _COUNTER_MAX:
+                self._start(self._millis + 1)
+                ids.append(f"{self._prefix}{_COUNTER_HEX[0]}{self._tail}")
+            first = self._counter + 1
+            fresh = _COUNTER_HEX[first : first + count - len(ids)]
+            self._counter += len(fresh)
+            prefix, tail = self._prefix, self._tail
+            ids += [prefix + digits + tail for digits in fresh]
+        return ids
+
     def _start(self, millis: int) -> None:
         self._millis = millis
         self._counter = 0
@@ -67,6 +81,11 @@ os.register_at_fork(after_in_child=lambda: _ids.__init__())  # type: ignore[misc
 def uuid7() -> str:
     """Return a new UUIDv7, strictly increasing within this process."""
     return _ids.next()
+
+
+def message_ids(time_unix_nano: int, count: int) -> list[str]:
+    """Return `count` new ids at once, for a time of about now."""
+    return _ids.many(time_unix_nano, count)
 
 
 def new_message(

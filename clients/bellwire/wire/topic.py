@@ -39,7 +39,7 @@ class TopicPattern:
     def __init__(self, text: str) -> None:
         self.text = text
         tokens = text.split(".")
-        self.literal = "*" not in tokens and tokens[-1] != ">"
+        self.literal = "*" not in text and ">" not in text
         if self.literal:
             check_topic_name(text)
             self._regex = re.compile(re.escape(text))

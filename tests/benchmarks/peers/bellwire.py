@@ -15,7 +15,6 @@ from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_RECEIVED
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_BLOCK
 from bellwire.client import (
     ClientSettings,
-    Message,
     Publisher,
     PublishResult,
     connect,
@@ -27,7 +26,7 @@ from bellwire.coordinator.server import Coordinator
 
 TOPIC: Final = "bench"
 SOURCE: Final = "bench/publisher"
-# `publish_many` returns when everything is acknowledged: a few at a time keep the line busy.
+# `publish_payloads` returns when everything is acknowledged: a few at a time keep the line busy.
 CALLS_IN_FLIGHT_MAX: Final = 8
 
 
@@ -47,10 +46,9 @@ class BellwirePublisher:
         acknowledged.add_done_callback(self._note)
 
     async def send_many(self, payloads: Sequence[bytes]) -> None:
-        """Start one `publish_many`; waits while too many are not acknowledged."""
+        """Start one `publish_payloads`; waits while too many are not acknowledged."""
         await self._room.acquire()
-        messages = [new_message(data=payload, source=SOURCE) for payload in payloads]
-        task = asyncio.create_task(self._publish(messages))
+        task = asyncio.create_task(self._publish(payloads))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
@@ -62,9 +60,9 @@ class BellwirePublisher:
         if self._failure is not None:
             raise self._failure
 
-    async def _publish(self, messages: list[Message]) -> None:
+    async def _publish(self, payloads: Sequence[bytes]) -> None:
         try:
-            await self._publisher.publish_many(TOPIC, messages)
+            await self._publisher.publish_payloads(TOPIC, payloads)
         except Exception as error:  # noqa: BLE001 - flush() raises it
             self._failure = self._failure or error
         finally:

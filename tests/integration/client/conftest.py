@@ -148,7 +148,7 @@ class Script:
         return serve
 
     def serve_on(self, server: grpc.aio.Server) -> None:
-        publisher = {
+        publisher: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "GetTopicMetadata": grpc.unary_unary_rpc_method_handler(
                 self._metadata,
                 publisher_pb2.GetTopicMetadataRequest.FromString,
@@ -160,7 +160,7 @@ class Script:
                 PublishStreamResponse.SerializeToString,
             ),
         }
-        subscriber = {
+        subscriber: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "Subscribe": grpc.stream_stream_rpc_method_handler(
                 self._stream("subscribe"),
                 SubscribeRequest.FromString,

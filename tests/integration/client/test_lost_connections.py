@@ -15,6 +15,8 @@ from bellwire.client import (
     Client,
     ClientSettings,
     DeadlineExceededError,
+    IncomingCall,
+    Message,
     Subscription,
     UnreachableError,
     connect,
@@ -31,7 +33,7 @@ QUICK = ClientSettings(reconnect_first_seconds=0.001, reconnect_max_seconds=0.01
 COUNT = 600
 
 
-def numbered(count: int) -> list:
+def numbered(count: int) -> list[Message]:
     return [new_message(data=str(n).encode()) for n in range(count)]
 
 
@@ -183,6 +185,7 @@ async def test_calls_in_hand_are_cancelled_and_the_agent_registers_again() -> No
         await reopened(stream)
         again = asyncio.ensure_future(client.call("explain"))
         second = await anext(events)
+        assert isinstance(second, IncomingCall)
         assert await second.reply(b"{}")
         assert (await again).result == b"{}"
         assert stream.streams_opened == 2

@@ -261,11 +261,11 @@ def played(script: list[tuple[str, int, int]]) -> World:
 @given(steps)
 def test_each_message_is_appended_once_in_order_or_its_caller_is_told(script) -> None:
     world = played(script)
-    for index, partition in enumerate(world.coordinator.partitions):
-        assert len(set(partition.ids)) == len(partition.ids), "appended twice"
+    for index, held in enumerate(world.coordinator.partitions):
+        assert len(set(held.ids)) == len(held.ids), "appended twice"
         order = [i for p, ticket in world.tickets if p == index for i in ticket.ids]
-        appended = set(partition.ids)
-        assert partition.ids == [i for i in order if i in appended], "overtaken"
+        appended = set(held.ids)
+        assert held.ids == [i for i in order if i in appended], "overtaken"
     for index, ticket in world.tickets:
         log = world.coordinator.partitions[index].ids
         for message_id, (partition, offset) in ticket.offsets.items():

@@ -68,3 +68,9 @@ def test_only_a_pattern_without_wildcards_is_literal():
     assert TopicPattern("bars.1h").literal
     assert not TopicPattern("bars.*").literal
     assert not TopicPattern(">").literal
+
+
+@pytest.mark.parametrize("pattern", ["a*", "a.>.b", "**"])
+def test_a_misused_wildcard_is_explained_as_one(pattern):
+    with pytest.raises(InvalidTopicNameError, match="'>' only at the end"):
+        TopicPattern(pattern)

@@ -1,0 +1,411 @@
+"""The batcher's decisions one by one; their interplay is in tests/property/client."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bellwire.bus.v1.message_pb2 import PositionRange
+from bellwire.bus.v1.publisher_pb2 import (
+    ACK_LEVEL_RECEIVED,
+    ACK_LEVEL_UNSPECIFIED,
+    PublishAck,
+    PublishFailure,
+)
+from bellwire.client._batcher import Batcher, Refused
+from bellwire.client._segment import estimated_bytes
+from bellwire.client.settings import PublishSettings
+from bellwire.wire.errors import (
+    CapacityError,
+    InternalError,
+    PayloadTooLargeError,
+    SequenceGapError,
+    to_item_error,
+)
+from bellwire.wire.message import new_message
+from bellwire.wire.window import Window
+
+MEBIBYTE = 1 << 20
+
+
+class Ticket:
+    def __init__(self) -> None:
+        self.over = False
+
+    def done(self) -> bool:
+        return self.over
+
+
+def batcher(
+    window_messages: int = 100_000, window_bytes: int = 64 * MEBIBYTE, **publish
+) -> Batcher:
+    made = Batcher(PublishSettings(**publish), ACK_LEVEL_UNSPECIFIED)
+    made.started(7, 3, Window(window_messages, window_bytes))
+    return made
+
+
+def add(
+    made: Batcher, count: int, *, partition: int = 0, size: int = 10, topic: str = "bars"
+) -> Ticket:
+    messages = [new_message(data=bytes(size)) for _ in range(count)]
+    ticket = Ticket()
+    made.add(topic, partition, messages, estimated_bytes(messages), ticket)
+    return ticket
+
+
+def counts(frame) -> list[int]:
+    return [batch.header.message_count for batch in frame.batches.batches]
+
+
+def ack(made: Batcher, frame, first_offset: int = 0) -> None:
+    positions = []
+    for batch in frame.batches.batches:
+        header = batch.header
+        last = first_offset + header.message_count - 1
+        positions.append(
+            PositionRange(
+                topic=header.topic,
+                partition=header.partition,
+                first_offset=first_offset,
+                last_offset=last,
+            )
+        )
+        first_offset = last + 1
+    sequence = frame.batches.frame_sequence
+    made.on_ack(
+        PublishAck(first_frame_sequence=sequence, last_frame_sequence=sequence, positions=positions)
+    )
+
+
+def refuse(made: Batcher, frame, error, *, index: int = 0, now: float = 0.0) -> None:
+    sequence = frame.batches.frame_sequence
+    made.on_failure(
+        PublishFailure(
+            frame_sequence=sequence, batch_index=index, message_index=-1, error=to_item_error(error)
+        ),
+        now,
+    )
+
+
+def test_nothing_is_sent_before_the_stream_has_started() -> None:
+    made = Batcher(PublishSettings(), ACK_LEVEL_UNSPECIFIED)
+    add(made, 1)
+    assert made.next_frame(0.0) is None
+
+
+def test_headers_carry_producer_and_sequence_and_frames_the_level_asked_for() -> None:
+    made = Batcher(PublishSettings(), ACK_LEVEL_RECEIVED)
+    made.started(7, 3, Window(1_000, MEBIBYTE))
+    add(made, 5)
+    add(made, 5, partition=1)
+    first = made.next_frame(0.0)
+    add(made, 5)
+    second = made.next_frame(0.0)
+    assert first is not None
+    assert second is not None
+    headers = [batch.header for frame in (first, second) for batch in frame.batches.batches]
+    assert [(h.producer_id, h.producer_epoch) for h in headers] == [(7, 3)] * 3
+    assert [(h.partition, h.base_sequence) for h in headers] == [(0, 0), (1, 0), (0, 5)]
+    assert first.batches.ack_level == ACK_LEVEL_RECEIVED
+
+
+def test_single_messages_that_gathered_share_a_batch() -> None:
+    made = batcher()
+    for _ in range(230):
+        add(made, 1)
+    frame = made.next_frame(0.0)
+    assert frame is not None
+    assert counts(frame) == [100, 100, 30]
+
+
+def test_at_the_limit_of_frames_in_flight_messages_gather() -> None:
+    made = batcher(frames_in_flight_max=2)
+    frames = []
+    for _ in range(2):
+        add(made, 1)
+        frames.append(made.next_frame(0.0))
+    add(made, 1)
+    add(made, 1)
+    assert made.next_frame(0.0) is None
+    ack(made, frames[0])
+    third = made.next_frame(0.0)
+    assert third is not None
+    assert counts(third) == [2]
+
+
+def test_partitions_take_turns_when_a_frame_is_full() -> None:
+    made = batcher(frame_batches_max=2, batch_messages_max=10)
+    add(made, 10, partition=0)
+    add(made, 10, partition=0)
+    add(made, 10, partition=0)
+    add(made, 10, partition=1)
+    first, second = made.next_frame(0.0), made.next_frame(0.0)
+    assert first is not None
+    assert second is not None
+    assert [b.header.partition for b in first.batches.batches] == [0, 0]
+    assert [b.header.partition for b in second.batches.batches] == [1, 0]
+
+
+def test_a_batch_of_large_messages_is_cut_to_the_limit_of_bytes() -> None:
+    made = batcher(batch_bytes_max=10_000)
+    add(made, 50, size=1_000)
+    frame = made.next_frame(0.0)
+    assert frame is not None
+    assert sum(counts(frame)) == 50
+    assert all(b.header.uncompressed_bytes <= 10_000 for b in frame.batches.batches)
+
+
+def test_attributes_that_estimates_do_not_see_are_cut_after_encoding() -> None:
+    made = batcher(batch_bytes_max=10_000)
+    messages = [new_message(data=b"", attributes={"a": "x" * 2_000}) for _ in range(20)]
+    made.add("bars", 0, messages, estimated_bytes(messages), Ticket())
+    frame = made.next_frame(0.0)
+    assert frame is not None
+    assert sum(counts(frame)) == 20
+    assert all(b.header.uncompressed_bytes <= 10_000 for b in frame.batches.batches)
+
+
+def test_one_message_above_the_limit_is_refused_and_the_others_are_sent() -> None:
+    made = batcher(batch_bytes_max=10_000)
+    add(made, 1)
+    large = add(made, 1, size=20_000)
+    add(made, 1)
+    frame = made.next_frame(0.0)
+    assert frame is not None
+    assert sum(counts(frame)) == 2
+    (outcome,) = made.outcomes
+    assert isinstance(outcome, Refused)
+    assert outcome.segments[0].ticket is large
+    assert isinstance(outcome.error, PayloadTooLargeError)
+    assert made.buffer.messages == 2
+
+
+def test_a_frame_stays_below_its_limit_of_bytes() -> None:
+    made = batcher(frame_bytes_max=MEBIBYTE, compress_above_bytes=4 * MEBIBYTE)
+    for _ in range(8):
+        add(made, 1, size=300_000)
+    frame = made.next_frame(0.0)
+    assert frame is not None
+    assert frame.ByteSize() <= MEBIBYTE + 1_000
+    assert counts(frame) == [3]
+
+
+def test_the_window_holds_messages_back_until_something_is_answered() -> None:
+    made = batcher(window_messages=150)
+    add(made, 100)
+    add(made, 100)
+    first = made.next_frame(0.0)
+    assert first is not None
+    assert counts(first) == [100]
+    assert made.next_frame(0.0) is None
+    ack(made, first)
+    second = made.next_frame(0.0)
+    assert second is not None
+    assert counts(second) == [100]
+
+
+def test_a_window_below_a_batch_makes_smaller_batches() -> None:
+    made = batcher(window_messages=30)
+    add(made, 100)
+    frame = made.next_frame(0.0)
+    assert frame is not None
+    assert counts(frame) == [30]
+
+
+def test_a_window_that_shrank_cuts_batches_not_sent_yet() -> None:
+    made = batcher(window_messages=100)
+    add(made, 100)
+    add(made, 100)
+    first = made.next_frame(0.0)
+    made.resize_window(40, MEBIBYTE)
+    assert made.next_frame(0.0) is None
+    ack(made, first)
+    second = made.next_frame(0.0)
+    assert second is not None
+    assert counts(second) == [25]
+    assert made.next_frame(0.0) is None
+
+
+def test_what_may_have_been_appended_is_never_cut_but_refused_when_it_no_longer_fits() -> None:
+    made = batcher()
+    add(made, 100)
+    assert made.next_frame(0.0) is not None
+    made.lost()
+    made.started(7, 3, Window(50, MEBIBYTE))
+    assert made.next_frame(0.0) is None
+    (outcome,) = made.outcomes
+    assert isinstance(outcome, Refused)
+    assert "whether it was appended before is unknown" in outcome.error.message
+
+
+def test_messages_nobody_waits_for_are_not_sent() -> None:
+    made = batcher()
+    gone = add(made, 10)
+    add(made, 1)
+    gone.over = True
+    frame = made.next_frame(0.0)
+    assert frame is not None
+    assert counts(frame) == [1]
+    assert made.buffer.messages == 1
+
+
+def test_an_empty_buffer_takes_anything_and_a_full_one_nothing() -> None:
+    made = batcher(buffer_messages_max=10)
+    assert made.buffer.fits(1_000, 1)
+    add(made, 6)
+    assert made.buffer.fits(4, 1)
+    assert not made.buffer.fits(5, 1)
+    assert not made.buffer.fits(1, 1 << 40)
+
+
+def test_a_mark_is_passed_when_all_before_it_is_resolved_whatever_came_after() -> None:
+    made = batcher(frames_in_flight_max=1)
+    add(made, 1)
+    mark = made.buffer.mark()
+    frame = made.next_frame(0.0)
+    add(made, 1)
+    assert not made.buffer.resolved_through(mark)
+    ack(made, frame)
+    assert made.buffer.resolved_through(mark)
+
+
+def test_a_delayed_retry_holds_only_its_own_partition() -> None:
+    made = batcher()
+    add(made, 1, partition=0)
+    frame = made.next_frame(0.0)
+    refuse(made, frame, CapacityError("full", retry_delay_seconds=1.0), now=0.0)
+    add(made, 1, partition=0)
+    add(made, 1, partition=1)
+    other = made.next_frame(0.5)
+    assert other is not None
+    assert [b.header.partition for b in other.batches.batches] == [1]
+    assert made.wake_at(0.5) in (1.0, 0.75)
+    again = made.next_frame(1.0)
+    assert again is not None
+    assert [(b.header.partition, b.header.base_sequence) for b in again.batches.batches] == [
+        (0, 0),
+        (0, 1),
+    ]
+
+
+def test_an_overdue_frame_holds_its_own_lane_only() -> None:
+    made = batcher(frames_in_flight_max=1)
+    add(made, 1, topic="full")
+    stuck = made.next_frame(0.0)
+    add(made, 1, topic="full")
+    add(made, 1, topic="orders")
+    assert made.next_frame(0.1) is None
+    assert made.wake_at(0.1) == 0.25
+    other = made.next_frame(0.3)
+    assert other is not None
+    assert [b.header.topic for b in other.batches.batches] == ["orders"]
+    ack(made, stuck)
+    ack(made, other)
+    rest = made.next_frame(0.3)
+    assert rest is not None
+    assert [b.header.topic for b in rest.batches.batches] == ["full"]
+
+
+def test_no_more_batches_are_in_flight_than_the_coordinator_can_recognise() -> None:
+    made = batcher(batch_messages_max=1, frame_batches_max=64, frames_in_flight_max=100)
+    for _ in range(100):
+        add(made, 1)
+    sent = 0
+    while (frame := made.next_frame(0.0)) is not None:
+        sent += len(counts(frame))
+    assert sent == 64
+
+
+def test_a_gap_that_nothing_of_ours_explains_asks_for_a_new_producer() -> None:
+    made = batcher()
+    add(made, 5)
+    frame = made.next_frame(0.0)
+    refuse(made, frame, SequenceGapError("gap"))
+    assert made.producer_lost
+    made.lost()
+    assert (made.producer_id, made.producer_epoch) == (0, 0)
+    made.started(8, 0, Window(1_000, MEBIBYTE))
+    again = made.next_frame(0.0)
+    assert again is not None
+    assert [(b.header.producer_id, b.header.base_sequence) for b in again.batches.batches] == [
+        (8, 0)
+    ]
+
+
+def test_draining_sends_nothing_new_and_the_next_stream_does() -> None:
+    made = batcher()
+    add(made, 1)
+    frame = made.next_frame(0.0)
+    add(made, 1)
+    made.drain()
+    assert made.next_frame(0.0) is None
+    assert not made.idle()
+    ack(made, frame)
+    assert made.idle()
+    made.lost()
+    made.started(7, 3, Window(1_000, MEBIBYTE))
+    again = made.next_frame(0.0)
+    assert again is not None
+    assert again.batches.batches[0].header.base_sequence == 1
+    assert again.batches.frame_sequence == 1
+
+
+def test_giving_up_returns_everything_whose_fate_is_unknown() -> None:
+    made = batcher()
+    tickets = {add(made, 1)}
+    made.next_frame(0.0)
+    tickets.add(add(made, 2))
+    segments = made.give_up()
+    assert {segment.ticket for segment in segments} == tickets
+    assert (made.buffer.messages, made.buffer.size_bytes) == (0, 0)
+    assert not made.is_awaited()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        PublishAck(first_frame_sequence=1, last_frame_sequence=2),
+        PublishAck(first_frame_sequence=2, last_frame_sequence=1),
+        PublishAck(first_frame_sequence=1, last_frame_sequence=1),
+        PublishAck(
+            first_frame_sequence=1,
+            last_frame_sequence=1,
+            positions=[PositionRange(topic="bars", partition=0, first_offset=0, last_offset=7)],
+        ),
+        PublishAck(
+            first_frame_sequence=1,
+            last_frame_sequence=1,
+            positions=[PositionRange(topic="bars", partition=9, first_offset=0, last_offset=0)],
+        ),
+    ],
+    ids=["never sent", "backwards", "too few positions", "wrong count", "wrong partition"],
+)
+def test_an_acknowledgement_that_contradicts_what_was_sent_is_an_error(answer: PublishAck) -> None:
+    made = batcher()
+    add(made, 1)
+    made.next_frame(0.0)
+    with pytest.raises(InternalError, match="coordinator"):
+        made.on_ack(answer)
+
+
+@pytest.mark.parametrize(("sequence", "index"), [(2, 0), (1, 5)])
+def test_a_refusal_of_what_was_not_sent_is_an_error(sequence: int, index: int) -> None:
+    made = batcher()
+    add(made, 1)
+    made.next_frame(0.0)
+    with pytest.raises(InternalError, match="not unanswered"):
+        made.on_failure(PublishFailure(frame_sequence=sequence, batch_index=index), 0.0)
+
+
+def test_a_future_serves_as_a_ticket() -> None:
+    loop = asyncio.new_event_loop()
+    try:
+        future = loop.create_future()
+        made = batcher()
+        made.add("bars", 0, [new_message(data=b"1")], 1, future)
+        assert made.is_awaited()
+        future.cancel()
+        assert not made.is_awaited()
+    finally:
+        loop.close()

@@ -1,0 +1,110 @@
+"""What a subscription remembers over a lost stream."""
+
+from bellwire.bus.v1.message_pb2 import Position
+from bellwire.client._resume import EphemeralResume, NamedResume
+
+KEY = ("bars", 0)
+
+
+def at(offset: int) -> list[Position]:
+    return [Position(topic="bars", partition=0, offset=offset)]
+
+
+def skipped(bits: int) -> list[int]:
+    return [index for index in range(bits.bit_length()) if bits >> index & 1]
+
+
+class TestEphemeral:
+    def test_before_anything_is_known_the_users_start_is_used(self) -> None:
+        assert EphemeralResume().start_position() is None
+
+    def test_a_stream_lost_before_the_first_message_resumes_where_it_started(self) -> None:
+        resume = EphemeralResume()
+        resume.started(at(7))
+        start = resume.start_position()
+        assert start is not None
+        assert list(start.positions) == at(7)
+
+    def test_it_resumes_behind_the_last_message_received(self) -> None:
+        resume = EphemeralResume()
+        resume.started(at(7))
+        assert resume.on_received(KEY, 7, 5, 0) == 0
+        start = resume.start_position()
+        assert start is not None
+        assert list(start.positions) == at(12)
+
+    def test_what_was_received_before_is_skipped(self) -> None:
+        resume = EphemeralResume()
+        resume.started(at(0))
+        resume.on_received(KEY, 0, 10, 0)
+        resume.started(at(10))
+        assert skipped(resume.on_received(KEY, 8, 5, 0)) == [0, 1]
+
+    def test_a_redelivery_of_the_same_stream_is_not_skipped(self) -> None:
+        resume = EphemeralResume()
+        resume.on_received(KEY, 0, 10, 0)
+        resume.on_released(KEY, 3, 3)
+        assert resume.on_received(KEY, 3, 1, 1) == 0
+
+    def test_it_goes_back_to_what_was_released_and_skips_the_rest(self) -> None:
+        resume = EphemeralResume()
+        resume.started(at(0))
+        resume.on_received(KEY, 0, 10, 0)
+        resume.on_released(KEY, 4, 5)
+        start = resume.start_position()
+        assert start is not None
+        assert list(start.positions) == at(4)
+        resume.started(at(4))
+        assert skipped(resume.on_received(KEY, 4, 8, 0)) == [2, 3, 4, 5]
+        start = resume.start_position()
+        assert start is not None
+        assert list(start.positions) == at(12)
+
+    def test_a_log_that_begins_again_is_not_taken_for_repeats(self) -> None:
+        resume = EphemeralResume()
+        resume.started(at(0))
+        resume.on_received(KEY, 0, 1_000, 0)
+        resume.started(at(0))
+        assert resume.on_received(KEY, 0, 5, 0) == 0
+
+    def test_the_memory_of_released_messages_is_bounded(self) -> None:
+        resume = EphemeralResume()
+        for first in range(0, 30_000, 1_000):
+            resume.on_released(KEY, first, first + 999)
+        assert len(resume._returned[KEY]) == 10_000
+
+
+class TestNamed:
+    def test_the_coordinator_decides_where_to_go_on(self) -> None:
+        assert NamedResume(100).start_position() is None
+
+    def test_what_was_accepted_is_recognised_when_it_is_delivered_again(self) -> None:
+        resume = NamedResume(100)
+        resume.on_received(KEY, 0, 10, 0)
+        resume.on_accepted(KEY, 2, 4)
+        resume.on_accepted(KEY, 7, 7)
+        resume.started(at(10))
+        assert skipped(resume.skipped_now(KEY, 0, 10, 1)) == [2, 3, 4, 7]
+        assert skipped(resume.skipped_now(KEY, 4, 2, 1)) == [0]
+        assert resume.skipped_now(("bars", 1), 0, 10, 1) == 0
+
+    def test_a_first_delivery_is_never_skipped(self) -> None:
+        resume = NamedResume(100)
+        resume.on_accepted(KEY, 0, 9)
+        assert resume.skipped_now(KEY, 0, 10, 0) == 0
+
+    def test_only_a_window_of_acceptances_is_remembered(self) -> None:
+        resume = NamedResume(10)
+        for first in range(0, 100, 4):
+            resume.on_accepted(KEY, first, first + 3)
+        assert skipped(resume.skipped_now(KEY, 0, 100, 1)) == list(range(90, 100))
+
+    def test_a_log_that_begins_again_is_not_taken_for_repeats(self) -> None:
+        resume = NamedResume(100)
+        resume.on_received(KEY, 0, 50, 0)
+        resume.on_received(("bars", 1), 0, 5, 0)
+        resume.on_accepted(KEY, 0, 49)
+        resume.on_accepted(("bars", 1), 0, 4)
+        resume.started([*at(3), Position(topic="bars", partition=1, offset=5)])
+        assert resume.skipped_now(KEY, 0, 3, 1) == 0
+        assert skipped(resume.skipped_now(("bars", 1), 0, 5, 1)) == [0, 1, 2, 3, 4]
