@@ -37,12 +37,12 @@ class TopicRoute:
         self._sticky = 0
         self._sticky_left = 0
 
-    def partition_of(self, message: Message) -> int:
-        """Return the partition of one message."""
+    def partition_of(self, message: Message, count: int = 1) -> int:
+        """Return the partition of one message, or of `count` that share its key."""
         if self.partition_count == 1:
             return 0
         key = message.key
-        return partition_for_key(key, self.partition_count) if key else self._next_sticky()
+        return partition_for_key(key, self.partition_count) if key else self._next_sticky(count)
 
     def spread(
         self, messages: Sequence[Message], chunk_messages: int
@@ -54,7 +54,8 @@ class TopicRoute:
             return
         if isinstance(messages, PayloadRun):
             for start in range(0, len(messages), chunk_messages):
-                yield self.partition_of(messages.envelope), messages[start : start + chunk_messages]
+                chunk = messages[start : start + chunk_messages]
+                yield self.partition_of(messages.envelope, len(chunk)), chunk
             return
         groups: dict[int, list[Message]] = {}
         count = self.partition_count
@@ -69,11 +70,11 @@ class TopicRoute:
                 yield partition, groups.pop(partition)
         yield from groups.items()
 
-    def _next_sticky(self) -> int:
-        if not self._sticky_left:
+    def _next_sticky(self, count: int = 1) -> int:
+        if self._sticky_left <= 0:
             self._sticky = randrange(self.partition_count)
             self._sticky_left = self._sticky_messages
-        self._sticky_left -= 1
+        self._sticky_left -= count
         return self._sticky
 
 
