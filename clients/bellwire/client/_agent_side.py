@@ -120,8 +120,8 @@ class AgentSide:
         """Return when draining has taken long enough."""
         return self._drain_deadline
 
-    def on_response(self, response: ConnectResponse, now: float) -> None:
-        """Take a frame of the coordinator."""
+    def on_response(self, response: ConnectResponse, now: float) -> bool:
+        """Take a frame of the coordinator; True when the sender should look again."""
         match response.WhichOneof("frame"):
             case "call":
                 call = IncomingCall(response.call, self._stream, self)
@@ -137,6 +137,7 @@ class AgentSide:
                 self._reconnect_after = response.draining.reconnect_after_millis / MILLIS
             case _:
                 pass  # A heartbeat, or something newer than this client: hearing it is enough.
+        return self._drain_deadline is not None
 
     def is_finished(self) -> bool:
         """Tell whether every call is answered, or draining has taken long enough."""

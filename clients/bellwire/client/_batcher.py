@@ -103,6 +103,10 @@ class Batcher:
             not segment.ticket.done() for lane in self._lanes.values() for segment in lane.held()
         )
 
+    def has_work(self) -> bool:
+        """Tell whether anything waits to be sent that no answer has to come before."""
+        return bool(self._turns)
+
     def topics_waiting(self) -> list[str]:
         """Return the topics that have something to send."""
         return sorted({lane.topic for lane in self._lanes.values() if lane.has_work()})

@@ -70,7 +70,8 @@ class Link(Generic[RequestT, ResponseT]):
         self._heartbeat_seconds = heartbeat_seconds
         self._state = LinkState.IDLE
         self._task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
+        self._wake_pending = False
+        self._asleep: asyncio.Future[None] | None = None
         self._changed = asyncio.Event()
         self._closing = False
         self._beat_due = False
@@ -99,7 +100,11 @@ class Link(Generic[RequestT, ResponseT]):
 
     def wake(self) -> None:
         """Have the sender ask the side for frames."""
-        self._wake.set()
+        asleep = self._asleep
+        if asleep is None:
+            self._wake_pending = True
+        elif not asleep.done():
+            asleep.set_result(None)
 
     def check_usable(self) -> None:
         """Raise what made the link fail for good, if anything did."""
@@ -228,8 +233,8 @@ class Link(Generic[RequestT, ResponseT]):
             while (response := await call.read()) is not grpc.aio.EOF:
                 now = loop.time()
                 self._heard_at = now
-                self._side.on_response(response, now)  # type: ignore[arg-type]  # EOF is excluded above
-                self._wake.set()
+                if self._side.on_response(response, now):  # type: ignore[arg-type]  # EOF is excluded above
+                    self.wake()
         finally:
             if self._beat_handle is not None:
                 self._beat_handle.cancel()
@@ -242,7 +247,6 @@ class Link(Generic[RequestT, ResponseT]):
         self._beat_due = False
         self.problem = None
         self.streams_opened += 1
-        self._wake.set()
         self._move(LinkState.OPEN)
 
     async def _send(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
@@ -250,6 +254,7 @@ class Link(Generic[RequestT, ResponseT]):
         clock = asyncio.get_running_loop().time
         try:
             while True:
+                self._wake_pending = False
                 frame = self._next_frame(clock())
                 if frame is not None:
                     await call.write(frame)
@@ -272,13 +277,18 @@ class Link(Generic[RequestT, ResponseT]):
         return self._side.next_frame(now)
 
     async def _sleep(self, until: float | None) -> None:
-        self._wake.clear()
-        if until is None:
-            await self._wake.wait()
+        """Sleep until `wake`, one that came since the side was last asked included."""
+        if self._wake_pending:
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                await self._wake.wait()
+        loop = asyncio.get_running_loop()
+        asleep = self._asleep = loop.create_future()
+        timer = None if until is None else loop.call_at(until, self.wake)
+        try:
+            await asleep
+        finally:
+            self._asleep = None
+            if timer is not None:
+                timer.cancel()
 
     def _beat(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
         """Send a heartbeat, or end a stream that has been silent for too long."""
@@ -290,7 +300,7 @@ class Link(Generic[RequestT, ResponseT]):
             )
             return
         self._beat_due = True
-        self._wake.set()
+        self.wake()
         self._beat_handle = loop.call_later(self._heartbeat_seconds, self._beat, call)
 
     def _take_cut(self) -> BellwireError | None:

@@ -111,8 +111,8 @@ class PublishSide:
         deadline = self._drain_deadline
         return at if deadline is None else min(deadline, at or deadline)
 
-    def on_response(self, response: PublishStreamResponse, now: float) -> None:
-        """Take a frame of the coordinator."""
+    def on_response(self, response: PublishStreamResponse, now: float) -> bool:
+        """Take a frame of the coordinator; True when something waits to be sent."""
         batcher = self.batcher
         match response.WhichOneof("frame"):
             case "ack":
@@ -137,6 +137,7 @@ class PublishSide:
             self._tell()
         if batcher.producer_lost:
             raise PeerError("publish stream: the coordinator does not know our sequences")
+        return batcher.has_work() or self._drain_deadline is not None
 
     def is_finished(self) -> bool:
         """Tell whether the coordinator drains and owes no answer, or has taken too long."""

@@ -35,8 +35,9 @@ class Side(Protocol[RequestT, ResponseT]):
     def heartbeat_frame(self) -> RequestT:
         """Return the frame that says "still here"."""
 
-    def on_response(self, response: ResponseT, now: float) -> None:
-        """Take a frame; an error raised here ends the stream."""
+    def on_response(self, response: ResponseT, now: float) -> bool:
+        """Take a frame; True when there may be something to send now. An error ends the stream."""
+        ...
 
     def next_frame(self, now: float) -> RequestT | None:
         """Return the next frame to send, or None when there is none now."""

@@ -280,8 +280,8 @@ class SubscribeSide:
         times = (self._settlements.due_at(), self._linger_until, self._drain_deadline)
         return min((at for at in times if at is not None), default=None)
 
-    def on_response(self, response: SubscribeResponse, now: float) -> None:
-        """Take a frame of the coordinator."""
+    def on_response(self, response: SubscribeResponse, now: float) -> bool:
+        """Take a frame of the coordinator; True when the sender should look again."""
         match response.WhichOneof("frame"):
             case "delivery":
                 self._on_delivery(response.delivery)
@@ -296,8 +296,10 @@ class SubscribeSide:
             case "draining":
                 self._drain_deadline = now + self._settings.timeout_seconds
                 self._reconnect_after = response.draining.reconnect_after_millis / MILLIS
+                return True
             case _:
                 pass  # A heartbeat, or something newer than this client: hearing it is enough.
+        return False
 
     def _on_delivery(self, delivery: Delivery) -> None:
         header = delivery.batch.header

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import TracebackType
 from typing import Final, Self
 
@@ -25,7 +26,7 @@ from bellwire.coordinator.services.subscriber import SubscriberService
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.mcp.v1 import mcp_pb2
 
-STOP_GRACE_SECONDS: Final = 0.2  # After the drain: what still runs is only being told.
+STOP_GRACE_SECONDS: Final = 0.2  # After the drain: what still runs is only being told, then ended.
 _SERVER_OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # Two servers on one port would each get half of the clients.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # Clients ping every 20 s.
@@ -121,19 +122,24 @@ class Coordinator:
             return
         await self._health.enter_graceful_shutdown()
         state.begin_drain()
-        try:
-            async with asyncio.timeout(self.settings.drain_grace_seconds):
+        # Those who have not left by then are cut; they resume by position.
+        await self._streams_gone(state, self.settings.drain_grace_seconds)
+        await self._stop(STOP_GRACE_SECONDS)
+
+    async def _streams_gone(self, state: CoordinatorState, timeout_seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
                 while state.streams:
                     state.stream_closed.clear()
                     await state.stream_closed.wait()
-        except TimeoutError:
-            pass  # Those who have not left are cut; they resume by position.
-        await self._stop(STOP_GRACE_SECONDS)
 
     async def _stop(self, grace_seconds: float) -> None:
         if self._server is not None:
             await self._server.stop(grace_seconds)
             self._server = None
+            if self._state is not None:
+                # gRPC has cancelled what serves them, and does not wait for its end.
+                await self._streams_gone(self._state, STOP_GRACE_SECONDS)
         for lock in self._locks:
             lock.release()
         self._locks.clear()

@@ -6,9 +6,9 @@ Every wait has a deadline; a peer that hears nothing in time fails its test inst
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
 
@@ -19,10 +19,11 @@ from bellwire.bus.v1.message_pb2 import CODEC_LZ4_BLOCK, CODEC_NONE, Batch, Mess
 from bellwire.mcp.v1 import mcp_pb2_grpc
 from bellwire.transport.address import parse_address
 from bellwire.transport.status import error_from_rpc
-from bellwire.wire.batch import encode_batch, open_batch
+from bellwire.wire.batch import BLOCK_BYTES_MAX, BatchLimits, encode_batch, open_batch
 from bellwire.wire.errors import BellwireError
 from bellwire.wire.message import new_message
 
+T = TypeVar("T")
 DEADLINE_SECONDS: Final = 10.0
 TOPIC: Final = "bars.1h"
 WIDE: Final = Window(messages=100_000, bytes=64 << 20)
@@ -98,6 +99,18 @@ async def refusal(what: Awaitable[Any]) -> BellwireError:
     except grpc.aio.AioRpcError as error:
         return error_from_rpc(error)
     raise AssertionError(f"it was not refused: {answer}")
+
+
+async def eventually(
+    probe: Callable[[], Awaitable[T]],
+    holds: Callable[[T], object],
+    seconds: float = DEADLINE_SECONDS,
+) -> T:
+    """Ask again and again until the answer is as awaited; return it."""
+    async with asyncio.timeout(seconds):
+        while not holds(answer := await probe()):
+            pass
+    return answer
 
 
 class Duplex:
@@ -214,7 +227,7 @@ class SubscribeStream(Duplex):
         read: list[bytes] = []
         while len(read) < count:
             delivery = await self.delivery()
-            read += [message.data for message in open_batch(delivery.batch)]
+            read += payloads([delivery])
             await self.settle(delivery)
         assert len(read) == count
         return read
@@ -272,4 +285,8 @@ def batch(
 
 def payloads(deliveries: Sequence[Any]) -> list[bytes]:
     """The payloads of deliveries in order."""
-    return [message.data for delivery in deliveries for message in open_batch(delivery.batch)]
+    return [
+        message.data
+        for delivery in deliveries
+        for message in open_batch(delivery.batch, BatchLimits(bytes_max=BLOCK_BYTES_MAX))
+    ]

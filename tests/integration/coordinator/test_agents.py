@@ -9,7 +9,15 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.integration.coordinator.frames import AgentStream, Duplex, Stubs, dial, refusal, within
+from tests.integration.coordinator.frames import (
+    AgentStream,
+    Duplex,
+    Stubs,
+    dial,
+    eventually,
+    refusal,
+    within,
+)
 
 from bellwire.agent.v1 import agent_pb2, invocation_pb2
 from bellwire.bus.v1.error_pb2 import ItemError
@@ -72,9 +80,7 @@ async def test_a_registered_agent_is_in_the_directory_until_its_stream_ends(bus:
 async def test_load_reports_are_shown(bus: Stubs):
     agent = await AgentStream(bus).open("rules-0")
     await agent.send(load_report=agent_pb2.LoadReport(queue_depth=7, restarts=2))
-    request = agent_pb2.GetAgentRequest(agent_id="rules-0")
-    while not (found := (await within(bus.agents.GetAgent(request))).agent).load.queue_depth:
-        pass
+    (found,) = await eventually(lambda: agents(bus), lambda found: found[0].load.queue_depth)
     assert (found.load.queue_depth, found.load.restarts) == (7, 2)
 
 
@@ -286,6 +292,18 @@ async def test_an_agent_can_fail_a_call_in_its_own_words(bus: Stubs):
     assert (await failing(flood)).message.startswith("ää")
 
 
+async def test_a_result_larger_than_calls_carry_is_a_failure_of_the_agent(bus: Stubs):
+    agent = await AgentStream(bus).open("rules-0", TOOL)
+    for calling in (invoke(bus), call_tool(bus)):
+        await agent.answer(await agent.next_call(), bytes((1 << 20) + 1))
+        error = await refusal(calling)
+        assert isinstance(error, AgentFailedError)
+        assert "with 1048577 bytes, limit is 1048576" in error.message
+    calling = call_tool(bus)
+    await agent.answer(await agent.next_call(), b'"' + b'\\"' * ((1 << 19) - 1) + b'"')
+    assert (await within(calling)).content
+
+
 async def test_a_tool_that_fails_is_an_answer_not_an_error(bus: Stubs):
     agent = await AgentStream(bus).open("rules-0", TOOL)
     calling = invoke(bus)
@@ -297,9 +315,7 @@ async def test_calls_go_to_the_least_loaded_agent(bus: Stubs):
     busy = await AgentStream(bus).open("busy", TOOL, max_in_flight=8)
     idle = await AgentStream(bus).open("idle", TOOL, max_in_flight=8)
     await busy.send(load_report=agent_pb2.LoadReport(queue_depth=8))
-    request = agent_pb2.GetAgentRequest(agent_id="busy")
-    while not (await within(bus.agents.GetAgent(request))).agent.load.queue_depth:
-        pass
+    await eventually(lambda: agents(bus), lambda found: found[0].load.queue_depth)
     calling = [invoke(bus) for _ in range(6)]
     for _ in calling:
         await idle.answer(await idle.next_call())

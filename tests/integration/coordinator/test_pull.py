@@ -11,6 +11,7 @@ from tests.integration.coordinator.frames import (
     Stubs,
     SubscribeStream,
     batch,
+    eventually,
     payloads,
     refusal,
     within,
@@ -63,8 +64,7 @@ async def test_messages_come_plain_unless_codecs_are_named(bus: Stubs):
 async def test_a_pull_of_an_empty_topic_waits_for_the_first_message(bus: Stubs):
     await bus.create_topic()
     pulling = asyncio.create_task(bus.pull())
-    while not (await bus.stats()).subscriptions:
-        pass
+    await eventually(bus.stats, lambda stats: stats.subscriptions)
     await bus.publish(b"x")
     assert payloads((await pulling).deliveries) == [b"x"]
 
@@ -175,11 +175,9 @@ async def test_a_pull_whose_caller_left_takes_nothing(bus: Stubs):
     call = bus.subscriber.Pull(
         pb.PullRequest(subscription="inspect", topics=[TOPIC], wait_millis=60_000)
     )
-    while not (await bus.stats()).subscriptions:
-        pass
+    await eventually(bus.stats, lambda stats: stats.subscriptions)
     call.cancel()
-    while (await bus.stats()).subscriptions[0].members:
-        pass
+    await eventually(bus.stats, lambda stats: not stats.subscriptions[0].members)
     await bus.publish(b"x")
     pulled = await bus.pull()
     assert (payloads(pulled.deliveries), pulled.deliveries[0].attempt) == ([b"x"], 0)

@@ -12,11 +12,11 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from bellwire.coordinator.services.status import ServicerContext, abort
-from bellwire.wire.errors import BellwireError, NotImplementedYetError
+from bellwire.wire.errors import BellwireError, CallerError, NotImplementedYetError
 
 Behavior = Callable[[Any, ServicerContext], Awaitable[Message | None]]
 
@@ -39,17 +39,31 @@ def add_service(server: grpc.aio.Server, servicer: object, service: ServiceDescr
 def _handler(servicer: object, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
     behavior: Behavior = getattr(servicer, method.name, None) or _refusal(method)
     factory = _FACTORIES[method.client_streaming, method.server_streaming]
+    parse = GetMessageClass(method.input_type).FromString
+    if not method.client_streaming:
+        # gRPC would end an RPC whose request it cannot parse with UNKNOWN and a stack trace in our log.
+        behavior, parse = _parsing(behavior, parse), bytes
     return factory(
-        _ending_with_status(behavior),
-        request_deserializer=GetMessageClass(method.input_type).FromString,
+        _ending_with_status(behavior, method),
+        request_deserializer=parse,
         response_serializer=GetMessageClass(method.output_type).SerializeToString,
     )
 
 
-def _ending_with_status(behavior: Behavior) -> Behavior:
+def _parsing(behavior: Behavior, parse: Callable[[bytes], Message]) -> Behavior:
+    async def serve(data: bytes, context: ServicerContext) -> Message | None:
+        return await behavior(parse(data), context)
+
+    return serve
+
+
+def _ending_with_status(behavior: Behavior, method: MethodDescriptor) -> Behavior:
     async def serve(request: Any, context: ServicerContext) -> Message | None:
         try:
             return await behavior(request, context)
+        except DecodeError:
+            name = method.input_type.full_name
+            await abort(context, CallerError(f"the request is no serialized {name}"))
         except BellwireError as error:
             await abort(context, error)
 

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Final
 
 from bellwire.agent.v1 import invocation_pb2 as pb
-from bellwire.agent.v1.agent_pb2 import Call
+from bellwire.agent.v1.agent_pb2 import Call, CallResult
 from bellwire.bus.v1.error_pb2 import ItemError
 from bellwire.coordinator.core.registry import AgentSession
 from bellwire.coordinator.services.agent import AgentStream
@@ -26,6 +26,7 @@ from bellwire.wire.errors import (
 )
 
 ARGUMENTS_BYTES_MAX: Final = 1 << 20
+RESULT_BYTES_MAX: Final = 1 << 20  # A tool's result travels twice, as text and as structure.
 JSON_CONTENT_TYPE: Final = "application/json"
 
 
@@ -84,8 +85,7 @@ class Dispatcher:
             self._in_flight -= 1
             session.in_flight -= 1
             stream.forget(call.call_id, reason)
-        if result.WhichOneof("outcome") == "error":
-            raise _agent_error(result.error, session.agent.agent_id)
+        _check_result(result, call.capability, session.agent.agent_id)
         return pb.InvokeResponse(
             result=result.result,
             content_type=result.content_type or JSON_CONTENT_TYPE,
@@ -122,6 +122,17 @@ def _check(request: pb.InvokeRequest) -> None:
         raise PayloadTooLargeError(
             f"arguments hold {len(request.arguments)} bytes, limit is {ARGUMENTS_BYTES_MAX}",
             metadata={"limit": str(ARGUMENTS_BYTES_MAX)},
+        )
+
+
+def _check_result(result: CallResult, capability: str, agent_id: str) -> None:
+    if result.WhichOneof("outcome") == "error":
+        raise _agent_error(result.error, agent_id)
+    if len(result.result) > RESULT_BYTES_MAX:
+        raise AgentFailedError(
+            f"agent {agent_id!r} answered {capability!r} with {len(result.result)} bytes, "
+            f"limit is {RESULT_BYTES_MAX}: publish large data to a topic",
+            metadata={"agent_id": agent_id, "limit": str(RESULT_BYTES_MAX)},
         )
 
 
