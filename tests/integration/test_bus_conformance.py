@@ -155,11 +155,9 @@ async def test_payloads_of_one_key_arrive_in_order_under_one_envelope(open_bus: 
             "bars", payloads, key="EURUSD", type="t.Bar", time_unix_nano=7
         )
         assert {r.partition for r in ranges} == {partition_for_key("EURUSD", 4)}
-        received = []
         async with client.subscribe("bars", start=EARLIEST) as subscription:
             iterator = aiter(subscription)
-            for _ in payloads:
-                received.append(await anext(iterator))
+            received = [await anext(iterator) for _ in payloads]
         assert [message.data for message in received] == payloads
         assert {(m.source, m.type, m.key, m.time_unix_nano) for m in received} == {
             ("agents/feed-0", "t.Bar", "EURUSD", 7)

@@ -168,7 +168,7 @@ class Link(Generic[RequestT, ResponseT]):
                 return
             self.problem = error
             if self._is_final(error, faults):
-                _log.error("%s failed for good: %s", self._name, error.message)
+                _log.warning("%s failed for good: %s", self._name, error.message)
                 self._move(LinkState.FAILED)
                 self._side.on_failed(error)
                 return
@@ -191,11 +191,7 @@ class Link(Generic[RequestT, ResponseT]):
         self._take_cut()
         try:
             await self._side.prepare()
-            call = self._side.open_call()
-        except BellwireError as error:
-            return error
-        try:
-            await self._converse(call)
+            await self._converse(self._side.open_call())
         except BellwireError as error:
             return error
         except grpc.aio.AioRpcError as error:
@@ -204,29 +200,39 @@ class Link(Generic[RequestT, ResponseT]):
             seconds = self._settings.transport.connect_timeout_seconds
             return UnreachableError(f"{self._name}: no answer within {seconds:g} s")
         except asyncio.CancelledError:
-            # gRPC raises this also in the reader of a call that `_cut_off` has cancelled.
+            # gRPC raises this also in the reader of a call that was cancelled, by `_cut_off` or with
+            # its channel; only a cancelled task may end the link.
             task = asyncio.current_task()
-            cut = self._take_cut()
-            if cut is None or (task is not None and task.cancelling()):
+            if task is not None and task.cancelling():
                 raise
-            return cut
+            return self._take_cut() or PeerError(f"{self._name}: the call was cancelled")
         except Exception as error:  # noqa: BLE001 - whatever it is must not end the link silently
             _log.exception("%s: a fault of our own", self._name)
             return InternalError(f"{self._name}: {type(error).__name__}: {error}")
-        finally:
-            call.cancel()
         return PeerError(f"{self._name}: the coordinator ended the stream")
 
     async def _converse(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
+        """Open the stream and read it to its end; the sender and the heartbeat run beside."""
+        try:
+            if await self._open(call):
+                await self._read(call)
+        finally:
+            call.cancel()
+
+    async def _open(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> bool:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._settings.transport.connect_timeout_seconds):
             with contextlib.suppress(asyncio.InvalidStateError):  # The read below says why.
                 await call.write(self._side.start_frame())
             response = await call.read()
         if response is grpc.aio.EOF:
-            return
+            return False
         self._side.on_response(response, loop.time())  # type: ignore[arg-type]  # EOF is excluded above
         self._opened_now(loop.time())
+        return True
+
+    async def _read(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
+        loop = asyncio.get_running_loop()
         sender = asyncio.create_task(self._send(call), name=f"bellwire {self._name} sender")
         self._beat_handle = loop.call_later(self._heartbeat_seconds, self._beat, call)
         try:

@@ -28,13 +28,13 @@ from bellwire.bus.v1.subscriber_pb2 import (
     SubscribeStart,
 )
 from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceStub
+from bellwire.client._inbox import Inbox
 from bellwire.client._resume import EphemeralResume, NamedResume, Resume
 from bellwire.client._settlements import Settlements
-from bellwire.client.received import Batch, runs
+from bellwire.client.received import Batch
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.transport.channel import ChannelPool
-from bellwire.wire.batch import BatchLimits, open_batch
 from bellwire.wire.errors import (
     BellwireError,
     InternalError,
@@ -47,13 +47,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("bellwire.client")
 
-FRAME_DELIVERIES_MAX: Final = (
-    64  # The contract's limit: under load a frame costs more than a batch.
-)
+FRAME_DELIVERIES_MAX: Final = 64  # The contract's limit: a frame costs more than a batch.
 URGENT_SHARE: Final = 8  # An eighth of the window settled: the coordinator should hear of it now.
 PROVISIONAL_MAX: Final = 1_024  # RELEASE and REJECT ranges whose refusal can be traced to a batch.
 FAILURES_MAX: Final = 100  # Latest refusals kept for the user; policy DROP_OLDEST.
-DELIVERY_LIMITS: Final = BatchLimits(bytes_max=4 << 20, message_bytes_max=4 << 20)
 MILLIS: Final = 1_000
 _START: Final = StartPosition()
 
@@ -82,10 +79,9 @@ class SubscribeSide:
     delivered again; an ephemeral one keeps it and opens no next stream before it is down to a window.
 
     Attributes:
-        arrived: Set when there is something to hand over, or will never be.
+        inbox: What was received and not handed over yet.
         failed: Why the subscription ended, if it did.
         dropped_messages: Messages the coordinator dropped because we fell behind.
-        duplicates_skipped: Messages delivered again and not handed over again.
         stale_settlements: Dispositions that came after their stream was lost.
         lease: Counts the streams; tags are scoped to one.
         crowded: Set when so much is settled that the consumer should let the sender run.
@@ -106,9 +102,6 @@ class SubscribeSide:
         self._options = options
         self._on_settle_failure = on_settle_failure
         self._channel: grpc.aio.Channel | None = None
-        self._queue: deque[tuple[Delivery, int, int]] = deque()  # delivery, lease, bits to skip
-        self._split: deque[Batch] = deque()
-        self._queued_messages = 0
         self._in_flight = 0
         self._settlements = Settlements(
             settings.subscribe.settle_linger_seconds, options.window_messages // URGENT_SHARE
@@ -121,64 +114,18 @@ class SubscribeSide:
         )
         self._drain_deadline: float | None = None
         self._reconnect_after = 0.0
-        self._drained = asyncio.Event()
+        self.inbox = Inbox(self, self._resume, options.window_messages)
         self.lease = 1
         self.closing = False
         self.crowded = False
         self.wake: Callable[[], None] = lambda: None
         self.revoke: Callable[[int], None] = lambda first_lease: None
-        self.arrived = asyncio.Event()
         self.failed: BellwireError | None = None
         self.settle_failures: deque[SettleFailure] = deque(maxlen=FAILURES_MAX)
         self.dropped_messages = 0
-        self.duplicates_skipped = 0
         self.stale_settlements = 0
 
     # ------------------------------------------------------------ for the subscription
-
-    def take(self) -> Batch | None:
-        """Return the next batch, opened and without repeats; None when there is none now.
-
-        Raises:
-            InvalidBatchError: The coordinator sent a batch that does not open; it is stepped over.
-        """
-        while not self._split:
-            if not self._queue:
-                return None
-            delivery, lease, skipped = self._queue.popleft()
-            self._queued_messages -= delivery.batch.header.message_count
-            if self._queued_messages <= self._options.window_messages:
-                self._drained.set()
-            self._open(delivery, lease, skipped)
-        return self._split.popleft()
-
-    def _open(self, delivery: Delivery, lease: int, skipped: int) -> None:
-        header = delivery.batch.header
-        batch = Batch(
-            open_batch(delivery.batch, DELIVERY_LIMITS),
-            header.topic,
-            header.partition,
-            delivery.first_offset,
-            self,
-            attempt=delivery.attempt,
-            replayed=delivery.replayed,
-            principal=delivery.principal,
-            dropped_messages=delivery.dropped_messages,
-            admitted_time_unix_nano=delivery.admitted_time_unix_nano,
-            lease=lease,
-            first_tag=delivery.first_delivery_tag,
-        )
-        if lease > 1:
-            key = (batch.topic, batch.partition)
-            skipped |= self._resume.skipped_now(key, batch.first_offset, len(batch), batch.attempt)
-        if not skipped:
-            self._split.append(batch)
-            return
-        wanted = batch.open & ~skipped
-        for first, last in runs(batch.open & skipped):
-            self.duplicates_skipped += last - first + 1
-            batch.settle_open(first, last, DISPOSITION_ACCEPT)
-        self._split.extend(batch.part(first, last) for first, last in runs(wanted))
 
     def settle(
         self,
@@ -224,9 +171,7 @@ class SubscribeSide:
 
     async def prepare(self) -> None:
         """Wait until what is left of earlier streams fits one window."""
-        while self._queued_messages > self._options.window_messages:
-            self._drained.clear()
-            await self._drained.wait()
+        await self.inbox.wait_for_room()
 
     def open_call(self) -> grpc.aio.StreamStreamCall[SubscribeRequest, SubscribeResponse]:
         """Begin the RPC, on the channel kept for it."""
@@ -313,9 +258,7 @@ class SubscribeSide:
         self.dropped_messages += delivery.dropped_messages
         key = (header.topic, header.partition)
         skipped = self._resume.on_received(key, delivery.first_offset, count, delivery.attempt)
-        self._queue.append((delivery, self.lease, skipped))
-        self._queued_messages += count
-        self.arrived.set()
+        self.inbox.put(delivery, self.lease, skipped)
 
     def _on_settle_failure_frame(self, frame: subscriber_pb2.SettleFailure) -> None:
         settlement = frame.settlement
@@ -358,9 +301,7 @@ class SubscribeSide:
         self._settlements.clear()
         self._provisional.clear()
         if self._options.subscription:
-            self._queue.clear()
-            self._split.clear()
-            self._queued_messages = 0
+            self.inbox.drop()
         self.lease += 1
         if self._options.subscription:
             self.revoke(self.lease)
@@ -368,4 +309,4 @@ class SubscribeSide:
     def on_failed(self, error: BellwireError) -> None:
         """Wake whoever waits for a delivery."""
         self.failed = error
-        self.arrived.set()
+        self.inbox.arrived.set()

@@ -153,7 +153,8 @@ class ClientSettings:
         default=10.0,
         metadata=setting(
             unit="s",
-            why="A peer silent for three of these is gone; below the idle timeout of proxies",
+            why="A peer silent for three of these is gone; the coordinator's own interval, below which "
+            "an idle subscription would look silent",
             ge=0.05,
             le=300,
         ),

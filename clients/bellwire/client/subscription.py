@@ -55,7 +55,7 @@ class Subscription(Consumer):
     @property
     def duplicates_skipped(self) -> int:
         """Messages delivered again after a lost connection and not handed over again."""
-        return self._side.duplicates_skipped
+        return self._side.inbox.duplicates_skipped
 
     @property
     def settle_failures(self) -> Sequence[SettleFailure]:
@@ -96,7 +96,7 @@ class Subscription(Consumer):
             side.crowded = False
             await asyncio.sleep(0)
         while True:
-            batch = side.take()
+            batch = side.inbox.take()
             if batch is not None:
                 return batch
             if self._closed:
@@ -105,8 +105,8 @@ class Subscription(Consumer):
                 raise side.failed
             if not self._link.started:
                 raise ClosedError(f"{self._where} is not open: use `async with`")
-            side.arrived.clear()
-            await side.arrived.wait()
+            side.inbox.arrived.clear()
+            await side.inbox.arrived.wait()
 
     def _revoke(self, first_lease: int) -> None:
         self.first_lease = first_lease
@@ -121,6 +121,6 @@ class Subscription(Consumer):
             return
         self._closed = self._side.closing = True
         await self._link.close()
-        self._side.arrived.set()
+        self._side.inbox.arrived.set()
         if self._on_close is not None:
             self._on_close(self)

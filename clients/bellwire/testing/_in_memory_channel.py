@@ -29,7 +29,9 @@ class InMemoryServer(grpc.aio.Server):
             found: Any = handler.service(details)
             if found is not None:
                 behavior = found.unary_unary or found.stream_stream
-                return Rpc(behavior, found.request_deserializer, found.response_serializer)
+                # As in gRPC: without a deserializer the servicer gets the bytes themselves.
+                parse = found.request_deserializer or bytes
+                return Rpc(behavior, parse, found.response_serializer or bytes)
         return None
 
     def add_insecure_port(self, address: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+from errno import EAGAIN
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ import grpc
 from bellwire.transport.address import Address, parse_address
 from bellwire.wire.errors import CallerError, StatusCode
 
+LOCK_ATTEMPTS_MAX: Final = 10  # Each needs another server to have stopped in just that moment.
 FOLDER_MODE: Final = 0o700  # Whoever reaches the socket may trade: only its owner may.
 
 
@@ -49,20 +51,36 @@ class SocketLock:
         address = f"unix://{self._socket}"
         try:
             self._socket.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise ListenError(address, f"{error.strerror} ({error.filename})") from None
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._fd)
-            self._fd = -1
+            self._fd = self._locked_file()
+        except BlockingIOError:
             raise ListenError(
                 address, "another coordinator listens there; stop it, or choose another path"
             ) from None
+        except OSError as error:
+            raise ListenError(address, f"{error.strerror} ({error.filename})") from None
         if self._socket.exists() and not self._socket.is_socket():
             self.release()
             raise ListenError(address, "the path exists and is no socket; choose another path")
+
+    def _locked_file(self) -> int:
+        """Return the lock file, opened and locked.
+
+        Its last holder may remove it between our opening and our locking it; such a lock would keep
+        nobody out, so whoever holds one that is not at the path any more takes the next.
+        """
+        for _ in range(LOCK_ATTEMPTS_MAX):
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(fd), os.stat(self._path)):
+                    return fd
+            except FileNotFoundError:
+                pass
+            except OSError:
+                os.close(fd)
+                raise
+            os.close(fd)
+        raise BlockingIOError(EAGAIN, "the lock file is removed again and again", str(self._path))
 
     def release(self) -> None:
         """Give the path up and remove both files."""

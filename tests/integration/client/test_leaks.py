@@ -62,11 +62,14 @@ async def test_a_client_in_memory_leaves_nothing(caplog: pytest.LogCaptureFixtur
 
 async def test_a_real_client_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async with running_coordinator() as running:
+        async with connect(running.unix):
+            threads = threading.active_count()  # gRPC's own poller included, one per process
         for address in (running.tcp, running.unix):
             async with connect(address) as client:
                 made = await use(client)
             del client
     await nothing_is_left(made)
+    assert threading.active_count() == threads
     assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 

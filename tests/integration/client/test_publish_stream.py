@@ -248,6 +248,36 @@ async def test_unanswered_frames_are_sent_again_with_their_sequences(script) -> 
     assert seen == [(1, 7, 0, b"1"), (2, 7, 0, b"1")]
 
 
+async def test_a_stream_that_ends_in_mid_flood_costs_neither_a_message_nor_its_order(
+    script,
+) -> None:
+    log: list[bytes] = []
+    seen: dict[int, tuple[int, int]] = {}  # base sequence -> (first offset, count)
+
+    async def publish(line) -> None:
+        await line.start_publish()
+        for turn in range(1_000):
+            frame = await line.batches()
+            if frame is None:
+                return
+            positions = []
+            for batch in frame.batches:
+                base, count = batch.header.base_sequence, batch.header.message_count
+                if seen.setdefault(base, (len(log), count)) == (len(log), count):
+                    log.extend(message.data for message in open_batch(batch))
+                positions.append(_position(batch, seen[base][0]))
+            if turn == 3 and line.number < 12:
+                return  # Appended, and never acknowledged.
+            await line.write(_ack(frame, positions))
+
+    script.publish = publish
+    async with script.client(quick(batch_messages_max=20, frame_batches_max=4)) as client:
+        ranges = await client.publisher().publish_many("bars", numbered(5_000))
+    assert log == [str(n).encode() for n in range(5_000)]
+    assert sum(map(len, ranges)) == 5_000
+    assert script.streams["publish"] == 12
+
+
 async def test_a_coordinator_that_gives_another_producer_id_gets_sequences_from_zero(
     script,
 ) -> None:

@@ -26,6 +26,7 @@ from bellwire.wire.message import new_message
 T = TypeVar("T")
 DEADLINE_SECONDS: Final = 10.0
 TOPIC: Final = "bars.1h"
+ACCEPT: Final = subscriber_pb2.DISPOSITION_ACCEPT
 WIDE: Final = Window(messages=100_000, bytes=64 << 20)
 BOTH_CODECS: Final = (CODEC_NONE, CODEC_LZ4_BLOCK)
 CHANNEL_OPTIONS: Final = (
@@ -47,7 +48,7 @@ class Stubs:
         self.topics = topic_pb2_grpc.TopicServiceStub(channel)
         self.server = server_pb2_grpc.ServerServiceStub(channel)
 
-    async def create_topic(self, name: str = TOPIC, **settings: int) -> topic_pb2.Topic:
+    async def create_topic(self, name: str = TOPIC, **settings: Any) -> topic_pb2.Topic:
         """Create a topic."""
         request = topic_pb2.CreateTopicRequest(topic=topic_pb2.Topic(name=name, **settings))
         return (await within(self.topics.CreateTopic(request))).topic
@@ -86,7 +87,7 @@ async def dial(address: str) -> AsyncIterator[Stubs]:
         yield Stubs(channel)
 
 
-async def within(what: Awaitable[Any], seconds: float = DEADLINE_SECONDS) -> Any:
+async def within(what: Awaitable[T], seconds: float = DEADLINE_SECONDS) -> T:
     """The result of what must not take longer."""
     async with asyncio.timeout(seconds):
         return await what
@@ -232,15 +233,17 @@ class SubscribeStream(Duplex):
         assert len(read) == count
         return read
 
-    async def settle(self, delivery: Any, disposition: int = 1, **fields: Any) -> None:
-        """End all of a delivery; 1 = ACCEPT."""
+    async def settle(self, delivery: Any, disposition: Any = ACCEPT, **fields: Any) -> None:
+        """End all of a delivery."""
         first = delivery.first_delivery_tag
         await self.settle_tags(
             first, first + delivery.batch.header.message_count - 1, disposition, **fields
         )
 
-    async def settle_tags(self, first: int, last: int, disposition: int = 1, **fields: Any) -> None:
-        """End the deliveries of a range of tags; 1 = ACCEPT."""
+    async def settle_tags(
+        self, first: int, last: int, disposition: Any = ACCEPT, **fields: Any
+    ) -> None:
+        """End the deliveries of a range of tags."""
         item = subscriber_pb2.Settlement(
             first_tag=first, last_tag=last, disposition=disposition, **fields
         )

@@ -354,7 +354,7 @@ async def test_a_pinned_call_goes_to_the_agent_named_or_to_nobody(bus: Stubs):
         ({"request_id": "r"}, NotImplementedYetError, "request_id is not served yet"),
         ({"capability": "x" * 100_000}, NoCapableAgentError, "no live agent has 'xxx"),
         (
-            {"routing": invocation_pb2.Routing(policy=9)},
+            {"routing": {"policy": 9}},
             CallerError,
             "routing policy 9 is not known",
         ),

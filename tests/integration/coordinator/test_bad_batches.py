@@ -7,6 +7,7 @@ one batch and go on; and each time what was sent before and after arrives.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from zlib import crc32
 
 import lz4.block
@@ -30,9 +31,11 @@ from bellwire.bus.v1.message_pb2 import (
     CODEC_NONE,
     Batch,
     BatchHeader,
+    Codec,
     Message,
     MessageBlock,
 )
+from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.testing.server import running_coordinator
 from bellwire.wire.errors import (
     BatchChecksumError,
@@ -68,7 +71,7 @@ def lying(**header: int) -> Batch:
     return made
 
 
-def raw(block: bytes, codec: int, size_bytes: int, count: int = 1) -> Batch:
+def raw(block: bytes, codec: Codec.ValueType, size_bytes: int, count: int = 1) -> Batch:
     """A batch of any bytes under an honest crc."""
     return Batch(
         header=BatchHeader(
@@ -82,7 +85,7 @@ def raw(block: bytes, codec: int, size_bytes: int, count: int = 1) -> Batch:
     )
 
 
-def of_message(**fields: object) -> Batch:
+def of_message(**fields: Any) -> Batch:
     """A batch of one message, with the honest one before it."""
     made = batch(b"")
     messages = MessageBlock(messages=[new_message(data=b""), Message(**fields)])
@@ -301,8 +304,8 @@ async def test_a_frame_that_is_no_message_ends_its_stream_by_its_type(
 
 @pytest.mark.parametrize("limit", [MIB, 3 * MIB])
 async def test_a_batch_as_large_as_the_limit_is_delivered_in_every_form(limit: int):
-    settings = {"batch_bytes_max": limit, "message_bytes_max": MIB // 2}
-    async with running_coordinator(**settings) as server, dial(server.tcp) as bus:
+    settings = CoordinatorSettings(batch_bytes_max=limit, message_bytes_max=MIB // 2)
+    async with running_coordinator(settings) as server, dial(server.tcp) as bus:
         count = limit // (MIB // 2)
         sent = batch(*[bytes(MIB // 2 - 100)] * count)
         stream = await PublishStream(bus).open()

@@ -99,19 +99,19 @@ async def test_a_service_nobody_has_is_unimplemented(bus: Stubs):
 
 @pytest.mark.parametrize("name", ["", *(service.full_name for service in SERVICES)])
 async def test_every_service_is_healthy(bus: Stubs, name: str):
-    stub = health_pb2_grpc.HealthStub(bus.channel)
+    stub: Any = health_pb2_grpc.HealthStub(bus.channel)
     answer = await within(stub.Check(health_pb2.HealthCheckRequest(service=name)))
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 async def test_the_health_of_a_service_nobody_has_is_not_found(bus: Stubs):
-    stub = health_pb2_grpc.HealthStub(bus.channel)
+    stub: Any = health_pb2_grpc.HealthStub(bus.channel)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await within(stub.Check(health_pb2.HealthCheckRequest(service="none")))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-async def reflect(bus: Stubs, version: str, **request: str) -> Any:
+async def reflect(bus: Stubs, version: str, **request: Any) -> Any:
     """One question to server reflection."""
     stream = bus.channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
@@ -132,7 +132,18 @@ async def test_reflection_lists_all_services_under_both_its_names(bus: Stubs, ve
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-async def test_reflection_describes_every_service(bus: Stubs, version: str):
-    for service in SERVICES:
-        answer = await reflect(bus, version, file_containing_symbol=service.full_name)
-        assert answer.file_descriptor_response.file_descriptor_proto, service.full_name
+async def test_reflection_describes_services_methods_messages_and_fields(bus: Stubs, version: str):
+    symbols = [service.full_name for service in SERVICES]
+    symbols += [rpc.replace("/", ".") for rpc in METHODS]
+    symbols += ["bellwire.bus.v1.Message", "bellwire.bus.v1.Message.id", "bellwire.bus.v1.Codec"]
+    for symbol in symbols:
+        answer = await reflect(bus, version, file_containing_symbol=symbol)
+        assert answer.file_descriptor_response.file_descriptor_proto, symbol
+
+
+@pytest.mark.parametrize(
+    "symbol", ["none", "bellwire.bus.v1.None", "bellwire.bus.v1.PublisherService.None", ""]
+)
+async def test_reflection_says_what_it_does_not_find(bus: Stubs, symbol: str):
+    answer = await reflect(bus, "v1", file_containing_symbol=symbol)
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]

@@ -174,7 +174,7 @@ async def test_one_refused_batch_of_a_frame_does_not_take_the_others_with_it(bus
 
 
 @pytest.mark.parametrize("level", [pb.ACK_LEVEL_PERSISTED, pb.ACK_LEVEL_REPLICATED, 42])
-async def test_a_level_the_log_cannot_give_is_refused(bus: Stubs, level: int):
+async def test_a_level_the_log_cannot_give_is_refused(bus: Stubs, level: pb.AckLevel.ValueType):
     error = await refusal(
         bus.publisher.Publish(pb.PublishRequest(batch=batch(b"x"), ack_level=level))
     )

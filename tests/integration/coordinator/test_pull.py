@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.integration.coordinator.frames import (
+    ACCEPT,
     TOPIC,
     PublishStream,
     Stubs,
@@ -33,10 +35,10 @@ SHORTEST = 1_000  # Milliseconds; the shortest lease there is.
 
 
 async def acknowledge(
-    bus: Stubs, lease_id: str, first: int, last: int, disposition: int = 1, **fields: int
+    bus: Stubs, lease_id: str, first: int, last: int, disposition: Any = ACCEPT
 ) -> list[pb.SettleFailure]:
     """Settle a range of tags of a lease; return what was refused."""
-    item = pb.Settlement(first_tag=first, last_tag=last, disposition=disposition, **fields)
+    item = pb.Settlement(first_tag=first, last_tag=last, disposition=disposition)
     request = pb.AcknowledgeRequest(lease_id=lease_id, settlements=[item])
     return list((await within(bus.subscriber.Acknowledge(request))).failures)
 
@@ -145,7 +147,7 @@ async def test_released_messages_can_be_pulled_again_at_once(bus: Stubs):
 async def test_a_tag_never_delivered_is_refused_and_the_others_are_settled(bus: Stubs):
     await bus.publish(b"0", b"1")
     pulled = await bus.pull()
-    items = [pb.Settlement(first_tag=t, last_tag=t, disposition=1) for t in (1, 9, 2)]
+    items = [pb.Settlement(first_tag=t, last_tag=t, disposition=ACCEPT) for t in (1, 9, 2)]
     request = pb.AcknowledgeRequest(lease_id=pulled.lease_id, settlements=items)
     (failure,) = (await within(bus.subscriber.Acknowledge(request))).failures
     assert failure.settlement.first_tag == 9

@@ -7,6 +7,7 @@ import asyncio
 import grpc
 import pytest
 from tests.integration.coordinator.frames import (
+    ACCEPT,
     BOTH_CODECS,
     TOPIC,
     WIDE,
@@ -364,7 +365,7 @@ async def _publish_forever(bus: Stubs) -> None:
 
 async def test_too_many_settlements_in_one_frame_end_the_stream(bus: Stubs):
     stream = await SubscribeStream(bus).open("risk")
-    items = [pb.Settlement(first_tag=1, last_tag=1, disposition=1)] * 1_001
+    items = [pb.Settlement(first_tag=1, last_tag=1, disposition=ACCEPT)] * 1_001
     await stream.send(settle=pb.Settle(settlements=items))
     error = await stream.ended_with()
     assert isinstance(error, PayloadTooLargeError)
@@ -444,7 +445,7 @@ async def test_policy_disconnect_ends_the_stream_and_the_subscription_lives_on()
         ({"overflow_policy": 9}, CallerError, "overflow policy 9 is not known"),
         ({"subscription": "s", "ordering": 9}, CallerError, "ordering 9 is not known"),
         ({"subscription": "no good"}, InvalidTopicNameError, "'no good' is not allowed"),
-        ({"start_position": pb.StartPosition(policy=9)}, CallerError, "start policy 9"),
+        ({"start_position": {"policy": 9}}, CallerError, "start policy 9"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )

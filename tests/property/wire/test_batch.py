@@ -13,6 +13,7 @@ from bellwire.bus.v1.message_pb2 import (
     CODEC_NONE,
     Batch,
     BatchHeader,
+    Codec,
     Message,
 )
 from bellwire.wire.batch import BLOCK_BYTES_MAX, encode_batch, open_batch
@@ -93,7 +94,9 @@ def test_a_header_that_lies_never_opens(
     st.integers(0, 2_000),
     st.integers(0, 2 * BLOCK_BYTES_MAX),
 )
-def test_garbage_is_refused_by_name_or_is_a_batch(block: bytes, codec: int, count: int, size: int):
+def test_garbage_is_refused_by_name_or_is_a_batch(
+    block: bytes, codec: Codec.ValueType, count: int, size: int
+):
     header = BatchHeader(
         topic="t", codec=codec, message_count=count, uncompressed_bytes=size, crc32=crc32(block)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 from zlib import crc32
 
 import lz4.block
@@ -42,9 +43,9 @@ def messages(count: int = 3, data: bytes = COMPRESSIBLE) -> list[Message]:
     return [new_message(data=data, key=f"K{index}") for index in range(count)]
 
 
-def batch_of(block: bytes, **header: int) -> Batch:
+def batch_of(block: bytes, **header: Any) -> Batch:
     """A batch whose header is right about its block except for what is given."""
-    fields = {
+    fields: dict[str, Any] = {
         "codec": CODEC_NONE,
         "message_count": 1,
         "uncompressed_bytes": len(block),
@@ -212,7 +213,7 @@ def test_an_unknown_codec_is_refused_by_its_number(codec):
 
 def test_a_block_that_names_no_codec_is_refused():
     batch = encode_batch("t", 0, messages())
-    batch.header.codec = 0
+    batch.header.ClearField("codec")
     with pytest.raises(UnknownCodecError, match="names no codec"):
         open_batch(batch)
 

@@ -40,12 +40,11 @@ def _handler(servicer: object, method: MethodDescriptor) -> grpc.RpcMethodHandle
     behavior: Behavior = getattr(servicer, method.name, None) or _refusal(method)
     factory = _FACTORIES[method.client_streaming, method.server_streaming]
     parse = GetMessageClass(method.input_type).FromString
-    if not method.client_streaming:
-        # gRPC would end an RPC whose request it cannot parse with UNKNOWN and a stack trace in our log.
-        behavior, parse = _parsing(behavior, parse), bytes
+    streams = method.client_streaming
     return factory(
-        _ending_with_status(behavior, method),
-        request_deserializer=parse,
+        _ending_with_status(behavior if streams else _parsing(behavior, parse), method),
+        # gRPC would end an RPC whose request it cannot parse with UNKNOWN and a stack trace in our log.
+        request_deserializer=parse if streams else None,
         response_serializer=GetMessageClass(method.output_type).SerializeToString,
     )
 

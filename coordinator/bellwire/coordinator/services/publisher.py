@@ -154,7 +154,7 @@ class _PublishSession:
         self._settings = state.settings
         self._limits = state.settings.limits
         self._outbox: Outbox[pb.PublishStreamResponse] = Outbox(OUTBOX_FRAMES_MAX)
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[None], list[asyncio.Future[PositionRange]]] = {}
         self._messages_waiting = 0
         self._bytes_waiting = 0
         self._last_frame = 0
@@ -176,10 +176,7 @@ class _PublishSession:
             await run_both(self._read(), self._write(), self._outbox.broken)
         finally:
             self._state.close_stream(self)
-            waiting = tuple(self._waiting)
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            await self._give_up_waiting()
 
     def _started(self, start: pb.PublishStart) -> pb.PublishStarted:
         settings = self._settings
@@ -286,19 +283,28 @@ class _PublishSession:
         self._messages_waiting += messages
         self._bytes_waiting += size_bytes
         task = asyncio.create_task(self._await_room(frame, level, results))
-        self._waiting.add(task)
+        self._waiting[task] = [item for item in results if isinstance(item, asyncio.Future)]
 
         def answered(task: asyncio.Task[None]) -> None:
-            self._waiting.discard(task)
+            del self._waiting[task]
             self._messages_waiting -= messages
             self._bytes_waiting -= size_bytes
-            for result in results:
-                # Of a lost stream none may be appended any more: the peer sends all of them again,
-                # in order, and one that overtook the others would make them out of order for good.
-                if isinstance(result, asyncio.Future) and not result.cancel():
-                    result.exception()
 
         task.add_done_callback(answered)
+
+    async def _give_up_waiting(self) -> None:
+        """Append nothing more for a lost stream.
+
+        Its peer sends all of it again, in order; a batch that was appended meanwhile without those
+        before it would put them out of order for good. So all are cancelled before anything runs.
+        """
+        tasks = tuple(self._waiting)
+        for future in [future for futures in self._waiting.values() for future in futures]:
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # Nobody else will look at it.
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _await_room(
         self, frame: pb.PublishBatches, level: pb.AckLevel.ValueType, results: list[_Result]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.subscriber_pb2 import (
@@ -64,8 +65,8 @@ class Stage:
         self,
         name: str = "risk",
         *,
-        ordering: Ordering.ValueType = ORDERING_PARTITION,
-        overflow: OverflowPolicy.ValueType = OVERFLOW_POLICY_BLOCK,
+        ordering: Ordering.ValueType | Any = ORDERING_PARTITION,
+        overflow: OverflowPolicy.ValueType | Any = OVERFLOW_POLICY_BLOCK,
         topics: Sequence[str] = (TOPIC,),
         start: StartPosition = EARLIEST,
     ) -> Subscription:

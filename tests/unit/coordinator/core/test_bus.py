@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from tests.unit.coordinator.core.stage import TOPIC, Stage, all_offsets, offsets
@@ -38,7 +39,7 @@ from bellwire.wire.errors import (
 NO_START = StartPosition()
 
 
-def starting(policy: int, **fields: object) -> StartPosition:
+def starting(policy: Any, **fields: Any) -> StartPosition:
     return StartPosition(policy=policy, **fields)
 
 
@@ -103,13 +104,14 @@ def test_the_number_of_topics_and_subscriptions_is_bounded():
     bus.topic("b", 0)
     with pytest.raises(CapacityError, match="there are 2 topics, limit is 2"):
         bus.topic("c", 0)
-    bus.open_named("s", ["a"], NO_START, 0, 0, 0)
-    ephemeral = bus.open_ephemeral(["a"], NO_START, 0, 0, "")
+    options = (NO_START, ORDERING_PARTITION, OVERFLOW_POLICY_BLOCK, 0)
+    bus.open_named("s", ["a"], *options)
+    ephemeral = bus.open_ephemeral(["a"], NO_START, OVERFLOW_POLICY_BLOCK, 0, "")
     with pytest.raises(CapacityError, match="there are 2 subscriptions, limit is 2"):
-        bus.open_named("t", ["a"], NO_START, 0, 0, 0)
+        bus.open_named("t", ["a"], *options)
     member = Stage().join(ephemeral)
     bus.leave(member)
-    bus.open_named("t", ["a"], NO_START, 0, 0, 0)
+    bus.open_named("t", ["a"], *options)
 
 
 def test_an_ephemeral_subscription_leaves_nothing_behind():
@@ -178,7 +180,9 @@ def test_a_named_subscription_goes_on_where_it_was_whatever_start_is_asked_for()
     stage = Stage()
     stage.publish(2)
     member = stage.join(stage.subscribe())
-    stage.accept(member, stage.take(member))
+    handout = stage.take(member)
+    assert handout is not None
+    stage.accept(member, handout)
     stage.bus.leave(member)
     stage.publish(1)
     again = stage.join(stage.subscribe(start=starting(START_POLICY_EARLIEST)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ class Fleet:
         agent = Agent(agent_id=agent_id, capabilities=[capability], max_in_flight=max_in_flight)
         return self.registry.register(agent, 0, "lease", 0.0, 0)
 
-    def choose(self, policy: int = 0, **fields: str) -> str:
+    def choose(self, policy: Any = 0, **fields: str) -> str:
         return self.router.choose(TOOL, Routing(policy=policy, **fields)).agent.agent_id
 
 

@@ -1,0 +1,101 @@
+"""Deliveries received and not handed over yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from bellwire.bus.v1.subscriber_pb2 import DISPOSITION_ACCEPT, Delivery
+from bellwire.client._resume import Resume
+from bellwire.client.received import Batch, Settler, runs
+from bellwire.wire.batch import BatchLimits, open_batch
+
+# The largest block the wire layer opens at all: what a coordinator admitted must not be refused here.
+DELIVERY_LIMITS: Final = BatchLimits(bytes_max=4 << 20, message_bytes_max=4 << 20)
+
+
+class Inbox:
+    """Opens deliveries as late as possible and leaves out what was handed over before.
+
+    It is bounded by the window: the coordinator sends no more. Around a lost stream it may hold what
+    is left of one window beside the next one; `wait_for_room` keeps it from being more.
+
+    Attributes:
+        arrived: Set when there is something to take, or will never be.
+        duplicates_skipped: Messages delivered again and not handed over again.
+    """
+
+    def __init__(self, settler: Settler, resume: Resume, window_messages: int) -> None:
+        self._settler = settler
+        self._resume = resume
+        self._window_messages = window_messages
+        self._queue: deque[tuple[Delivery, int, int]] = deque()  # delivery, lease, bits to skip
+        self._opened: deque[Batch] = deque()
+        self._messages = 0
+        self._room = asyncio.Event()
+        self.arrived = asyncio.Event()
+        self.duplicates_skipped = 0
+
+    def put(self, delivery: Delivery, lease: int, skipped: int) -> None:
+        """Add a delivery; `skipped` has a bit for each message that was received before."""
+        self._queue.append((delivery, lease, skipped))
+        self._messages += delivery.batch.header.message_count
+        self.arrived.set()
+
+    def take(self) -> Batch | None:
+        """Return the next batch, opened and without repeats; None when there is none now.
+
+        Raises:
+            InvalidBatchError: The coordinator sent a batch that does not open; it is stepped over.
+        """
+        while not self._opened:
+            if not self._queue:
+                return None
+            delivery, lease, skipped = self._queue.popleft()
+            self._messages -= delivery.batch.header.message_count
+            if self._messages <= self._window_messages:
+                self._room.set()
+            self._open(delivery, lease, skipped)
+        return self._opened.popleft()
+
+    def drop(self) -> None:
+        """Forget everything: it will be delivered again."""
+        self._queue.clear()
+        self._opened.clear()
+        self._messages = 0
+        self._room.set()
+
+    async def wait_for_room(self) -> None:
+        """Wait until no more than a window is held."""
+        while self._messages > self._window_messages:
+            self._room.clear()
+            await self._room.wait()
+
+    def _open(self, delivery: Delivery, lease: int, skipped: int) -> None:
+        header = delivery.batch.header
+        batch = Batch(
+            open_batch(delivery.batch, DELIVERY_LIMITS),
+            header.topic,
+            header.partition,
+            delivery.first_offset,
+            self._settler,
+            attempt=delivery.attempt,
+            replayed=delivery.replayed,
+            principal=delivery.principal,
+            dropped_messages=delivery.dropped_messages,
+            admitted_time_unix_nano=delivery.admitted_time_unix_nano,
+            lease=lease,
+            first_tag=delivery.first_delivery_tag,
+        )
+        if lease > 1:
+            key = (batch.topic, batch.partition)
+            skipped |= self._resume.skipped_now(key, batch.first_offset, len(batch), batch.attempt)
+        if not skipped:
+            self._opened.append(batch)
+            return
+        wanted = batch.open & ~skipped
+        for first, last in runs(batch.open & skipped):
+            self.duplicates_skipped += last - first + 1
+            batch.settle_open(first, last, DISPOSITION_ACCEPT)
+        self._opened.extend(batch.part(first, last) for first, last in runs(wanted))

@@ -1,0 +1,190 @@
+"""How a coordinator goes away: announced, in order, within a bounded time, or at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.integration.coordinator.frames import (
+    TOPIC,
+    WIDE,
+    AgentStream,
+    Duplex,
+    PublishStream,
+    SubscribeStream,
+    batch,
+    dial,
+    eventually,
+    payloads,
+    refusal,
+    within,
+)
+
+from bellwire.admin.v1.server_pb2 import GetServerInfoRequest
+from bellwire.agent.v1 import agent_pb2
+from bellwire.agent.v1.invocation_pb2 import InvokeRequest
+from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
+from bellwire.testing.server import running_coordinator
+from bellwire.wire.errors import DrainingError, PeerError, StatusCode
+
+pytestmark = pytest.mark.integration
+
+LONG = 30.0  # Seconds of grace that no test may need.
+SHORT = 0.05
+
+
+async def test_every_open_stream_is_told_and_the_server_stops_when_they_have_left():
+    async with running_coordinator(drain_grace_seconds=LONG) as server, dial(server.tcp) as bus:
+        publisher = await PublishStream(bus).open()
+        subscriber = await SubscribeStream(bus).open()
+        agent = await AgentStream(bus).open("rules-0", "explain")
+        draining = asyncio.create_task(server.coordinator.drain())
+        for stream in (publisher, subscriber, agent):
+            told = await stream.read_arm("draining")
+            assert told.reconnect_after_millis > 0
+        assert not draining.done()
+        for stream in (publisher, subscriber, agent):
+            await stream.finish()
+        await within(draining)
+        await within(server.coordinator.wait_closed())
+
+
+async def test_what_is_in_hand_can_be_finished_while_it_drains():
+    async with running_coordinator(drain_grace_seconds=LONG) as server, dial(server.tcp) as bus:
+        publisher = await PublishStream(bus).open()
+        subscriber = await SubscribeStream(bus).open("risk")
+        agent = await AgentStream(bus).open("rules-0", "explain")
+        await publisher.publish(batch(b"before"))
+        delivery = await subscriber.delivery()
+        calling = asyncio.ensure_future(
+            bus.invocation.Invoke(InvokeRequest(capability="explain"), timeout=LONG)
+        )
+        call = await agent.next_call()
+        draining = asyncio.create_task(server.coordinator.drain())
+        await publisher.read_arm("ack")
+        await publisher.read_arm("draining")
+        await subscriber.read_arm("draining")
+        await agent.read_arm("draining")
+        await publisher.publish(batch(b"in flight when it was told"))
+        await publisher.acknowledged(2)
+        await agent.answer(call, b'"answered"')
+        assert (await within(calling)).result == b'"answered"'
+        await subscriber.settle(delivery)
+        assert payloads([await subscriber.delivery()]) == [b"in flight when it was told"]
+        for stream in (publisher, subscriber, agent):
+            await stream.finish()
+        await within(draining)
+
+
+async def test_new_streams_and_publishes_are_refused_while_it_drains():
+    async with running_coordinator(drain_grace_seconds=LONG) as server, dial(server.tcp) as bus:
+        holding = await SubscribeStream(bus).open()
+        draining = asyncio.create_task(server.coordinator.drain())
+        await holding.read_arm("draining")
+        publish = publisher_pb2.PublishRequest(batch=batch(b"x"))
+        errors = [await refusal(bus.publisher.Publish(publish))]
+        firsts = (
+            (
+                Duplex(bus.publisher.PublishStream(), publisher_pb2.PublishStreamRequest),
+                {"start": publisher_pb2.PublishStart()},
+            ),
+            (
+                Duplex(bus.subscriber.Subscribe(), subscriber_pb2.SubscribeRequest),
+                {"start": subscriber_pb2.SubscribeStart(topics=[TOPIC], window=WIDE)},
+            ),
+            (
+                Duplex(bus.agents.Connect(), agent_pb2.ConnectRequest),
+                {"register": agent_pb2.Register(agent=agent_pb2.Agent(agent_id="a"))},
+            ),
+        )
+        for stream, first in firsts:
+            await stream.send(**first)
+            errors.append(await stream.ended_with())
+        for error in errors:
+            assert isinstance(error, DrainingError)
+            assert error.code is StatusCode.UNAVAILABLE
+            assert error.retryable
+            assert "shutting down: reconnect" in error.message
+        await holding.finish()
+        await within(draining)
+
+
+async def test_health_turns_to_not_serving_as_soon_as_it_drains():
+    async with running_coordinator(drain_grace_seconds=LONG) as server, dial(server.tcp) as bus:
+        holding = await SubscribeStream(bus).open()
+        health: Any = health_pb2_grpc.HealthStub(bus.channel)
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        assert (await within(watch.read())).status == health_pb2.HealthCheckResponse.SERVING
+        draining = asyncio.create_task(server.coordinator.drain())
+        assert (await within(watch.read())).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        check = health_pb2.HealthCheckRequest(service="bellwire.bus.v1.PublisherService")
+        answer = await within(health.Check(check))
+        assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        await holding.finish()
+        await within(draining)
+
+
+async def test_a_stream_that_does_not_leave_is_cut_after_the_grace():
+    async with running_coordinator(drain_grace_seconds=SHORT) as server, dial(server.tcp) as bus:
+        stream = await SubscribeStream(bus).open()
+        await within(server.coordinator.drain())
+        await stream.read_arm("draining")
+        error = await stream.ended_with()
+        assert isinstance(error, PeerError)
+        assert error.retryable
+
+
+async def test_draining_twice_is_draining_once():
+    async with running_coordinator(drain_grace_seconds=SHORT) as server:
+        await within(asyncio.gather(server.coordinator.drain(), server.coordinator.drain()))
+        await within(server.coordinator.drain())
+
+
+async def test_a_server_that_has_drained_answers_no_more():
+    async with running_coordinator(drain_grace_seconds=SHORT) as server, dial(server.tcp) as bus:
+        await bus.publish(b"x")
+        await within(server.coordinator.drain())
+        error = await refusal(
+            bus.server.GetServerInfo(GetServerInfoRequest(), wait_for_ready=False)
+        )
+        assert error.code is StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("address", ["tcp", "unix"])
+async def test_a_server_stopped_at_once_ends_streams_with_unavailable(address: str):
+    async with running_coordinator() as server, dial(getattr(server, address)) as bus:
+        publisher = await PublishStream(bus).open()
+        subscriber = await SubscribeStream(bus).open("risk")
+        await publisher.publish(batch(b"x"))
+        await subscriber.delivery()
+        await within(server.coordinator.close())
+        for stream in (publisher, subscriber):
+            error = await stream.ended_with()
+            assert isinstance(error, PeerError)
+            assert error.retryable
+
+
+async def test_closing_leaves_no_stream_behind_that_still_runs():
+    before = asyncio.all_tasks()
+    async with running_coordinator() as server, dial(server.tcp) as bus:
+        for open_stream in (PublishStream(bus).open, SubscribeStream(bus).open):
+            await open_stream()
+        await within(server.coordinator.close())
+        left = [repr(task.get_coro()) for task in asyncio.all_tasks() - before]
+        assert not [coroutine for coroutine in left if "Session" in coroutine]
+
+
+async def test_a_drain_is_seen_in_server_info():
+    async with running_coordinator(drain_grace_seconds=LONG) as server, dial(server.tcp) as bus:
+        stream = await SubscribeStream(bus).open()
+        draining = asyncio.create_task(server.coordinator.drain())
+
+        found = await eventually(
+            lambda: within(bus.server.GetServerInfo(GetServerInfoRequest())),
+            lambda answer: answer.draining,
+        )
+        assert found.open_streams == 1
+        await stream.finish()
+        await within(draining)
