@@ -8,7 +8,7 @@ from typing import Any
 from bellwire.client.client import Client
 from bellwire.client.settings import ClientSettings
 from bellwire.coordinator.config import CoordinatorSettings
-from bellwire.coordinator.server import _add_services
+from bellwire.coordinator.server import add_services
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.testing._in_memory_channel import InMemoryChannel, InMemoryServer
 from bellwire.transport.address import Address
@@ -61,7 +61,7 @@ class InMemoryBus:
         # Made late: a bus may be made in a fixture, before there is an event loop.
         if self._server is None:
             self._server = InMemoryServer()
-            _add_services(self._server, CoordinatorState(self.settings))
+            add_services(self._server, CoordinatorState(self.settings))
         return self._server
 
 

@@ -96,9 +96,9 @@ class CoordinatorSettings:
         default=1 << 20,
         metadata=setting(
             unit="bytes",
-            why="Uncompressed; a frame of three stays below gRPC's 4 MiB",
+            why="Uncompressed; a frame of three stays below gRPC's 4 MiB, and so does the largest in plain form",
             ge=1 << 10,
-            le=4 << 20,
+            le=3 << 20,
         ),
     )
     message_bytes_max: int = field(

@@ -71,7 +71,7 @@ class Coordinator:
         server = self._server = grpc.aio.server(
             options=_SERVER_OPTIONS, maximum_concurrent_rpcs=self.settings.streams_max
         )
-        names = _add_services(server, state)
+        names = add_services(server, state)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         add_reflection(server, [*names, health.SERVICE_NAME])
@@ -146,7 +146,7 @@ class Coordinator:
         self._closed.set()
 
 
-def _add_services(server: grpc.aio.Server, state: CoordinatorState) -> list[str]:
+def add_services(server: grpc.aio.Server, state: CoordinatorState) -> list[str]:
     """Add every service of the contract; return their full names."""
     dispatcher = Dispatcher(state)
     services = (

@@ -46,7 +46,7 @@ async def cut_now_and_then(bus: InMemoryBus, seed: int) -> None:
         bus.disconnect()
 
 
-@pytest.fixture(params=range(60))
+@pytest.fixture(params=range(8))
 async def unreliable(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     """A client of a bus whose lines break all the time; the parameter is the seed."""
     bus = InMemoryBus()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import grpc
 import pytest
@@ -343,6 +344,32 @@ async def test_a_refused_settlement_is_told_before_the_stream_closes(bus: Stubs)
     await stream.settle_tags(5, 5)
     await within(stream.call.done_writing())
     assert (await stream.read_arm("settle_failure")).settlement.first_tag == 5
+
+
+async def test_a_refused_settlement_is_told_though_a_slow_reader_has_closed_its_side(bus: Stubs):
+    stream = await SubscribeStream(bus).open("risk")
+    publisher = await PublishStream(bus).open()
+    noise = random.Random(5).randbytes(500 << 10)
+    for _ in range(40):  # More than fits between the two: the server hangs in its write.
+        await publisher.publish(batch(noise))
+    await publisher.acknowledged(40)
+    await stream.settle_tags(99, 99)
+    await within(stream.call.done_writing())
+    arms = []
+    while (frame := await stream.read()) is not grpc.aio.EOF:
+        arms.append(frame.WhichOneof("frame"))
+    assert "settle_failure" in arms
+
+
+async def test_an_idle_stream_gets_a_heartbeat_each_interval_and_not_more():
+    async with running_coordinator(heartbeat_seconds=0.05) as server, dial(server.tcp) as bus:
+        stream = await SubscribeStream(bus).open()
+        await stream.read_arm("heartbeat")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for _ in range(4):
+            await stream.read_arm("heartbeat")
+        assert loop.time() - began > 0.1
 
 
 async def test_refused_settlements_are_told_though_deliveries_never_pause(bus: Stubs):

@@ -37,3 +37,12 @@ def test_version_variant_and_length_hold_for_every_time_and_every_random(millis:
     parsed = uuid.UUID(text)
     assert (str(parsed), parsed.version, parsed.variant) == (text, 7, uuid.RFC_4122)
     assert parsed.int >> 80 == millis
+
+
+@given(st.lists(st.tuples(st.integers(-50, 50), st.sampled_from([0, 1, 2, 4_095, 4_096, 9_000]))))
+def test_many_ids_at_once_are_as_if_taken_one_by_one(steps: list[tuple[int, int]]):
+    now_ns = NOW_NS
+    one_by_one, at_once = (MessageIds(lambda: now_ns, lambda count: bytes(count)) for _ in range(2))
+    for millis, count in steps[:6]:
+        now_ns += millis * MILLI
+        assert at_once.many(now_ns, count) == [one_by_one.next() for _ in range(count)]

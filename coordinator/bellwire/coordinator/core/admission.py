@@ -113,7 +113,7 @@ def _verify(
     """Check each message; whole passes in C, because this runs for every message on the bus."""
     items = list(messages)
     id_lengths = set(map(len, map(_ID, items)))
-    small = SMALL_MESSAGE_BYTES if id_lengths == {ID_LENGTH} else 0
+    small = min(SMALL_MESSAGE_BYTES, limits.message_bytes_max) if id_lengths == {ID_LENGTH} else 0
     for index, size in enumerate(map(_SIZE, items)):
         if size > small:
             _check_bounds(items[index], size, index, limits)

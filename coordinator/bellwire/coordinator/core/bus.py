@@ -21,6 +21,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     OverflowPolicy,
     StartPosition,
 )
+from bellwire.coordinator.core.dedupe import ProducerIds
 from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.subscription import Subscription
@@ -66,6 +67,7 @@ class Bus:
         self.topics: dict[str, Topic] = {}
         self.named: dict[str, Subscription] = {}
         self.ephemeral: set[Subscription] = set()
+        self.producer_ids = ProducerIds()
         self._on_room = on_room
 
     # ------------------------------------------------------------ topics
@@ -121,7 +123,7 @@ class Bus:
                 "use message keys instead of topics",
                 metadata={"limit": str(self.topics_max)},
             )
-        topic = self.topics[name] = Topic(name, settings, now_ns, self._on_room)
+        topic = self.topics[name] = Topic(name, settings, now_ns, self._on_room, self.producer_ids)
         for subscription in self.subscriptions():
             if subscription.matches(name):
                 for partition in topic.partitions:

@@ -40,7 +40,11 @@ class Partition:
         if not header.producer_id:
             return None
         return self._producers.check(
-            header.producer_id, header.producer_epoch, header.base_sequence, header.message_count
+            header.producer_id,
+            header.producer_epoch,
+            header.base_sequence,
+            header.message_count,
+            issued_here=self.topic.producer_ids.issued(header.producer_id),
         )
 
     def make_room(self) -> bool:

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Final
 
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_UNSPECIFIED, OverflowPolicy
+from bellwire.coordinator.core.dedupe import ProducerIds
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.log.memory import MemoryLog
 from bellwire.coordinator.log.protocol import Entry
@@ -88,6 +89,7 @@ class Topic:
     """A named set of partitions.
 
     Attributes:
+        producer_ids: Tells which producers this coordinator knows from their first message.
         on_room: Called with a partition when a cursor with policy BLOCK has moved on in it.
     """
 
@@ -97,12 +99,14 @@ class Topic:
         settings: TopicSettings,
         created_ns: int,
         on_room: Callable[[Partition], None],
+        producer_ids: ProducerIds | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
         self.created_ns = created_ns
         self.stats = TopicStats()
         self.on_room = on_room
+        self.producer_ids = producer_ids or ProducerIds()
         self.partitions = [
             Partition(self, index, MemoryLog()) for index in range(settings.partition_count)
         ]

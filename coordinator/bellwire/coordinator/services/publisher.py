@@ -35,7 +35,6 @@ from bellwire.wire.partitioner import partition_for_key
 BATCHES_PER_FRAME_MAX: Final = 64
 OUTBOX_FRAMES_MAX: Final = 4_096  # Acks merge; a peer this far behind does not read.
 POSITIONS_PER_ACK_MAX: Final = 256
-PRODUCER_ID_BITS: Final = 63
 RECONNECT_AFTER_MILLIS: Final = 100  # A restart takes longer; the client's backoff does the rest.
 _Result: TypeAlias = PositionRange | asyncio.Future[PositionRange] | None  # None = refused.
 
@@ -181,7 +180,7 @@ class _PublishSession:
     def _started(self, start: pb.PublishStart) -> pb.PublishStarted:
         settings = self._settings
         return pb.PublishStarted(
-            producer_id=start.producer_id or secrets.randbits(PRODUCER_ID_BITS) | 1,
+            producer_id=start.producer_id or self._state.bus.producer_ids.issue(),
             producer_epoch=start.producer_epoch,
             window=Window(
                 messages=settings.publish_window_messages, bytes=settings.publish_window_bytes

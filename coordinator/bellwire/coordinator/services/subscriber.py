@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
 from typing import Final
@@ -141,7 +142,8 @@ class _SubscribeSession:
                     member.paused = False
                     self._wake.set()
                 case "heartbeat":
-                    pass  # Reading it was its purpose.
+                    self._spoke_at = -math.inf  # Answered at once, unless a delivery says as much.
+                    self._wake.set()
                 case "start":
                     raise CallerError(
                         "`start` came twice: it is the first frame, and only the first"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bellwire.coordinator.core import dedupe
-from bellwire.coordinator.core.dedupe import BATCHES_REMEMBERED, ProducerTable
+from bellwire.coordinator.core.dedupe import BATCHES_REMEMBERED, ProducerIds, ProducerTable
 from bellwire.wire.errors import ProducerFencedError, SequenceGapError
 
 PRODUCER = 7
@@ -81,3 +81,23 @@ def test_the_producer_heard_least_recently_is_forgotten_first(monkeypatch):
         table.record(producer, 0, 5, 1, 0)
     assert table.check(1, 0, 5, 1) == 0
     assert table.check(2, 0, 99, 1) is None  # Forgotten: it may begin anywhere.
+
+
+def test_a_producer_of_this_life_begins_at_zero_so_that_nothing_overtakes_a_refused_batch():
+    table = ProducerTable()
+
+    with pytest.raises(SequenceGapError) as refused:
+        table.check(PRODUCER, 0, 10, 5, issued_here=True)
+
+    assert refused.value.metadata == {"found": "10", "expected": "0"}
+    assert table.check(PRODUCER, 0, 0, 5, issued_here=True) is None
+
+
+def test_producer_ids_are_distinct_and_known_only_to_their_own_life():
+    ids, other_life = ProducerIds(7), ProducerIds(8)
+    issued = [ids.issue() for _ in range(3)]
+
+    assert len(set(issued)) == 3
+    assert all(map(ids.issued, issued))
+    assert not any(map(other_life.issued, issued))
+    assert not ids.issued(1)
