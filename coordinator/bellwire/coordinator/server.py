@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,9 +24,13 @@ from bellwire.coordinator.services.invocation import Dispatcher, InvocationServi
 from bellwire.coordinator.services.mcp import McpService
 from bellwire.coordinator.services.publisher import PublisherService
 from bellwire.coordinator.services.subscriber import SubscriberService
-from bellwire.coordinator.state import CoordinatorState
+from bellwire.coordinator.state import CoordinatorState, Drainable
 from bellwire.mcp.v1 import mcp_pb2
 
+# How the grace of a drain is spent: publishers and agents first, then subscribers read what is left.
+WRITERS_SHARE: Final = 0.3
+READERS_SHARE: Final = 0.5
+LAST_SHARE: Final = 0.2
 STOP_GRACE_SECONDS: Final = 0.2  # After the drain: what still runs is only being told, then ended.
 _SERVER_OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # Two servers on one port would each get half of the clients.
@@ -69,7 +74,10 @@ class Coordinator:
         """
         state = self._state = CoordinatorState(self.settings)
         server = self._server = grpc.aio.server(
-            options=_SERVER_OPTIONS, maximum_concurrent_rpcs=self.settings.streams_max
+            options=_SERVER_OPTIONS,
+            # gRPC's own refusal names no reason; ours come before it.
+            maximum_concurrent_rpcs=2 * self.settings.streams_max
+            + self.settings.calls_in_flight_max,
         )
         names = add_services(server, state)
         self._health = health.aio.HealthServicer()
@@ -121,15 +129,25 @@ class Coordinator:
         if state is None or self._health is None:
             return
         await self._health.enter_graceful_shutdown()
+        grace = self.settings.drain_grace_seconds
         state.begin_drain()
+        await self._gone(state, state.writers, grace * WRITERS_SHARE)
+        state.drain_readers(at_once=False)
+        await self._gone(state, lambda: state.streams, grace * READERS_SHARE)
         # Those who have not left by then are cut; they resume by position.
-        await self._streams_gone(state, self.settings.drain_grace_seconds)
+        state.drain_readers(at_once=True)
+        await self._gone(state, lambda: state.streams, grace * LAST_SHARE)
         await self._stop(STOP_GRACE_SECONDS)
 
-    async def _streams_gone(self, state: CoordinatorState, timeout_seconds: float) -> None:
+    async def _gone(
+        self,
+        state: CoordinatorState,
+        streams: Callable[[], Collection[Drainable]],
+        timeout_seconds: float,
+    ) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
-                while state.streams:
+                while streams():
                     state.stream_closed.clear()
                     await state.stream_closed.wait()
 
@@ -139,7 +157,8 @@ class Coordinator:
             self._server = None
             if self._state is not None:
                 # gRPC has cancelled what serves them, and does not wait for its end.
-                await self._streams_gone(self._state, STOP_GRACE_SECONDS)
+                state = self._state
+                await self._gone(state, lambda: state.streams, STOP_GRACE_SECONDS)
         for lock in self._locks:
             lock.release()
         self._locks.clear()

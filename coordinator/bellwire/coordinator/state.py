@@ -13,13 +13,20 @@ from bellwire.coordinator.core.registry import Registry
 from bellwire.coordinator.core.routing import Router
 from bellwire.coordinator.core.topic import TopicSettings
 from bellwire.coordinator.workers import Workers
+from bellwire.wire.errors import CapacityError, UnknownTopicError
 
 
 class Drainable(Protocol):
-    """A stream that can be told that the server is about to go away."""
+    """A stream that can be told that the server is about to go away.
 
-    def drain(self) -> None:
-        """Announce it to the peer."""
+    Attributes:
+        reads: True for subscribers, who leave last.
+    """
+
+    reads: bool
+
+    def drain(self, *, at_once: bool) -> None:
+        """Announce it to the peer: at once, or as soon as that loses nothing."""
 
 
 class CoordinatorState:
@@ -55,10 +62,30 @@ class CoordinatorState:
         self.pid = os.getpid()
 
     def open_stream(self, stream: Drainable) -> None:
-        """Count a stream as open."""
+        """Count a stream as open.
+
+        Raises:
+            CapacityError: There are too many.
+        """
+        if len(self.streams) >= self.settings.streams_max:
+            raise CapacityError(
+                f"{len(self.streams)} streams are open, limit is {self.settings.streams_max}: "
+                "share one client per process",
+                metadata={"limit": str(self.settings.streams_max)},
+            )
         self.streams.add(stream)
-        if self.draining:
-            stream.drain()
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic and fail what waits for room in it.
+
+        Raises:
+            UnknownTopicError: There is none.
+        """
+        topic = self.bus.existing_topic(name)
+        self.bus.delete_topic(name)
+        error = UnknownTopicError(f"topic {name!r} was deleted", metadata={"topic": name})
+        for partition in topic.partitions:
+            self.workers.owner(partition).refuse(partition, error)
 
     def close_stream(self, stream: Drainable) -> None:
         """Count a stream as closed."""
@@ -66,9 +93,17 @@ class CoordinatorState:
         self.stream_closed.set()
 
     def begin_drain(self) -> None:
-        """Tell every open stream, once."""
-        if self.draining:
-            return
+        """Refuse new streams, and tell those that bring something."""
         self.draining = True
+        for stream in self.writers():
+            stream.drain(at_once=True)
+
+    def drain_readers(self, *, at_once: bool) -> None:
+        """Tell the subscribers; not at once = each when it has read what waits for it."""
         for stream in tuple(self.streams):
-            stream.drain()
+            if stream.reads:
+                stream.drain(at_once=at_once)
+
+    def writers(self) -> list[Drainable]:
+        """Return the open streams that bring something: publishers and agents."""
+        return [stream for stream in self.streams if not stream.reads]

@@ -10,7 +10,7 @@ from typing import Final
 
 from bellwire.bus.v1.message_pb2 import Batch, PositionRange
 from bellwire.coordinator.core.partition import Partition
-from bellwire.wire.errors import CapacityError, TopicFullError
+from bellwire.wire.errors import BellwireError, CapacityError, TopicFullError
 
 RETRY_SECONDS: Final = 0.1  # Time for a subscriber to settle a window's worth.
 
@@ -97,6 +97,13 @@ class Worker:
         if partition in self._waiting:
             # Not inline: this is called from within a delivery.
             asyncio.get_running_loop().call_soon(self._pump, partition)
+
+    def refuse(self, partition: Partition, error: BellwireError) -> None:
+        """Fail all that waits for room in a partition, as when its topic is deleted."""
+        for item in self._waiting.pop(partition, ()):
+            self._inbox_size -= 1
+            if not item.result.done():
+                item.result.set_exception(error)
 
     def _pump(self, partition: Partition) -> None:
         waiting = self._waiting.get(partition)

@@ -56,7 +56,7 @@ async def test_a_client_in_memory_leaves_nothing(caplog: pytest.LogCaptureFixtur
     del client
     bus._channels.clear()
     await nothing_is_left(made)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
@@ -69,7 +69,7 @@ async def test_a_real_client_leaves_nothing(caplog: pytest.LogCaptureFixture) ->
                 made = await use(client)
             del client
     await nothing_is_left(made)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 

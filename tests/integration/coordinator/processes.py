@@ -80,9 +80,12 @@ class Child:
         assert line.decode() == f"{word}\n"
 
     async def kill(self) -> None:
-        """Kill it as the kernel would for memory, and wait for its end."""
+        """Kill it as the kernel would for memory, and wait for its end and that of its pipe.
+
+        A pipe left open would be complained of whenever it is collected, in any later test.
+        """
         self.process.send_signal(signal.SIGKILL)
-        await within(self.process.wait())
+        await within(self.process.communicate())
 
 
 @asynccontextmanager

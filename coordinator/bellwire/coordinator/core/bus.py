@@ -126,8 +126,7 @@ class Bus:
         topic = self.topics[name] = Topic(name, settings, now_ns, self._on_room, self.producer_ids)
         for subscription in self.subscriptions():
             if subscription.matches(name):
-                for partition in topic.partitions:
-                    subscription.attach(partition, 0)
+                subscription.attach((partition, 0) for partition in topic.partitions)
         return topic
 
     def delete_topic(self, name: str) -> None:
@@ -272,11 +271,12 @@ class Bus:
     ) -> None:
         policy = start.policy or default_policy
         positions = {(p.topic, p.partition): p.offset for p in start.positions}
-        for name, topic in self.topics.items():
-            if subscription.matches(name):
-                for partition in topic.partitions:
-                    offset = _start_offset(partition, policy, start.time_unix_nano, positions)
-                    subscription.attach(partition, offset)
+        subscription.attach(
+            (partition, _start_offset(partition, policy, start.time_unix_nano, positions))
+            for name, topic in self.topics.items()
+            if subscription.matches(name)
+            for partition in topic.partitions
+        )
 
 
 def _start_offset(

@@ -132,7 +132,7 @@ class Member:
         Raises:
             UnknownDeliveryTagError: A tag was never delivered, or is settled already.
         """
-        blocks = self._blocks_of(first_tag, last_tag)
+        blocks, at = self._blocks_of(first_tag, last_tag)
         ended: list[tuple[Handout, int, int]] = []
         for block, first, last in blocks:
             handout = block.handout
@@ -141,7 +141,8 @@ class Member:
                 handout.cursor.in_flight -= run_last - run_first
                 self.window.give_back(run_last - run_first, 0)
             if block.open_count == 0:
-                self._forget(block)
+                self.window.give_back(0, handout.size_bytes)
+        self._forget_settled(at, at + len(blocks))
         return ended
 
     def give_up(self) -> list[tuple[Handout, int, int]]:
@@ -157,8 +158,11 @@ class Member:
         self.window.messages_in_flight = self.window.bytes_in_flight = 0
         return ended
 
-    def _blocks_of(self, first_tag: int, last_tag: int) -> list[tuple[InFlight, int, int]]:
-        at = bisect_right(self._first_tags, first_tag) - 1
+    def _blocks_of(
+        self, first_tag: int, last_tag: int
+    ) -> tuple[list[tuple[InFlight, int, int]], int]:
+        """Return the blocks of a range with the part of each, and the place of the first."""
+        at = begin = bisect_right(self._first_tags, first_tag) - 1
         tag, blocks = first_tag, []
         while at >= 0 and tag <= last_tag and at < len(self._in_flight):
             block = self._in_flight[at]
@@ -180,9 +184,10 @@ class Member:
                 f"tag {tag} was never delivered or is settled already",
                 metadata={"first_tag": str(first_tag), "last_tag": str(last_tag), "tag": str(tag)},
             )
-        return blocks
+        return blocks, begin
 
-    def _forget(self, block: InFlight) -> None:
-        self.window.give_back(0, block.handout.size_bytes)
-        at = bisect_right(self._first_tags, block.handout.first_tag) - 1
-        del self._first_tags[at], self._in_flight[at]
+    def _forget_settled(self, begin: int, end: int) -> None:
+        """Drop blocks with nothing open: one cut, because a cut moves all that stands behind it."""
+        still_open = [block for block in self._in_flight[begin:end] if block.open_count]
+        self._in_flight[begin:end] = still_open
+        self._first_tags[begin:end] = [block.handout.first_tag for block in still_open]

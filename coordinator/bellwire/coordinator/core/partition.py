@@ -67,7 +67,10 @@ class Partition:
     def append(self, batch: Batch, now_ns: int, sampled: Sequence[str] = ()) -> Entry:
         """Append a batch that is new and for which there is room, and wake its readers."""
         header = batch.header
-        entry = Entry(batch, self.log.next_offset, now_ns, sampled)
+        # A copy: protobuf keeps the whole frame alive as long as any of its batches lives.
+        kept = Batch()
+        kept.CopyFrom(batch)
+        entry = Entry(kept, self.log.next_offset, now_ns, sampled)
         self.log.append(entry)
         if header.producer_id:
             self._producers.record(

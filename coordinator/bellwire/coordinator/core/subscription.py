@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -25,6 +25,7 @@ from bellwire.wire.errors import CallerError, NotImplementedYetError
 from bellwire.wire.topic import TopicPattern
 from bellwire.wire.window import Window
 
+RELEASE_DELAY_MILLIS_MAX: Final = 600_000  # What is released stays in memory, beyond retention.
 SPLIT_AFTER_SECONDS: Final = 0.2  # TCP's override timer against silly windows (RFC 1122 §4.2.3.4).
 
 
@@ -61,15 +62,17 @@ class Subscription:
 
     # ------------------------------------------------------------ membership
 
-    def attach(self, partition: Partition, next_offset: int) -> None:
-        """Begin to read a partition."""
-        cursor = Cursor(self, partition, next_offset)
-        self.cursors.append(cursor)
-        partition.cursors.append(cursor)
+    def attach(self, starts: Iterable[tuple[Partition, int]]) -> None:
+        """Begin to read partitions, each at its next offset."""
+        fresh = [Cursor(self, partition, next_offset) for partition, next_offset in starts]
+        self.cursors += fresh
+        for cursor in fresh:
+            cursor.partition.cursors.append(cursor)
         if self.members:
             self._assign()
-        if cursor.has_work():
-            self.on_ready(cursor)
+        for cursor in fresh:
+            if cursor.has_work():
+                self.on_ready(cursor)
 
     def detach_all(self) -> None:
         """Stop reading everything, as when an ephemeral subscription ends."""
@@ -93,6 +96,13 @@ class Subscription:
         self.members.append(member)
         self._assign()
         return member
+
+    def has_work_for(self, member: Member) -> bool:
+        """Whether anything waits that only this member, or any member, would get."""
+        shared = self.ordering == ORDERING_NONE
+        return any(
+            cursor.has_work() for cursor in self.cursors if shared or cursor.holder is member
+        )
 
     def retire(self, member: Member) -> None:
         """Give a member nothing more; what it holds stays in flight until settled or `leave`."""
@@ -142,6 +152,8 @@ class Subscription:
     def _hand_over(self, cursor: Cursor, taker: Member | None) -> None:
         if cursor.holder is taker:
             cursor.successor = None
+            if taker is not None and not cursor.queued and cursor.has_work():
+                self.on_ready(cursor)  # It may have left the queue while it was to move.
         elif cursor.in_flight:
             cursor.successor = taker  # Order: the old holder settles first.
         else:
@@ -260,6 +272,11 @@ class Subscription:
             raise CallerError(
                 f"disposition {disposition} cannot settle a delivery: use ACCEPT, RELEASE or REJECT",
                 metadata={"disposition": str(disposition)},
+            )
+        if settlement.delay_millis > RELEASE_DELAY_MILLIS_MAX:
+            raise CallerError(
+                f"delay_millis is {settlement.delay_millis}, limit is {RELEASE_DELAY_MILLIS_MAX}",
+                metadata={"limit": str(RELEASE_DELAY_MILLIS_MAX)},
             )
         ended = member.settle(settlement.first_tag, settlement.last_tag)
         not_before = now + settlement.delay_millis / 1000

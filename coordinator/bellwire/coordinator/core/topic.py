@@ -16,6 +16,8 @@ from bellwire.coordinator.log.protocol import Entry
 from bellwire.wire.errors import CallerError, NotImplementedYetError
 
 PARTITIONS_MAX: Final = 1_024
+RETENTION_MESSAGES_MAX: Final = 100_000_000
+RETENTION_BYTES_MAX: Final = 1 << 40
 
 
 class PriorityClass(IntEnum):
@@ -53,6 +55,15 @@ class TopicSettings:
                 f"topic cannot have {self.partition_count} partitions, 1 to {PARTITIONS_MAX} are allowed",
                 metadata={"partition_count": str(self.partition_count)},
             )
+        _check_bound("retention_messages", self.retention_messages, RETENTION_MESSAGES_MAX)
+        _check_bound("retention_bytes", self.retention_bytes, RETENTION_BYTES_MAX)
+
+
+def _check_bound(name: str, found: int, limit: int) -> None:
+    if not 1 <= found <= limit:
+        raise CallerError(
+            f"{name} is {found}, 1 to {limit} are allowed", metadata={name: str(found)}
+        )
 
 
 class TopicStats:

@@ -65,7 +65,7 @@ class TopicService:
     ) -> pb.DeleteTopicResponse:
         """Delete a topic and its messages."""
         refuse_request_id(request.request_id)
-        self._state.bus.delete_topic(request.name)
+        self._state.delete_topic(request.name)
         return pb.DeleteTopicResponse()
 
     async def GetTopicStats(

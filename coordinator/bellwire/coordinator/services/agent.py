@@ -12,7 +12,7 @@ import grpc
 
 from bellwire.agent.v1 import agent_pb2 as pb
 from bellwire.coordinator.core.registry import AgentSession
-from bellwire.coordinator.services.duplex import Outbox, check_first_arm, run_both
+from bellwire.coordinator.services.duplex import Outbox, check_first_arm, read_first, run_both
 from bellwire.coordinator.services.paging import page_of
 from bellwire.coordinator.services.status import ServicerContext
 from bellwire.coordinator.state import CoordinatorState
@@ -37,7 +37,9 @@ class AgentStream:
         self._outbox: Outbox[pb.ConnectResponse] = Outbox(OUTBOX_FRAMES_MAX)
         self._calls: dict[str, asyncio.Future[pb.CallResult]] = {}
 
-    def drain(self) -> None:
+    reads = False
+
+    def drain(self, *, at_once: bool) -> None:
         """Tell the agent that the server is about to go away."""
         draining = pb.AgentDraining(reconnect_after_millis=RECONNECT_AFTER_MILLIS)
         self._outbox.put(pb.ConnectResponse(draining=draining))
@@ -58,13 +60,21 @@ class AgentStream:
 
     async def run(self, on_open: Callable[[AgentSession, AgentStream], None]) -> None:
         """Serve the stream until it ends or its lease does."""
-        first = await self._context.read()
+        first = await read_first(self._context)
         if first is grpc.aio.EOF:
             return
         check_first_arm(first.WhichOneof("frame"), "register", "agent")
         if self._state.draining:
             raise DrainingError("coordinator is shutting down: reconnect")
-        register = first.register
+        self._state.open_stream(self)
+        try:
+            await self._serve(first.register, on_open)
+        finally:
+            self._state.close_stream(self)
+
+    async def _serve(
+        self, register: pb.Register, on_open: Callable[[AgentSession, AgentStream], None]
+    ) -> None:
         session = self._state.registry.register(
             register.agent, register.lease_millis, str(uuid4()), time.monotonic(), time.time_ns()
         )
@@ -75,13 +85,11 @@ class AgentStream:
                 )
             )
         )
-        self._state.open_stream(self)
         on_open(session, self)
         try:
             self._watch_lease(session)
             await run_both(self._read(session), self._write(session), self._outbox.broken)
         finally:
-            self._state.close_stream(self)
             self._state.registry.remove(session)
             self._lose_calls(session)
 

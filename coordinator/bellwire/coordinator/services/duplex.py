@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from bellwire.wire.errors import BellwireError, CallerError, CapacityError, UnknownFrameError
+from bellwire.coordinator.services.status import ServicerContext
+from bellwire.wire.errors import (
+    BellwireError,
+    CallerError,
+    CapacityError,
+    DeadlineExceededError,
+    UnknownFrameError,
+)
 
 T = TypeVar("T")
+FIRST_FRAME_SECONDS: Final = 10.0  # A client sends it at once; the rest is for a slow line.
 
 
 class Outbox(Generic[T]):
@@ -110,3 +118,18 @@ async def run_both(
     for result in results:
         if isinstance(result, Exception):
             raise result
+
+
+async def read_first(context: ServicerContext) -> Any:
+    """Return the first frame of a stream, or EOF.
+
+    Raises:
+        DeadlineExceededError: The peer opened the stream and says nothing; it must not hold a place.
+    """
+    try:
+        async with asyncio.timeout(FIRST_FRAME_SECONDS):
+            return await context.read()
+    except TimeoutError:
+        raise DeadlineExceededError(
+            f"no first frame came within {FIRST_FRAME_SECONDS:g} s of opening the stream"
+        ) from None

@@ -89,7 +89,7 @@ class McpService:
         context.set_trailing_metadata(())
         value = _parsed(reply.result)
         text = value if isinstance(value, str) else reply.result.decode(errors="replace")
-        block = json.dumps({"type": "text", "text": text}, ensure_ascii=False)
+        block = json.dumps({"type": "text", "text": text})
         return pb.CallToolResponse(
             result_type=pb.RESULT_TYPE_COMPLETE,
             content=[pb.Content(content_json=block.encode())],

@@ -18,7 +18,7 @@ from bellwire.coordinator.core.admission import (
     check_ack_level,
 )
 from bellwire.coordinator.core.topic import Topic
-from bellwire.coordinator.services.duplex import Outbox, check_first_arm, run_both
+from bellwire.coordinator.services.duplex import Outbox, check_first_arm, read_first, run_both
 from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.wire.errors import (
@@ -158,12 +158,14 @@ class _PublishSession:
         self._bytes_waiting = 0
         self._last_frame = 0
 
-    def drain(self) -> None:
+    reads = False
+
+    def drain(self, *, at_once: bool) -> None:
         draining = pb.PublishDraining(reconnect_after_millis=RECONNECT_AFTER_MILLIS)
         self._outbox.put(pb.PublishStreamResponse(draining=draining))
 
     async def run(self) -> None:
-        first = await self._context.read()
+        first = await read_first(self._context)
         if first is grpc.aio.EOF:
             return
         check_first_arm(first.WhichOneof("frame"), "start", "publish")

@@ -24,7 +24,8 @@ LEASE_MILLIS_DEFAULT: Final = 30_000
 LEASE_MILLIS_MIN: Final = 1_000
 LEASE_MILLIS_MAX: Final = 600_000
 RESPONSE_BYTES_MAX: Final = 3 << 20  # Stays below gRPC's default receive limit of 4 MiB.
-LEASES_MAX: Final = 10_000
+LEASES_MAX: Final = 1_000
+LEASED_BYTES_MAX: Final = 64 << 20  # Leased batches stay in memory, beyond their topic's retention.
 
 
 @dataclass(slots=True)
@@ -153,4 +154,9 @@ class PullLeases:
             )
         if len(self._leases) >= LEASES_MAX:
             raise CapacityError(f"{len(self._leases)} pull leases are open, limit is {LEASES_MAX}")
+        leased = sum(lease.member.window.bytes_in_flight for lease in self._leases.values())
+        if leased >= LEASED_BYTES_MAX:
+            raise CapacityError(
+                f"{leased} bytes are out under pull leases, limit is {LEASED_BYTES_MAX}: acknowledge some"
+            )
         return messages_max, lease_millis / 1000

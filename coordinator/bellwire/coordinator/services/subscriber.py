@@ -17,7 +17,7 @@ from bellwire.bus.v1.message_pb2 import Window as WindowMessage
 from bellwire.coordinator.core.bus import positions_of
 from bellwire.coordinator.core.member import Handout, Member
 from bellwire.coordinator.services.delivery import accepted_codecs, encode_delivery
-from bellwire.coordinator.services.duplex import check_first_arm, run_both
+from bellwire.coordinator.services.duplex import check_first_arm, read_first, run_both
 from bellwire.coordinator.services.pull import PullLeases
 from bellwire.coordinator.services.settlement import apply_settlements
 from bellwire.coordinator.services.status import ServicerContext
@@ -70,28 +70,37 @@ class _SubscribeSession:
         self._failures: list[pb.SettleFailure] = []
         self._sampled: deque[Handout] = deque()
         self._draining = False
+        self._last_call = False
+        self._told = False
         self._ended = False
         self._spoke_at = time.monotonic()
 
-    def drain(self) -> None:
+    reads = True
+
+    def drain(self, *, at_once: bool) -> None:
         self._draining = True
+        self._last_call = at_once
         self._wake.set()
 
     async def run(self) -> None:
-        first = await self._context.read()
+        first = await read_first(self._context)
         if first is grpc.aio.EOF:
             return
         check_first_arm(first.WhichOneof("frame"), "start", "subscribe")
         if self._state.draining:
             raise DrainingError("coordinator is shutting down: reconnect")
         start = first.start
-        member = self._join(start)
         self._state.open_stream(self)
+        try:
+            await self._serve(self._join(start), start)
+        finally:
+            self._state.close_stream(self)
+
+    async def _serve(self, member: Member, start: pb.SubscribeStart) -> None:
         try:
             await self._context.write(pb.SubscribeResponse(started=self._started(member, start)))
             await run_both(self._read(member), self._write(member, start))
         finally:
-            self._state.close_stream(self)
             self._state.bus.leave(member)
 
     def _join(self, start: pb.SubscribeStart) -> Member:
@@ -174,7 +183,7 @@ class _SubscribeSession:
         while not self._ended:
             self._wake.clear()
             if self._failures or self._draining:
-                await self._write_others()
+                await self._write_others(member)
             frame = self._next_frame(member, messages_max, frame_max, accepted)
             if frame is None:
                 if member.overflowed:
@@ -187,7 +196,7 @@ class _SubscribeSession:
             await write(frame)
             while self._sampled:
                 record_routes(self._sampled.popleft(), time.time_ns())
-        await self._write_others()
+        await self._write_others(member)
 
     def _next_frame(
         self, member: Member, messages_max: int, frame_max: int, accepted: frozenset[int]
@@ -212,12 +221,14 @@ class _SubscribeSession:
             return pb.SubscribeResponse(delivery=deliveries[0])
         return pb.SubscribeResponse(deliveries=pb.Deliveries(deliveries=deliveries))
 
-    async def _write_others(self) -> None:
+    async def _write_others(self, member: Member) -> None:
         while self._failures:
             failure = self._failures.pop(0)
             await self._context.write(pb.SubscribeResponse(settle_failure=failure))
-        if self._draining:
-            self._draining = False
+        # Whoever is told leaves once nothing is in flight: so the backlog goes first.
+        leave = self._last_call or not member.subscription.has_work_for(member)
+        if self._draining and leave and not self._told:
+            self._told = True
             draining = pb.SubscribeDraining(reconnect_after_millis=RECONNECT_AFTER_MILLIS)
             await self._context.write(pb.SubscribeResponse(draining=draining))
 
