@@ -19,6 +19,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     Settlement,
 )
 from bellwire.coordinator.core.cursor import Cursor, Slice
+from bellwire.coordinator.core.expiry import leading_expired
 from bellwire.coordinator.core.member import Handout, Member
 from bellwire.coordinator.core.partition import Partition
 from bellwire.wire.errors import CallerError, NotImplementedYetError
@@ -186,10 +187,18 @@ class Subscription:
             holder.ready.append(cursor)
         holder.wake()
 
-    def next_handout(self, member: Member, now: float, messages_max: int) -> Handout | None:
+    def next_handout(
+        self, member: Member, now: float, messages_max: int, now_ns: int = 0
+    ) -> Handout | None:
         """Take the next delivery for a member, or None when nothing is due or its window is full.
 
         Partitions take turns. After None, `member.retry_at` tells when time alone will change the answer.
+
+        Args:
+            member: Who takes it.
+            now: Monotonic clock, seconds.
+            messages_max: Most messages in the delivery.
+            now_ns: Wall clock; messages that expired by then are dropped and counted. 0 = none are.
         """
         member.retry_at = None
         if member.paused:
@@ -197,6 +206,7 @@ class Subscription:
         ready = self._shared_ready if self.ordering == ORDERING_NONE else member.ready
         for _ in range(len(ready)):
             cursor = ready[0]
+            fresh = _drop_expired(cursor, now, now_ns) if now_ns else messages_max
             due = None if cursor.successor is not None else cursor.due_at(now)
             if due is not None and due > now:
                 member.retry_at = due if member.retry_at is None else min(due, member.retry_at)
@@ -207,7 +217,7 @@ class Subscription:
                 ready.popleft()
                 cursor.queued = False
                 continue
-            handout = self._fit(member, cursor, part, now, messages_max)
+            handout = self._fit(member, cursor, part, now, min(messages_max, fresh))
             if handout is not None:
                 ready.rotate(-1)
             return handout
@@ -289,6 +299,18 @@ class Subscription:
             if cursor.successor is not None and not cursor.in_flight:
                 self._move(cursor, cursor.successor)
         member.wake()
+
+
+def _drop_expired(cursor: Cursor, now: float, now_ns: int) -> int:
+    """Step over expired messages at the head of a cursor; return how many follow that have not expired."""
+    while (part := cursor.peek(now)) is not None:
+        expired, fresh = leading_expired(part, now_ns)
+        if not expired:
+            return fresh
+        cursor.advance(part, expired)
+        cursor.in_flight -= expired
+        cursor.partition.topic.stats.dropped["expired"] += expired
+    return 0
 
 
 def _size_of(part: Slice, count: int) -> int:

@@ -124,7 +124,8 @@ class PullLeases:
         while True:
             woken.clear()
             deliveries = []
-            while handout := subscription.next_handout(member, time.monotonic(), messages_max):
+            now, now_ns = time.monotonic(), time.time_ns()
+            while handout := subscription.next_handout(member, now, messages_max, now_ns):
                 deliveries.append(encode_delivery(handout, accepted))
                 if handout.entry.sampled:
                     record_routes(handout, time.time_ns())

@@ -202,11 +202,12 @@ class _SubscribeSession:
         self, member: Member, messages_max: int, frame_max: int, accepted: frozenset[int]
     ) -> pb.SubscribeResponse | None:
         """Return what is ready now as one frame: under load a call of gRPC costs more than a batch."""
-        next_handout, now = member.subscription.next_handout, time.monotonic()
+        next_handout = member.subscription.next_handout
+        now, now_ns = time.monotonic(), time.time_ns()
         deliveries: list[pb.Delivery] = []
         size = 0
         while len(deliveries) < frame_max and size < FRAME_BYTES_SOFT_MAX:
-            handout = next_handout(member, now, messages_max)
+            handout = next_handout(member, now, messages_max, now_ns)
             if handout is None:
                 break
             if handout.entry.sampled:
