@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bellwire.cli.output import console, print_json
+from bellwire.cli.output import console, encodable, print_json
 from bellwire.cli.record import LineWriter, Received, record_json
 from bellwire.cli.session import Target, connected, run_async
 
@@ -110,7 +110,7 @@ class _PayloadPrinter:
             text = payload.value.hex()
         else:
             text = payload.value or ""
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{encodable(text)}\n")
         sys.stdout.flush()
 
 

@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["Style", "console", "error_console", "plain_table", "print_json"]
+__all__ = [
+    "Style",
+    "console",
+    "encodable",
+    "error_console",
+    "harmless",
+    "plain_table",
+    "print_json",
+]
 
 
 class Style:
@@ -40,8 +48,23 @@ def error_console() -> Console:
 
 def print_json(value: object) -> None:
     """Print one JSON value as one line and flush, so that a pipe sees it at once."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(encodable(json.dumps(value, ensure_ascii=False, default=str)) + "\n")
     sys.stdout.flush()
+
+
+def encodable(text: str) -> str:
+    r"""Return the text with lone surrogates as \\udXXX: UTF-8 has no form for them, JSON has that one."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def harmless(text: str) -> str:
+    """Return foreign text that moves no cursor and colours nothing: control characters are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
 
 
 def plain_table(*headings: str, right: tuple[int, ...] = ()) -> Table:

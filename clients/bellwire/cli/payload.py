@@ -119,8 +119,8 @@ def _by_looks(data: bytes) -> Payload:
     if text.lstrip()[:1] in ("{", "["):
         try:
             return Payload("json", json.loads(text))
-        except json.JSONDecodeError:
-            pass
+        except (json.JSONDecodeError, RecursionError):
+            pass  # Nested deeper than the parser goes: shown as the text it is.
     if text.isprintable() or all(char.isprintable() or char in "\r\n\t" for char in text):
         return Payload("text", text)
     return Payload("binary", data)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.text import Text
 
-from bellwire.cli.output import Style
+from bellwire.cli.output import Style, harmless
 from bellwire.cli.payload import decode_payload
 from bellwire.cli.summary import summarize
 from bellwire.cli.units import clock_text
@@ -96,9 +96,9 @@ class LineWriter:
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append(clock_text(message.time_unix_nano), Style.FAINT)
         text.append("  " + self._padded(0, place), Style.NAME)
-        text.append("  " + self._padded(1, message.key or "-"))
-        text.append("  " + self._padded(2, short_type or "-"), Style.GOOD)
-        text.append(f"  {summary}")
+        text.append("  " + self._padded(1, harmless(message.key) or "-"))
+        text.append("  " + self._padded(2, harmless(short_type) or "-"), Style.GOOD)
+        text.append(f"  {harmless(summary)}")
         if received.replayed or received.attempt:
             mark = "replayed" if received.replayed else f"attempt {received.attempt + 1}"
             text.append(f"  ({mark})", Style.WARN)

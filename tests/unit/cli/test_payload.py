@@ -7,6 +7,7 @@ import json
 import pytest
 
 from bellwire.cli.faults import UsageFault
+from bellwire.cli.output import encodable, harmless
 from bellwire.cli.payload import decode_payload, encode_payload
 from bellwire.cli.summary import summarize
 from bellwire.trading.v1 import order_pb2, risk_pb2
@@ -144,3 +145,26 @@ def test_anything_else_goes_out_as_it_is(type_name, data):
 def test_a_json_object_that_does_not_fit_its_type_is_refused_by_name():
     with pytest.raises(UsageFault, match=r"bellwire\.trading\.v1\.Bar.*colour"):
         encode_payload("bellwire.trading.v1.Bar", b'{"colour": "blue"}')
+
+
+def test_json_nested_deeper_than_the_parser_goes_is_shown_as_text():
+    payload = decode_payload("", b"[" * 100_000)
+
+    assert (payload.kind, len(payload.value)) == ("text", 100_000)
+
+
+@pytest.mark.parametrize(
+    ("hostile", "shown"),
+    [
+        ("EUR\x1b[31mUSD", r"EUR\x1b[31mUSD"),
+        ("a\nb", r"a\nb"),
+        ("\ud800", r"\ud800"),
+        ("EURUSD ≤ ▇", "EURUSD ≤ ▇"),
+    ],
+)
+def test_foreign_text_cannot_steer_the_terminal(hostile, shown):
+    assert harmless(hostile) == shown
+
+
+def test_a_lone_surrogate_is_printed_in_the_form_json_has_for_it():
+    assert encodable('{"a": "\ud800"}') == '{"a": "\\ud800"}'
