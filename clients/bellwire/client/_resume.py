@@ -13,6 +13,25 @@ Key = tuple[str, int]  # topic, partition
 RETURNED_MAX: Final = 10_000  # Released offsets an ephemeral subscription remembers.
 
 
+class _Logs:
+    """Which log the offsets of each partition belong to."""
+
+    def __init__(self) -> None:
+        self._ids: dict[Key, int] = {}
+
+    def known(self, key: Key) -> int:
+        """Return the id of a partition's log; 0 = none was told."""
+        return self._ids.get(key, 0)
+
+    def changed(self, key: Key, log_id: int) -> bool:
+        """Note the id; tell whether it was another one before."""
+        if not log_id:
+            return False
+        before = self._ids.get(key, log_id)
+        self._ids[key] = log_id
+        return before != log_id
+
+
 class EphemeralResume:
     """Positions of a subscription the coordinator forgets with its stream.
 
@@ -23,13 +42,15 @@ class EphemeralResume:
     def __init__(self) -> None:
         self._next: dict[Key, int] = {}
         self._returned: dict[Key, set[int]] = {}
+        self._logs = _Logs()
 
     def started(self, positions: Iterable[Position]) -> None:
-        """Learn where the coordinator begins; below what we asked for, the log is another one."""
+        """Learn where the coordinator begins; in another log, everything is new."""
         for position in positions:
             key = (position.topic, position.partition)
             asked = min(self._returned.get(key) or (self._next.get(key, 0),))
-            if key not in self._next or position.offset < asked:
+            other = self._logs.changed(key, position.log_id)
+            if key not in self._next or other or position.offset < asked:
                 self._next[key] = position.offset
                 self._returned.pop(key, None)
 
@@ -44,13 +65,17 @@ class EphemeralResume:
                     topic=key[0],
                     partition=key[1],
                     offset=min(self._returned.get(key) or (following,)),
+                    log_id=self._logs.known(key),
                 )
                 for key, following in self._next.items()
             ],
         )
 
-    def on_received(self, key: Key, first: int, count: int, attempt: int) -> int:
+    def on_received(self, key: Key, first: int, count: int, attempt: int, log_id: int = 0) -> int:
         """Note a delivery; return the bits of its messages to be skipped."""
+        if self._logs.changed(key, log_id):
+            self._next[key] = first
+            self._returned.pop(key, None)
         following = self._next.get(key, 0)
         skipped = 0
         if attempt == 0 and first < following:
@@ -92,22 +117,35 @@ class NamedResume:
         self._accepted: deque[tuple[Key, int, int]] = deque()
         self._accepted_messages = 0
         self._next: dict[Key, int] = {}
+        self._logs = _Logs()
 
     def started(self, positions: Iterable[Position]) -> None:
         """Forget the partitions whose log is another one: its offsets begin again."""
-        found = {(p.topic, p.partition): p.offset for p in positions}
-        reset = {key for key, following in self._next.items() if found.get(key, 0) < following}
+        found = {(p.topic, p.partition): p for p in positions}
+        other = {key for key, p in found.items() if self._logs.changed(key, p.log_id)}
+        self._forget(
+            other
+            | {
+                key
+                for key, following in self._next.items()
+                if key not in found or found[key].offset < following
+            }
+        )
+
+    def _forget(self, reset: set[Key]) -> None:
         self._accepted = deque(item for item in self._accepted if item[0] not in reset)
         self._accepted_messages = sum(last - first + 1 for _, first, last in self._accepted)
         for key in reset:
-            del self._next[key]
+            self._next.pop(key, None)
 
     def start_position(self) -> StartPosition | None:
         """The coordinator knows."""
         return None
 
-    def on_received(self, key: Key, first: int, count: int, attempt: int) -> int:
+    def on_received(self, key: Key, first: int, count: int, attempt: int, log_id: int = 0) -> int:
         """Note how far the log goes."""
+        if self._logs.changed(key, log_id):
+            self._forget({key})
         self._next[key] = max(self._next.get(key, 0), first + count)
         return 0
 

@@ -257,7 +257,9 @@ class SubscribeSide:
             )
         self.dropped_messages += delivery.dropped_messages
         key = (header.topic, header.partition)
-        skipped = self._resume.on_received(key, delivery.first_offset, count, delivery.attempt)
+        skipped = self._resume.on_received(
+            key, delivery.first_offset, count, delivery.attempt, delivery.log_id
+        )
         self.inbox.put(delivery, self.lease, skipped)
 
     def _on_settle_failure_frame(self, frame: subscriber_pb2.SettleFailure) -> None:

@@ -9,6 +9,7 @@ from bellwire.admin.v1.server_pb2 import GetServerInfoRequest, GetServerInfoResp
 from bellwire.admin.v1.server_pb2_grpc import ServerServiceStub
 from bellwire.admin.v1.topic_pb2 import (
     CreateTopicRequest,
+    DeleteTopicRequest,
     GetTopicStatsRequest,
     GetTopicStatsResponse,
     ListTopicsRequest,
@@ -52,6 +53,20 @@ class Admin:
             f"creating topic {topic.name!r} at {self._pool.address}",
         )
         return response.topic
+
+    async def delete_topic(self, name: str, *, timeout: float | None = None) -> None:
+        """Delete a topic with its messages.
+
+        Raises:
+            UnknownTopicError: There is none of that name.
+        """
+        stub: TopicServiceAsyncStub = TopicServiceStub(self._pool.first())
+        await request(
+            stub.DeleteTopic,
+            DeleteTopicRequest(name=name),
+            self._seconds(timeout),
+            f"deleting topic {name!r} at {self._pool.address}",
+        )
 
     async def list_topics(self, pattern: str = "", *, timeout: float | None = None) -> list[Topic]:
         """List topics that match the pattern, ordered by name; empty = all."""

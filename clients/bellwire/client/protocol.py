@@ -180,6 +180,10 @@ class BusAdmin(Protocol):
         """Create a topic; the same settings again are no error."""
         ...
 
+    async def delete_topic(self, name: str, *, timeout: float | None = None) -> None:
+        """Delete a topic with its messages."""
+        ...
+
     async def list_topics(self, pattern: str = "", *, timeout: float | None = None) -> list[Topic]:
         """List topics that match, ordered by name."""
         ...

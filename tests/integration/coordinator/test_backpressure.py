@@ -7,12 +7,15 @@ import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
 from tests.integration.coordinator.frames import (
+    ACCEPT,
     BOTH_CODECS,
     TOPIC,
+    Duplex,
     PublishStream,
     Stubs,
     SubscribeStream,
@@ -29,7 +32,12 @@ from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
 from bellwire.bus.v1.message_pb2 import Message, Window
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.testing.server import running_coordinator
-from bellwire.wire.errors import CapacityError, TopicFullError, from_item_error
+from bellwire.wire.errors import (
+    CapacityError,
+    DeadlineExceededError,
+    TopicFullError,
+    from_item_error,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -251,6 +259,69 @@ async def test_a_stream_lost_while_its_batches_wait_can_send_them_again_in_order
         await second.publish(*mine)
         assert await reader.data(7) == [*FILLING, b"0", b"1", b"2", b"3"]
         assert len(await second.acknowledged(1)) == 4
+
+
+async def test_more_streams_than_allowed_are_refused_with_the_limit_and_unary_calls_go_on():
+    async with running_coordinator(streams_max=2) as server, dial(server.tcp) as bus:
+        publisher = await PublishStream(bus).open()
+        subscriber = await SubscribeStream(bus).open()
+        third = Duplex(bus.subscriber.Subscribe(), subscriber_pb2.SubscribeRequest)
+        await third.send(start=subscriber_pb2.SubscribeStart(topics=[TOPIC], window=NARROW))
+        error = await third.ended_with()
+        assert type(error) is CapacityError
+        assert "2 streams are open, limit is 2" in error.message
+        assert await bus.publish(b"x") == [0]
+        await publisher.finish()
+        again = await PublishStream(bus).open()
+        assert await subscriber.data(1) == [b"x"]
+        await again.finish()
+
+
+@pytest.mark.parametrize("service", ["publisher", "subscriber", "agents"])
+async def test_a_stream_that_says_nothing_gives_its_place_up(monkeypatch, service: str):
+    monkeypatch.setattr("bellwire.coordinator.services.duplex.FIRST_FRAME_SECONDS", 0.05)
+    async with running_coordinator() as server, dial(server.tcp) as bus:
+        streams: dict[str, Any] = {
+            "publisher": bus.publisher.PublishStream,
+            "subscriber": bus.subscriber.Subscribe,
+            "agents": bus.agents.Connect,
+        }
+        error = await Duplex(streams[service](), bytes).ended_with()
+        assert isinstance(error, DeadlineExceededError)
+        assert "no first frame came within 0.05 s" in error.message
+        assert await bus.publish(b"others go on") == [0]
+
+
+async def test_pull_leases_hold_no_more_than_their_share_of_memory(monkeypatch):
+    monkeypatch.setattr("bellwire.coordinator.services.pull.LEASED_BYTES_MAX", 100_000)
+    async with running_coordinator() as server, dial(server.tcp) as bus:
+        await bus.publish(NOISE)
+        await bus.publish(NOISE)
+        first = await bus.pull(max_messages=1)
+        await bus.pull(max_messages=1)
+        request = subscriber_pb2.PullRequest(subscription="inspect", topics=[TOPIC])
+        error = await refusal(bus.subscriber.Pull(request))
+        assert isinstance(error, CapacityError)
+        assert "bytes are out under pull leases, limit is 100000: acknowledge some" in error.message
+        settlement = subscriber_pb2.Settlement(first_tag=1, last_tag=1, disposition=ACCEPT)
+        done = subscriber_pb2.AcknowledgeRequest(lease_id=first.lease_id, settlements=[settlement])
+        await within(bus.subscriber.Acknowledge(done))
+        await bus.publish(b"x")
+        assert (await bus.pull(max_messages=1)).deliveries
+
+
+async def test_one_small_batch_does_not_keep_its_large_frame_in_memory(tmp_path):
+    async with server_process(tmp_path, retention_bytes=64 << 10) as bus:
+        stream = await PublishStream(bus).open()
+        large = batch(NOISE * 7)
+        small = [batch(b"x", topic=f"kept.{n}") for n in range(60)]
+        await stream.publish(large, small[0])
+        await stream.acknowledged(1)
+        before = await rss_bytes(bus)
+        for kept in small:
+            await stream.publish(large, kept)
+            await stream.acknowledged(stream.frame)
+        assert await rss_bytes(bus) - before < 10 * MIB, "60 frames of 448 KiB went by"
 
 
 async def test_who_does_not_read_its_refusals_is_disconnected(monkeypatch):

@@ -26,6 +26,7 @@ from bellwire.admin.v1.server_pb2 import GetServerInfoRequest
 from bellwire.agent.v1 import agent_pb2
 from bellwire.agent.v1.invocation_pb2 import InvokeRequest
 from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
+from bellwire.bus.v1.message_pb2 import Window
 from bellwire.testing.server import running_coordinator
 from bellwire.wire.errors import DrainingError, PeerError, StatusCode
 
@@ -41,11 +42,10 @@ async def test_every_open_stream_is_told_and_the_server_stops_when_they_have_lef
         subscriber = await SubscribeStream(bus).open()
         agent = await AgentStream(bus).open("rules-0", "explain")
         draining = asyncio.create_task(server.coordinator.drain())
-        for stream in (publisher, subscriber, agent):
+        for stream in (publisher, agent, subscriber):  # Who writes goes first.
             told = await stream.read_arm("draining")
             assert told.reconnect_after_millis > 0
-        assert not draining.done()
-        for stream in (publisher, subscriber, agent):
+            assert not draining.done()
             await stream.finish()
         await within(draining)
         await within(server.coordinator.wait_closed())
@@ -64,18 +64,45 @@ async def test_what_is_in_hand_can_be_finished_while_it_drains():
         call = await agent.next_call()
         draining = asyncio.create_task(server.coordinator.drain())
         await publisher.read_arm("ack")
-        await publisher.read_arm("draining")
-        await subscriber.read_arm("draining")
-        await agent.read_arm("draining")
+        for stream in (publisher, agent):
+            await stream.read_arm("draining")
         await publisher.publish(batch(b"in flight when it was told"))
         await publisher.acknowledged(2)
         await agent.answer(call, b'"answered"')
         assert (await within(calling)).result == b'"answered"'
+        await publisher.finish()
+        await agent.finish()
         await subscriber.settle(delivery)
         assert payloads([await subscriber.delivery()]) == [b"in flight when it was told"]
-        for stream in (publisher, subscriber, agent):
-            await stream.finish()
+        await subscriber.read_arm("draining")
+        await subscriber.finish()
         await within(draining)
+
+
+async def test_a_subscriber_is_told_when_it_has_been_given_what_waited_for_it():
+    async with running_coordinator(drain_grace_seconds=LONG) as server, dial(server.tcp) as bus:
+        narrow = Window(messages=1, bytes=1 << 20)
+        subscriber = await SubscribeStream(bus).open("risk", window=narrow)
+        for data in (b"0", b"1", b"2"):
+            await bus.publish(data)
+        draining = asyncio.create_task(server.coordinator.drain())
+        # Deliveries only until the last one is out: `data` would fail on any other frame.
+        assert await subscriber.data(3) == [b"0", b"1", b"2"]
+        await subscriber.read_arm("draining")
+        await subscriber.finish()
+        await within(draining)
+
+
+async def test_a_subscriber_that_does_not_read_on_is_told_in_the_end():
+    async with running_coordinator(drain_grace_seconds=SHORT) as server, dial(server.tcp) as bus:
+        narrow = Window(messages=1, bytes=1 << 20)
+        subscriber = await SubscribeStream(bus).open("risk", window=narrow)
+        for data in (b"0", b"1"):
+            await bus.publish(data)
+        await subscriber.delivery()
+        await within(server.coordinator.drain())
+        await subscriber.read_arm("draining")
+        assert isinstance(await subscriber.ended_with(), PeerError)
 
 
 async def test_new_streams_and_publishes_are_refused_while_it_drains():

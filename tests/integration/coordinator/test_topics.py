@@ -18,6 +18,8 @@ from tests.integration.coordinator.frames import (
 
 from bellwire.admin.v1 import server_pb2
 from bellwire.admin.v1 import topic_pb2 as pb
+from bellwire.bus.v1 import publisher_pb2
+from bellwire.bus.v1.message_pb2 import Window
 from bellwire.testing.server import RunningCoordinator
 from bellwire.wire.errors import (
     CallerError,
@@ -84,6 +86,8 @@ async def test_topics_are_listed_by_pattern_and_by_page(bus: Stubs):
         ({"name": "\N{PILE OF POO}" * 500}, InvalidTopicNameError, "is not allowed"),
         ({"name": "t", "partition_count": 1_025}, CallerError, "cannot have 1025 partitions"),
         ({"name": "t", "partition_count": -1}, CallerError, "cannot have -1 partitions"),
+        ({"name": "t", "retention_messages": 2**63}, CallerError, "retention_messages is 9223"),
+        ({"name": "t", "retention_bytes": 2**63}, CallerError, "retention_bytes is 9223"),
         ({"name": "t", "log": 2}, NotImplementedYetError, "log kind 2 is not served yet"),
         ({"name": "t", "priority_class": 9}, CallerError, "priority class 9 is not known"),
         ({"name": "t", "overflow_policy": 9}, CallerError, "overflow policy 9 is not known"),
@@ -96,6 +100,22 @@ async def test_a_topic_that_cannot_be_is_refused_in_words(bus: Stubs, fields, cl
     if len(fields["name"]) < 300:
         assert words in error.message
     assert not (await within(bus.topics.ListTopics(pb.ListTopicsRequest()))).topics
+
+
+async def test_what_waits_for_room_in_a_deleted_topic_is_refused_at_once(bus: Stubs):
+    await bus.create_topic(retention_messages=1)
+    await SubscribeStream(bus).open("risk", window=Window(messages=1, bytes=1 << 20))
+    stream = await PublishStream(bus).open()
+    await stream.publish(*[batch(b"x") for _ in range(5)])
+    await stream.send(heartbeat=publisher_pb2.PublishHeartbeat())
+    await stream.read_arm("heartbeat")  # The frame before has been read.
+    await within(bus.topics.DeleteTopic(pb.DeleteTopicRequest(name=TOPIC)))
+    failure = await stream.read_arm("failure")
+    assert failure.error.reason == UnknownTopicError.reason
+    assert failure.error.message == f"topic {TOPIC!r} was deleted"
+    await stream.publish(batch(b"y", topic="others.go.on"))
+    while not (await stream.read()).HasField("ack"):
+        pass
 
 
 async def test_counters_tell_what_came_went_waits_and_was_saved_by_compression(bus: Stubs):

@@ -108,3 +108,35 @@ class TestNamed:
         resume.started([*at(3), Position(topic="bars", partition=1, offset=5)])
         assert resume.skipped_now(KEY, 0, 3, 1) == 0
         assert skipped(resume.skipped_now(("bars", 1), 0, 5, 1)) == [0, 1, 2, 3, 4]
+
+
+def in_log(offset: int, log_id: int) -> list[Position]:
+    return [Position(topic="bars", partition=0, offset=offset, log_id=log_id)]
+
+
+class TestAnotherLog:
+    def test_an_ephemeral_subscription_skips_nothing_of_a_log_made_anew(self) -> None:
+        resume = EphemeralResume()
+        resume.started(in_log(0, 7))
+        resume.on_received(KEY, 0, 10, 0, 7)
+        start = resume.start_position()
+        assert start is not None
+        assert list(start.positions) == in_log(10, 7)
+        resume.started(in_log(10, 8))
+        assert resume.on_received(KEY, 10, 5, 0, 8) == 0
+
+    def test_a_topic_made_anew_under_an_open_stream_is_read_from_its_beginning(self) -> None:
+        resume = EphemeralResume()
+        resume.started(in_log(0, 7))
+        resume.on_received(KEY, 0, 10, 0, 7)
+        assert resume.on_received(KEY, 0, 5, 0, 8) == 0
+        assert skipped(resume.on_received(KEY, 0, 5, 0, 8)) == [0, 1, 2, 3, 4]
+
+    def test_a_named_subscription_accepts_nothing_new_in_the_name_of_the_old(self) -> None:
+        resume = NamedResume(1_000)
+        resume.started(in_log(0, 7))
+        resume.on_received(KEY, 0, 100, 0, 7)
+        resume.on_accepted(KEY, 0, 99)
+        assert skipped(resume.skipped_now(KEY, 0, 2, 1)) == [0, 1]
+        resume.started(in_log(150, 8))
+        assert resume.skipped_now(KEY, 0, 150, 1) == 0

@@ -270,7 +270,7 @@ class Bus:
         self, subscription: Subscription, start: StartPosition, default_policy: int
     ) -> None:
         policy = start.policy or default_policy
-        positions = {(p.topic, p.partition): p.offset for p in start.positions}
+        positions = {(p.topic, p.partition): p for p in start.positions}
         subscription.attach(
             (partition, _start_offset(partition, policy, start.time_unix_nano, positions))
             for name, topic in self.topics.items()
@@ -280,7 +280,10 @@ class Bus:
 
 
 def _start_offset(
-    partition: Partition, policy: int, time_unix_nano: int, positions: dict[tuple[str, int], int]
+    partition: Partition,
+    policy: int,
+    time_unix_nano: int,
+    positions: dict[tuple[str, int], Position],
 ) -> int:
     log = partition.log
     if policy == START_POLICY_EARLIEST:
@@ -288,8 +291,12 @@ def _start_offset(
     if policy == START_POLICY_TIME:
         return log.find_time(time_unix_nano)
     if policy == START_POLICY_POSITIONS:
-        offset = positions.get((partition.topic.name, partition.index), log.next_offset)
-        return min(max(offset, log.low_offset), log.next_offset)
+        position = positions.get((partition.topic.name, partition.index))
+        if position is None:
+            return log.next_offset
+        if position.log_id not in (0, log.log_id):
+            return log.low_offset
+        return min(max(position.offset, log.low_offset), log.next_offset)
     if policy in (START_POLICY_UNSPECIFIED, START_POLICY_LATEST):
         return log.next_offset
     raise CallerError(
@@ -316,6 +323,11 @@ def _check_same(found: Subscription, patterns: Sequence[str], ordering: int) -> 
 def positions_of(subscription: Subscription) -> list[Position]:
     """Return the next offset to deliver, per partition."""
     return [
-        Position(topic=c.partition.topic.name, partition=c.partition.index, offset=c.next_offset)
+        Position(
+            topic=c.partition.topic.name,
+            partition=c.partition.index,
+            offset=c.next_offset,
+            log_id=c.partition.log.log_id,
+        )
         for c in subscription.cursors
     ]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from operator import attrgetter
+from secrets import randbits
+from typing import Final
 
 from bellwire.coordinator.log.protocol import Entry
 
+LOG_ID_BITS: Final = 63
 _BASE_OFFSET = attrgetter("base_offset")
 
 
@@ -19,6 +22,7 @@ class MemoryLog:
     """Keeps entries until they are evicted; nothing survives the process."""
 
     def __init__(self) -> None:
+        self.log_id = randbits(LOG_ID_BITS) or 1
         self.low_offset = 0
         self.next_offset = 0
         self.stored_bytes = 0

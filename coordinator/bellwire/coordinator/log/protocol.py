@@ -56,8 +56,16 @@ class Entry:
 
 
 class PartitionLog(Protocol):
-    """The entries of one partition, in offset order without gaps."""
+    """The entries of one partition, in offset order without gaps.
 
+    Attributes:
+        log_id: Random, kept as long as the entries are: offsets of another log mean nothing here.
+        low_offset: Oldest offset kept.
+        next_offset: Offset the next message gets.
+        stored_bytes: What the entries weigh.
+    """
+
+    log_id: int
     low_offset: int
     next_offset: int
     stored_bytes: int

@@ -47,6 +47,7 @@ def encode_delivery(handout: Handout, accepted: frozenset[int]) -> Delivery:
         principal=entry.principal,
         dropped_messages=handout.dropped,
         admitted_time_unix_nano=entry.admitted_ns,
+        log_id=handout.cursor.partition.log.log_id,
     )
 
 

@@ -261,20 +261,26 @@ class Position(google.protobuf.message.Message):
     TOPIC_FIELD_NUMBER: builtins.int
     PARTITION_FIELD_NUMBER: builtins.int
     OFFSET_FIELD_NUMBER: builtins.int
+    LOG_ID_FIELD_NUMBER: builtins.int
     topic: builtins.str
     """Topic."""
     partition: builtins.int
     """Partition, 0-based."""
     offset: builtins.int
     """Offset, 0-based, strictly increasing within the partition."""
+    log_id: builtins.int
+    """Names the log the offset belongs to; another one after a memory topic was lost in a restart, or deleted and
+    created again: offsets of different logs mean nothing to each other. 0 = not known.
+    """
     def __init__(
         self,
         *,
         topic: builtins.str = ...,
         partition: builtins.int = ...,
         offset: builtins.int = ...,
+        log_id: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["offset", b"offset", "partition", b"partition", "topic", b"topic"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["log_id", b"log_id", "offset", b"offset", "partition", b"partition", "topic", b"topic"]) -> None: ...
 
 Global___Position: typing_extensions.TypeAlias = Position
 

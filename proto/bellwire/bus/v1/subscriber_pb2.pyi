@@ -92,7 +92,9 @@ class _StartPolicyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     START_POLICY_TIME: _StartPolicy.ValueType  # 3
     """The first message whose time is not before `time_unix_nano`."""
     START_POLICY_POSITIONS: _StartPolicy.ValueType  # 4
-    """The positions listed; partitions not listed begin at LATEST."""
+    """The positions listed; partitions not listed begin at LATEST. A position of another log than there is now begins
+    at EARLIEST: all of the new log is new to its reader.
+    """
 
 class StartPolicy(_StartPolicy, metaclass=_StartPolicyEnumTypeWrapper):
     """Where a new cursor begins."""
@@ -106,7 +108,9 @@ START_POLICY_LATEST: StartPolicy.ValueType  # 2
 START_POLICY_TIME: StartPolicy.ValueType  # 3
 """The first message whose time is not before `time_unix_nano`."""
 START_POLICY_POSITIONS: StartPolicy.ValueType  # 4
-"""The positions listed; partitions not listed begin at LATEST."""
+"""The positions listed; partitions not listed begin at LATEST. A position of another log than there is now begins
+at EARLIEST: all of the new log is new to its reader.
+"""
 Global___StartPolicy: typing_extensions.TypeAlias = StartPolicy
 
 class _Disposition:
@@ -435,6 +439,7 @@ class Delivery(google.protobuf.message.Message):
     PRINCIPAL_FIELD_NUMBER: builtins.int
     DROPPED_MESSAGES_FIELD_NUMBER: builtins.int
     ADMITTED_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
+    LOG_ID_FIELD_NUMBER: builtins.int
     first_delivery_tag: builtins.int
     """Tag of the first message; tags are consecutive, scoped to the lease."""
     first_offset: builtins.int
@@ -449,6 +454,8 @@ class Delivery(google.protobuf.message.Message):
     """Messages of this partition dropped since the previous delivery because this subscriber fell behind."""
     admitted_time_unix_nano: builtins.int
     """When the coordinator admitted the batch, nanoseconds since the Unix epoch."""
+    log_id: builtins.int
+    """Names the log of first_offset; see Position.log_id."""
     @property
     def batch(self) -> bellwire.bus.v1.message_pb2.Batch:
         """The publisher's bytes untouched where the whole block is delivered and the codec is accepted; otherwise re-encoded."""
@@ -464,9 +471,10 @@ class Delivery(google.protobuf.message.Message):
         principal: builtins.str = ...,
         dropped_messages: builtins.int = ...,
         admitted_time_unix_nano: builtins.int = ...,
+        log_id: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["batch", b"batch"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["admitted_time_unix_nano", b"admitted_time_unix_nano", "attempt", b"attempt", "batch", b"batch", "dropped_messages", b"dropped_messages", "first_delivery_tag", b"first_delivery_tag", "first_offset", b"first_offset", "principal", b"principal", "replayed", b"replayed"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["admitted_time_unix_nano", b"admitted_time_unix_nano", "attempt", b"attempt", "batch", b"batch", "dropped_messages", b"dropped_messages", "first_delivery_tag", b"first_delivery_tag", "first_offset", b"first_offset", "log_id", b"log_id", "principal", b"principal", "replayed", b"replayed"]) -> None: ...
 
 Global___Delivery: typing_extensions.TypeAlias = Delivery
 

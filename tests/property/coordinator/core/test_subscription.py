@@ -1,7 +1,8 @@
 """Random life of a subscription against a plain list of what became of each message.
 
-Members come, go, read, stall, settle and give back in any order; whatever they do, nothing is lost,
-nothing is with two of them at once, order is kept where it is promised, and no window is overrun.
+Members come, go, read, stall, settle and give back in any order, and messages expire; whatever happens,
+nothing is lost, nothing is with two of them at once, order is kept where it is promised, no window is
+overrun, and what has expired is counted instead of delivered.
 """
 
 from __future__ import annotations
@@ -37,8 +38,12 @@ class Record:
     """What the model knows of one message."""
 
     size: int
+    expiry: int
     state: str = "waiting"
     deliveries: int = 0
+
+    def can_be_delivered(self, now_ns: int) -> bool:
+        return self.state == "waiting" and not 0 < self.expiry <= now_ns
 
 
 @dataclass
@@ -62,14 +67,19 @@ class SubscriptionMachine(RuleBasedStateMachine):
     @initialize(partitions=st.integers(1, 5))
     def begin(self, partitions: int) -> None:
         self.stage = Stage(partitions=partitions, retention_messages=RETENTION_MESSAGES)
+        self.stage.now_ns = 1_000
         self.subscription = self.stage.subscribe(ordering=self.ordering)
         self.messages: dict[Place, Record] = {}
         self.peers: list[Peer] = []
 
     # -------------------------------------------------------- what happens to a subscription
 
-    @rule(partition=st.integers(0, 4), count=st.integers(1, 6), size=st.sampled_from([1, 40, 300]))
-    def publish(self, partition: int, count: int, size: int) -> None:
+    @rule(
+        partition=st.integers(0, 4),
+        lives=st.lists(st.sampled_from([0, 0, 0, 1, 3]), min_size=1, max_size=6),
+        size=st.sampled_from([1, 40, 300]),
+    )
+    def publish(self, partition: int, lives: list[int], size: int) -> None:
         index = partition % len(self.stage.topic.partitions)
         target = self.stage.topic.partitions[index]
         if not target.make_room():
@@ -77,9 +87,11 @@ class SubscriptionMachine(RuleBasedStateMachine):
             assert oldest is not None
             assert self.subscription.cursors[index].next_offset < oldest.next_offset
             return
-        entry = append(target, count, bytes(size))
+        expiries = [self.stage.now_ns + life if life else 0 for life in lives]
+        entry = append(target, len(lives), bytes(size), expiries)
         for at, message in enumerate(entry.messages()):
-            self.messages[index, entry.base_offset + at] = Record(message.ByteSize())
+            record = Record(message.ByteSize(), message.expire_time_unix_nano)
+            self.messages[index, entry.base_offset + at] = record
 
     @precondition(lambda self: len(self.peers) < MEMBERS_MAX)
     @rule(messages=st.integers(1, 8), size=st.sampled_from([400, 900, WIDE]))
@@ -157,9 +169,10 @@ class SubscriptionMachine(RuleBasedStateMachine):
         member = self.peers[which % len(self.peers)].member
         member.paused = not member.paused
 
-    @rule(seconds=st.sampled_from([0.05, 0.3]))
-    def time_passes(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([0.05, 0.3]), nanoseconds=st.integers(0, 2))
+    def time_passes(self, seconds: float, nanoseconds: int) -> None:
         self.stage.now += seconds
+        self.stage.now_ns += nanoseconds
 
     # -------------------------------------------------------- what must always hold
 
@@ -179,7 +192,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
         assert max(counts) - min(counts) <= 1
 
     def teardown(self) -> None:
-        """Whatever happened: give everybody time and room, and every message is accepted once."""
+        """Whatever happened: give everybody time and room, and each message is accepted, or expired."""
         if not hasattr(self, "stage"):
             return
         if not self.peers:
@@ -197,8 +210,9 @@ class SubscriptionMachine(RuleBasedStateMachine):
                 for tag in sorted(peer.open):
                     self._settle(peer, tag, tag, False, 0)
                     moved = True
-        lost = [place for place, record in self.messages.items() if record.state != "accepted"]
-        assert lost == []
+        left = [record for record in self.messages.values() if record.state != "accepted"]
+        assert not [record for record in left if record.can_be_delivered(self.stage.now_ns)]
+        assert self.stage.topic.stats.dropped == ({"expired": len(left)} if left else {})
 
     # -------------------------------------------------------- the model
 
@@ -217,7 +231,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
             self._check_order(peer, partition, places)
         for tag, place in enumerate(places, start=peer.next_tag):
             record = self.messages[place]
-            assert record.state == "waiting"
+            assert record.can_be_delivered(self.stage.now_ns)
             assert handout.attempt == record.deliveries
             record.state = "in flight"
             record.deliveries += 1
@@ -235,7 +249,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
         waiting = sorted(
             place
             for place, record in self.messages.items()
-            if place[0] == partition and record.state == "waiting"
+            if place[0] == partition and record.can_be_delivered(self.stage.now_ns)
         )
         assert places == waiting[: len(places)]
         holding = [

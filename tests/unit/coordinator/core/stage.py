@@ -38,6 +38,7 @@ class Stage:
 
     Attributes:
         now: The clock the core is told.
+        now_ns: The wall clock it is told; 0 = nothing expires.
         rooms: Partitions for which room was announced.
     """
 
@@ -50,6 +51,7 @@ class Stage:
         auto_create: bool = True,
     ) -> None:
         self.now = 100.0
+        self.now_ns = 0
         self.rooms: list[Partition] = []
         self.bus = Bus(
             TopicSettings(partitions, retention_messages, retention_bytes),
@@ -93,7 +95,7 @@ class Stage:
 
     def take(self, member: Member, messages_max: int = 1_000) -> Handout | None:
         """The next delivery, now."""
-        return member.subscription.next_handout(member, self.now, messages_max)
+        return member.subscription.next_handout(member, self.now, messages_max, self.now_ns)
 
     def take_all(self, member: Member, messages_max: int = 1_000) -> list[Handout]:
         """Every delivery that can be made now."""
@@ -130,11 +132,17 @@ class Stage:
             yield handout
 
 
-def append(partition: Partition, count: int, data: bytes = b"") -> Entry:
+def append(
+    partition: Partition, count: int, data: bytes = b"", expiries: Sequence[int] = ()
+) -> Entry:
     """Append a batch to a partition, whether or not there is room."""
     base = partition.log.next_offset
     messages = [
-        new_message(data=data or str(base + index).encode(), time_unix_nano=base + index)
+        new_message(
+            data=data or str(base + index).encode(),
+            time_unix_nano=base + index,
+            expire_time_unix_nano=expiries[index] if expiries else 0,
+        )
         for index in range(count)
     ]
     return partition.append(encode_batch(partition.topic.name, partition.index, messages), 0)

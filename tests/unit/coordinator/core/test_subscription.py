@@ -333,6 +333,16 @@ def test_a_settlement_without_a_known_disposition_is_refused(disposition):
     assert member.messages_in_flight == 1
 
 
+def test_a_release_for_longer_than_memory_should_bear_is_refused():
+    stage = Stage()
+    member = stage.join(stage.subscribe())
+    stage.publish(1)
+    stage.take(member)
+    with pytest.raises(CallerError, match="delay_millis is 600001, limit is 600000"):
+        stage.settle(member, 1, 1, DISPOSITION_RELEASE, delay_millis=600_001)
+    assert member.messages_in_flight == 1
+
+
 def test_renew_settles_nothing():
     stage = Stage()
     member = stage.join(stage.subscribe())
