@@ -133,6 +133,9 @@ LIES: dict[str, tuple[Callable[[], Batch], type[BellwireError], str]] = {
         lambda: raw(b"\x1f" * 100, CODEC_LZ4_BLOCK, 25_501), BatchSizeError, "at most 255 times"),
     "wrong crc": (
         lambda: lying(crc32=7), BatchChecksumError, "its header says 0x00000007"),
+    "expiry its messages do not have": (
+        lambda: lying(min_expire_time_unix_nano=1, max_expire_time_unix_nano=1),
+        InvalidBatchError, "their header says 1 and 1"),
     "unknown codec": (
         lambda: lying(codec=9), UnknownCodecError, "codec 9 is not known"),
     "no codec": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 
 import grpc
 import pytest
@@ -25,7 +26,7 @@ from tests.integration.coordinator.frames import (
 from bellwire.bus.v1 import subscriber_pb2 as pb
 from bellwire.bus.v1.message_pb2 import CODEC_LZ4_BLOCK, CODEC_NONE, Position, Window
 from bellwire.testing.server import RunningCoordinator, running_coordinator
-from bellwire.wire.batch import open_batch
+from bellwire.wire.batch import encode_batch, open_batch
 from bellwire.wire.errors import (
     CallerError,
     InvalidTopicNameError,
@@ -38,6 +39,7 @@ from bellwire.wire.errors import (
     UnknownDeliveryTagError,
     UnknownFrameError,
 )
+from bellwire.wire.message import new_message
 
 pytestmark = pytest.mark.integration
 
@@ -157,6 +159,20 @@ async def test_with_ordering_none_a_busy_member_does_not_hold_the_next_block(bus
     await bus.publish(b"second")
     read = [payloads([await member.delivery()]) for member in members]
     assert sorted(read) == [[b"first"], [b"second"]]
+
+
+async def test_an_expired_message_is_counted_and_not_delivered(bus: Stubs):
+    publisher = await PublishStream(bus).open()
+    made = [
+        new_message(data=data, expire_time_unix_nano=expiry)
+        for data, expiry in ((b"0", 0), (b"1", 1), (b"2", time.time_ns() + 60 * 10**9))
+    ]
+    await publisher.publish(encode_batch(TOPIC, 0, made))
+    await publisher.acknowledged(1)
+    stream = await SubscribeStream(bus).open("risk")
+    assert await stream.data(2) == [b"0", b"2"]
+    assert payloads((await bus.pull()).deliveries) == [b"0", b"2"]
+    assert dict((await bus.stats()).dropped_messages) == {"expired": 2}
 
 
 # ---------------------------------------------------------------- windows

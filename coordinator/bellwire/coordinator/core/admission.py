@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Final
 
-from bellwire.bus.v1.message_pb2 import Batch, Message
+from bellwire.bus.v1.message_pb2 import Batch, BatchHeader, Message
 from bellwire.bus.v1.publisher_pb2 import (
     ACK_LEVEL_NONE,
     ACK_LEVEL_RECEIVED,
@@ -72,7 +72,10 @@ def admit_batch(batch: Batch, topic: Topic, limits: BatchLimits, principal: str)
             "batch carries plain messages: put them into PublishRequest.messages, or encode a block"
         )
     topic.partition(batch.header.partition)
-    return _verify(open_batch(batch, limits), batch.header.partition, topic, limits, principal)
+    messages = open_batch(batch, limits)
+    if batch.header.min_expire_time_unix_nano or batch.header.max_expire_time_unix_nano:
+        _check_expiry(messages, batch.header)
+    return _verify(messages, batch.header.partition, topic, limits, principal)
 
 
 def admit_messages(
@@ -125,6 +128,19 @@ def _verify(
     if principal:
         _check_source(items, principal)
     return [text for text in filter(None, map(_TRACEPARENT, items)) if is_sampled(text)]
+
+
+def _check_expiry(messages: Sequence[Message], header: BatchHeader) -> None:
+    """Refuse a header by which messages would be dropped that have not expired."""
+    expiries = [message.expire_time_unix_nano for message in messages]
+    least = min(filter(None, expiries), default=0)
+    most = max(expiries) if all(expiries) else 0
+    if (least, most) != (header.min_expire_time_unix_nano, header.max_expire_time_unix_nano):
+        raise InvalidBatchError(
+            f"messages expire between {least} and {most} (0 = never), their header says "
+            f"{header.min_expire_time_unix_nano} and {header.max_expire_time_unix_nano}",
+            metadata={"min_expire_time": str(least), "max_expire_time": str(most)},
+        )
 
 
 def _check_partition(messages: Sequence[Message], partition: int, count: int) -> None:

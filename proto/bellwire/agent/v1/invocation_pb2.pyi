@@ -133,7 +133,7 @@ class InvokeResponse(google.protobuf.message.Message):
     DURATION_MICROS_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     result: builtins.bytes
-    """Result bytes."""
+    """Result bytes, at most 1 MiB; an agent that answers more fails the call."""
     content_type: builtins.str
     """Media type of the result."""
     is_error: builtins.bool

@@ -64,7 +64,8 @@ class PublisherServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Publish(self, request, context):
-        """Publishes one batch, or plain messages; the unary twin of PublishStream. Accepted or refused whole.
+        """Publishes one batch, or plain messages; the unary twin of PublishStream. A batch is accepted or refused whole, and so are
+        plain messages of one partition (`atomic`); those of several may be appended in some when another is full.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -112,7 +112,9 @@ class PublisherServiceStub(typing.Generic[_PublisherServiceGetTopicMetadataType,
     """Tells how a topic is partitioned and bounded; creates it when auto-create is on."""
 
     Publish: _PublisherServicePublishType
-    """Publishes one batch, or plain messages; the unary twin of PublishStream. Accepted or refused whole."""
+    """Publishes one batch, or plain messages; the unary twin of PublishStream. A batch is accepted or refused whole, and so are
+    plain messages of one partition (`atomic`); those of several may be appended in some when another is full.
+    """
 
     PublishStream: _PublisherServicePublishStreamType
     """Publishes many batches over one stream: the hot path. The first frame is `start`."""
@@ -149,7 +151,9 @@ class PublisherServiceServicer(metaclass=abc.ABCMeta):
         request: bellwire.bus.v1.publisher_pb2.PublishRequest,
         context: _ServicerContext,
     ) -> typing.Union[bellwire.bus.v1.publisher_pb2.PublishResponse, collections.abc.Awaitable[bellwire.bus.v1.publisher_pb2.PublishResponse]]:
-        """Publishes one batch, or plain messages; the unary twin of PublishStream. Accepted or refused whole."""
+        """Publishes one batch, or plain messages; the unary twin of PublishStream. A batch is accepted or refused whole, and so are
+        plain messages of one partition (`atomic`); those of several may be appended in some when another is full.
+        """
 
     @abc.abstractmethod
     def PublishStream(

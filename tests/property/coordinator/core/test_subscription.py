@@ -28,6 +28,7 @@ from bellwire.wire.errors import UnknownDeliveryTagError
 
 MEMBERS_MAX = 4
 RETENTION_MESSAGES = 12  # Small, so that publishers are held and entries are evicted.
+LARGEST_MESSAGE_BYTES = 400
 LONG = 1_000.0  # Seconds; longer than any delay below.
 
 Place = tuple[int, int]  # partition, offset
@@ -51,6 +52,7 @@ class Peer:
     """What the model knows of one member."""
 
     member: Member
+    retired: bool = False
     next_tag: int = 1
     open: dict[int, Place] = field(default_factory=dict)  # Tags in flight.
     blocks: list[tuple[set[int], int]] = field(default_factory=list)  # Tags and bytes of each.
@@ -99,24 +101,30 @@ class SubscriptionMachine(RuleBasedStateMachine):
         self.peers.append(Peer(self.stage.join(self.subscription, messages, size)))
 
     @precondition(lambda self: self.peers)
-    @rule(which=st.integers(0, 99), retired_first=st.booleans())
-    def leave(self, which: int, retired_first: bool) -> None:
-        peer = self.peers.pop(which % len(self.peers))
-        if retired_first:
-            self.subscription.retire(peer.member)
-        self.subscription.leave(peer.member)
-        for place in peer.open.values():
-            self.messages[place].state = "waiting"
+    @rule(which=st.integers(0, 99))
+    def leave(self, which: int) -> None:
+        self._leave(self.peers[which % len(self.peers)])
 
-    @precondition(lambda self: self.peers)
+    @precondition(lambda self: self._readers())
+    @rule(which=st.integers(0, 99))
+    def retire(self, which: int) -> None:
+        """As a pull does when it has answered: it settles later, and takes nothing more."""
+        readers = self._readers()
+        peer = readers[which % len(readers)]
+        self.subscription.retire(peer.member)
+        peer.retired = True
+
+    @precondition(lambda self: self._readers())
     @rule(which=st.integers(0, 99), messages_max=st.sampled_from([1, 3, 1_000]))
     def take(self, which: int, messages_max: int) -> None:
-        self._take(self.peers[which % len(self.peers)], messages_max)
+        readers = self._readers()
+        self._take(readers[which % len(readers)], messages_max)
 
-    @precondition(lambda self: self.peers)
+    @precondition(lambda self: self._readers())
     @rule(which=st.integers(0, 99), messages_max=st.sampled_from([1, 3, 1_000]))
     def take_all(self, which: int, messages_max: int) -> None:
-        while self._take(self.peers[which % len(self.peers)], messages_max) is not None:
+        readers = self._readers()
+        while self._take(readers[which % len(readers)], messages_max) is not None:
             pass
 
     @precondition(lambda self: self.peers)
@@ -184,10 +192,10 @@ class SubscriptionMachine(RuleBasedStateMachine):
 
     @invariant()
     def partitions_are_spread_evenly(self) -> None:
-        if self.ordering == ORDERING_NONE or not getattr(self, "peers", ()):
+        if self.ordering == ORDERING_NONE or not hasattr(self, "peers") or not self._readers():
             return
         plan = Counter(cursor.successor or cursor.holder for cursor in self.subscription.cursors)
-        counts = [plan[peer.member] for peer in self.peers]
+        counts = [plan[peer.member] for peer in self._readers()]
         assert sum(counts) == len(self.subscription.cursors)
         assert max(counts) - min(counts) <= 1
 
@@ -195,6 +203,8 @@ class SubscriptionMachine(RuleBasedStateMachine):
         """Whatever happened: give everybody time and room, and each message is accepted, or expired."""
         if not hasattr(self, "stage"):
             return
+        for peer in [peer for peer in self.peers if peer.retired]:
+            self._leave(peer)
         if not self.peers:
             self.peers.append(Peer(self.stage.join(self.subscription)))
         for peer in self.peers:
@@ -216,11 +226,21 @@ class SubscriptionMachine(RuleBasedStateMachine):
 
     # -------------------------------------------------------- the model
 
+    def _readers(self) -> list[Peer]:
+        return [peer for peer in self.peers if not peer.retired]
+
+    def _leave(self, peer: Peer) -> None:
+        self.peers.remove(peer)
+        self.subscription.leave(peer.member)
+        for place in peer.open.values():
+            self.messages[place].state = "waiting"
+
     def _take(self, peer: Peer, messages_max: int) -> Handout | None:
         member = peer.member
         handout = self.stage.take(member, messages_max)
         if handout is None:
             assert member.retry_at is None or member.retry_at > self.stage.now
+            self._check_nothing_is_withheld(member)
             return None
         assert not member.paused
         partition = handout.entry.batch.header.partition
@@ -244,6 +264,24 @@ class SubscriptionMachine(RuleBasedStateMachine):
         assert len(peer.open) <= member.window.messages_max
         assert peer.bytes_in_flight() <= member.window.bytes_max
         return handout
+
+    def _check_nothing_is_withheld(self, member: Member) -> None:
+        window = member.window
+        if member.paused or member.retry_at is not None:
+            return
+        if not window.messages_free or window.bytes_free < LARGEST_MESSAGE_BYTES:
+            return
+        theirs = {
+            cursor.partition.index
+            for cursor in self.subscription.cursors
+            if self.ordering == ORDERING_NONE
+            or (cursor.holder is member and cursor.successor is None)
+        }
+        assert not [
+            place
+            for place, record in self.messages.items()
+            if place[0] in theirs and record.can_be_delivered(self.stage.now_ns)
+        ]
 
     def _check_order(self, peer: Peer, partition: int, places: list[Place]) -> None:
         waiting = sorted(

@@ -62,6 +62,24 @@ def test_a_batch_that_lies_is_refused():
         admit_batch(batch, topic(), LIMITS, "")
 
 
+@pytest.mark.parametrize(("least", "most"), [(1, 1), (50, 0), (0, 60), (49, 60), (50, 61)])
+def test_a_header_that_lies_about_expiry_is_refused(least, most):
+    given = [new_message(data=b"", expire_time_unix_nano=expiry) for expiry in (50, 60)]
+    batch = encode_batch("bars.1h", 0, given)
+    admit_batch(batch, topic(), LIMITS, "")
+    batch.header.min_expire_time_unix_nano = least
+    batch.header.max_expire_time_unix_nano = most
+    with pytest.raises(InvalidBatchError, match=f"header says {least} and {most}"):
+        admit_batch(batch, topic(), LIMITS, "")
+
+
+def test_a_header_that_lets_messages_expire_that_never_do_is_refused():
+    batch = encode_batch("bars.1h", 0, [new_message(data=b"")])
+    batch.header.max_expire_time_unix_nano = batch.header.min_expire_time_unix_nano = 1
+    with pytest.raises(InvalidBatchError, match="expire between 0 and 0 "):
+        admit_batch(batch, topic(), LIMITS, "")
+
+
 def test_plain_messages_inside_a_batch_are_refused_with_the_way_out():
     batch = Batch(header=BatchHeader(topic="bars.1h"), messages=[new_message(data=b"x")])
     with pytest.raises(InvalidBatchError, match=r"put them into PublishRequest\.messages"):

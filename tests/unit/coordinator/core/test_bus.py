@@ -160,6 +160,18 @@ def test_a_new_cursor_begins_where_it_is_asked_to(name, start, expected):
     assert all_offsets(stage.take_all(member)) == expected
 
 
+def test_a_position_of_another_log_means_the_oldest_of_this_one():
+    stage = Stage()
+    for _ in range(3):
+        stage.publish(2)
+    log_id = stage.topic.partitions[0].log.log_id
+    for found, expected in ((log_id, [4, 5]), (log_id + 1, [0, 1, 2, 3, 4, 5])):
+        position = Position(topic=TOPIC, offset=4, log_id=found)
+        start = starting(START_POLICY_POSITIONS, positions=[position])
+        member = stage.join(stage.subscribe("", start=start))
+        assert all_offsets(stage.take_all(member)) == expected
+
+
 @pytest.mark.parametrize(("name", "expected"), [("risk", [0]), ("", [])])
 def test_unasked_a_named_subscription_begins_at_the_oldest_and_an_ephemeral_one_now(name, expected):
     stage = Stage()
@@ -194,8 +206,9 @@ def test_positions_tell_the_next_offset_of_each_partition():
     subscription = stage.subscribe()
     stage.publish(3, partition=1)
     stage.take(stage.join(subscription))
-    found = {(p.topic, p.partition): p.offset for p in positions_of(subscription)}
-    assert found == {(TOPIC, 0): 0, (TOPIC, 1): 3}
+    found = {(p.topic, p.partition): p for p in positions_of(subscription)}
+    assert {key: p.offset for key, p in found.items()} == {(TOPIC, 0): 0, (TOPIC, 1): 3}
+    assert found[TOPIC, 0].log_id == stage.topic.partitions[0].log.log_id
 
 
 def test_the_same_name_with_other_topics_or_ordering_is_refused():

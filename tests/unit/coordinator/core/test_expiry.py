@@ -1,77 +1,81 @@
-"""Expired messages are dropped and counted, and never delivered; the others are delivered in order."""
+"""bellwire.coordinator.core.expiry: what is too old is counted and not delivered."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.unit.coordinator.core.stage import TOPIC, Stage
+from tests.unit.coordinator.core.stage import Stage, all_offsets, append, offsets
 
-from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.subscriber_pb2 import ORDERING_NONE, ORDERING_PARTITION
-from bellwire.wire.batch import encode_batch
+from bellwire.coordinator.core.cursor import Slice
+from bellwire.coordinator.core.expiry import leading_expired
 
 NOW_NS = 1_000
+PAST, FUTURE, NEVER = 900, 1_100, 0
 
 
-def publish(stage: Stage, expiries: list[int]) -> None:
-    messages = [
-        Message(id=f"{index:036}", time_unix_nano=1, expire_time_unix_nano=expiry)
-        for index, expiry in enumerate(expiries)
-    ]
-    stage.topic.partitions[0].append(encode_batch(TOPIC, 0, messages), 1)
+def stage_with(*expiries: int) -> Stage:
+    stage = Stage()
+    stage.now_ns = NOW_NS
+    append(stage.topic.partitions[0], len(expiries), expiries=expiries)
+    return stage
 
 
-def delivered(stage: Stage, member, now_ns: int) -> list[int]:
-    offsets: list[int] = []
-    while handout := member.subscription.next_handout(member, stage.now, 1_000, now_ns):
-        base = handout.entry.base_offset
-        offsets += range(base + handout.first, base + handout.last)
-        stage.accept(member, handout)
-    return offsets
-
-
-@given(
-    st.lists(
-        st.lists(st.sampled_from([0, 5, NOW_NS, NOW_NS + 1]), min_size=1, max_size=8), max_size=6
-    ),
-    st.sampled_from([ORDERING_PARTITION, ORDERING_NONE]),
+@pytest.mark.parametrize(
+    ("expiries", "expected"),
+    [
+        ([NEVER, NEVER], (0, 2)),
+        ([FUTURE, FUTURE], (0, 2)),
+        ([PAST, PAST], (2, 0)),
+        ([NOW_NS, NOW_NS + 1], (1, 1)),
+        ([PAST, PAST, FUTURE, NEVER, PAST], (2, 2)),
+        ([NEVER, PAST], (0, 1)),
+    ],
 )
-def test_exactly_the_messages_that_have_not_expired_are_delivered_in_order(batches, ordering):
-    stage = Stage()
+def test_the_head_of_a_slice_is_measured(expiries: list[int], expected: tuple[int, int]):
+    entry = append(Stage().topic.partitions[0], len(expiries), expiries=expiries)
+    assert leading_expired(Slice(entry, 0, entry.count, 0, 0.0), NOW_NS) == expected
+
+
+def test_only_the_part_asked_for_is_measured():
+    entry = append(Stage().topic.partitions[0], 4, expiries=[NEVER, PAST, PAST, NEVER])
+    assert leading_expired(Slice(entry, 1, 3, 0, 0.0), NOW_NS) == (2, 0)
+
+
+@pytest.mark.parametrize("ordering", [ORDERING_PARTITION, ORDERING_NONE])
+def test_expired_messages_are_counted_and_the_rest_keeps_its_offsets(ordering):
+    stage = stage_with(PAST, NEVER, PAST, PAST, FUTURE, PAST)
     member = stage.join(stage.subscribe(ordering=ordering))
-    for expiries in batches:
-        publish(stage, expiries)
-    every = [expiry for expiries in batches for expiry in expiries]
-    alive = [n for n, expiry in enumerate(every) if not 0 < expiry <= NOW_NS]
-
-    assert delivered(stage, member, NOW_NS) == alive
-
-    assert stage.topic.stats.dropped["expired"] == len(every) - len(alive)
-    assert not member.subscription.has_work_for(member)
-    assert member.messages_in_flight == 0
+    assert [offsets(handout) for handout in stage.take_all(member)] == [[1], [4]]
+    assert stage.topic.stats.dropped == {"expired": 4}
+    assert member.messages_in_flight == 2
 
 
-@pytest.mark.parametrize("expiries", [[NOW_NS + 1, NOW_NS + 2], [0, 0]])
-def test_a_block_nothing_of_which_expired_goes_out_whole(expiries):
-    stage = Stage()
+def test_what_expires_while_it_is_in_flight_is_not_delivered_again():
+    stage = stage_with(FUTURE, NEVER)
     member = stage.join(stage.subscribe())
-    publish(stage, expiries)
-
-    handout = member.subscription.next_handout(member, stage.now, 1_000, NOW_NS)
-
+    handout = stage.take(member)
     assert handout is not None
-    assert handout.whole
+    stage.now_ns = FUTURE
+    stage.release(member, handout)
+    assert all_offsets(stage.take_all(member)) == [1]
+    assert stage.topic.stats.dropped == {"expired": 1}
 
 
-def test_a_message_that_expires_while_it_waits_for_redelivery_is_dropped():
-    stage = Stage()
+def test_a_partition_of_expired_messages_can_still_move_to_another_member():
+    stage = stage_with(PAST)
+    subscription = stage.subscribe()
+    first = stage.join(subscription)
+    assert stage.take(first) is None
+    second = stage.join(subscription)
+    subscription.leave(first)
+    append(stage.topic.partitions[0], 1)
+    assert offsets(stage.take(second)) == [1]
+
+
+def test_expired_messages_make_room_for_publishers_that_wait():
+    stage = stage_with(PAST)
+    stage.subscribe()
     member = stage.join(stage.subscribe())
-    publish(stage, [NOW_NS, 0])
-    first = member.subscription.next_handout(member, stage.now, 1_000, NOW_NS - 1)
-    assert first is not None
-    member.subscription.leave(member)
-    heir = stage.join(member.subscription)
-
-    assert delivered(stage, heir, NOW_NS) == [1]
-    assert stage.topic.stats.dropped["expired"] == 1
+    stage.rooms.clear()
+    assert stage.take(member) is None
+    assert stage.rooms == [stage.topic.partitions[0]]

@@ -290,6 +290,22 @@ def test_a_partition_moves_only_when_nothing_of_it_is_in_flight():
     assert old.messages_in_flight == new.messages_in_flight == 1
 
 
+def test_a_partition_that_was_to_move_and_then_stays_goes_on():
+    stage = Stage(partitions=2)
+    subscription = stage.subscribe()
+    stays = stage.join(subscription)
+    for partition in (0, 1):
+        stage.publish(1, partition=partition)
+    held = stage.take_all(stays)
+    goes = stage.join(subscription)
+    for partition in (0, 1):
+        stage.publish(1, partition=partition)
+    assert len(stage.take_all(stays)) == 1, "the other one is to move when nothing is in flight"
+    subscription.retire(goes)
+    assert len(stage.take_all(stays)) == 1
+    assert len(held) == 2
+
+
 def test_with_ordering_none_any_member_takes_any_block():
     stage = Stage()
     subscription = stage.subscribe(ordering=ORDERING_NONE)
