@@ -6,10 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # A busy machine must not fail a property; each test has a timeout of its own (pyproject.toml).
-settings.register_profile("bellwire", deadline=None, print_blob=True)
+settings.register_profile(
+    "bellwire",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("bellwire")
 
 TOOLS_ARE_REQUIRED = bool(os.environ.get("BELLWIRE_REQUIRE_TOOLS"))

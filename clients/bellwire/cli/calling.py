@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bellwire.cli.faults import CommandError, UsageFault
-from bellwire.cli.output import Style, console, plain_table, print_json
+from bellwire.cli.output import Style, console, error_console, plain_table, print_json
 from bellwire.cli.session import Target, connected
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _print_answer(structured: object, text: str, agent_id: str) -> None:
         out.print(text, markup=False)
     else:
         out.print_json(json.dumps(structured, ensure_ascii=False))
-    out.print(f"answered by {agent_id}", style=Style.FAINT)
+    error_console().print(f"answered by {agent_id}", style=Style.FAINT)
 
 
 async def list_all(target: Target, *, as_json: bool) -> None:

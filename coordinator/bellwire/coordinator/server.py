@@ -32,9 +32,10 @@ WRITERS_SHARE: Final = 0.3
 READERS_SHARE: Final = 0.5
 LAST_SHARE: Final = 0.2
 STOP_GRACE_SECONDS: Final = 0.2  # After the drain: what still runs is only being told, then ended.
-_SERVER_OPTIONS: Final = (
+SERVER_OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # Two servers on one port would each get half of the clients.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # Clients ping every 20 s.
+    # Clients ping every 20 s, also when idle. The name is the C core's: gRPC takes an unknown one in silence.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_time_ms", 20_000),  # A subscriber that vanished holds partitions: find out.
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -74,7 +75,7 @@ class Coordinator:
         """
         state = self._state = CoordinatorState(self.settings)
         server = self._server = grpc.aio.server(
-            options=_SERVER_OPTIONS,
+            options=SERVER_OPTIONS,
             # gRPC's own refusal names no reason; ours come before it.
             maximum_concurrent_rpcs=2 * self.settings.streams_max
             + self.settings.calls_in_flight_max,

@@ -38,7 +38,7 @@ SECTIONS: Final = (
         "client",
         "bellwire.client.settings",
         "ClientSettings",
-        "every process that talks to a coordinator",
+        "every process the command starts that talks to a coordinator",
     ),
     Section(
         "telemetry", "bellwire.telemetry", "TelemetrySettings", "spans: how many, and where they go"
