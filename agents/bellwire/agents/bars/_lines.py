@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import IO, Final, cast
@@ -13,7 +13,7 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 LINE_CHARS_MAX: Final = 4_096  # characters; an OHLCV row needs about 80, a bomb has no line end
 
 
-def lines(path: Path) -> Iterator[str]:
+def lines(path: Path) -> Generator[str, None, None]:
     """Yield the lines of a UTF-8 file; gzip is told by its first bytes.
 
     Raises:

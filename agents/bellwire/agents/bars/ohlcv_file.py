@@ -2,8 +2,9 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from bellwire.agents.bars._cells import CellError, parse_price, parse_time, parse_volume
 from bellwire.agents.bars._header import HEADER_EXAMPLE, columns_of
@@ -12,6 +13,9 @@ from bellwire.agents.bars._steps import BarTime, check_steps, usual_step_seconds
 from bellwire.agents.bars.bar import Bar, BarSeries
 from bellwire.agents.bars.errors import OhlcvFileError, OhlcvProblem
 from bellwire.agents.bars.interval import interval_name, interval_seconds
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 ROWS_MAX: Final = 1_000_000  # bars; nearly two years of one-minute bars around the clock
 ROWS_MIN_DEFAULT: Final = 2  # bars; the interval cannot be told from fewer
@@ -89,7 +93,12 @@ def read_ohlcv(
 
 
 def _rows(path: Path) -> Iterator[_Row]:
-    reader = csv.reader(lines(path), strict=True)
+    # Closed here and now: a reader left to the garbage collector keeps its file open.
+    with closing(lines(path)) as text:
+        yield from _parsed(path, csv.reader(text, strict=True))
+
+
+def _parsed(path: Path, reader: "Reader") -> Iterator[_Row]:
     try:
         header = next(reader, [])
         if not header:
