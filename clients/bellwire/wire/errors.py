@@ -274,6 +274,41 @@ class NotImplementedYetError(CallerError):
     code = StatusCode.UNIMPLEMENTED
 
 
+class OffsetOutOfRangeError(CallerError):
+    """The offset is not in the log: older than what is kept, or beyond its end."""
+
+    reason = "OFFSET_OUT_OF_RANGE"
+    code = StatusCode.OUT_OF_RANGE
+
+
+class IdempotencyKeyReusedError(CallerError):
+    """The request_id was used before, for another request."""
+
+    reason = "IDEMPOTENCY_KEY_REUSED"
+    code = StatusCode.ALREADY_EXISTS
+
+
+class DataLockedError(CallerError):
+    """Another coordinator works in that data folder."""
+
+    reason = "DATA_LOCKED"
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class DataFolderError(CallerError):
+    """The data folder cannot be used: it is read-only, or no folder."""
+
+    reason = "DATA_FOLDER_UNUSABLE"
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class SchemaVersionError(CallerError):
+    """The data was written by a newer version of Bellwire."""
+
+    reason = "SCHEMA_TOO_NEW"
+    code = StatusCode.FAILED_PRECONDITION
+
+
 class ClosedError(CallerError):
     """The client, publisher or subscription is closed."""
 
@@ -319,6 +354,20 @@ class DeadlineExceededError(PeerError):
     retryable = False
 
 
+class StoreReadOnlyError(PeerError):
+    """The store could not be written and is in doubt; nothing durable is accepted until a restart."""
+
+    reason = "STORE_READ_ONLY"
+
+
+class DataCorruptError(PeerError):
+    """What was stored cannot be read back; `bellwire doctor` tells how much of it."""
+
+    reason = "DATA_CORRUPT"
+    code = StatusCode.DATA_LOSS
+    retryable = False
+
+
 # ---------------------------------------------------------------- a bound was reached
 
 
@@ -332,6 +381,18 @@ class SlowSubscriberError(CapacityError):
     """The subscriber fell behind further than its overflow policy allows."""
 
     reason = "SLOW_SUBSCRIBER"
+
+
+class StoreFullError(CapacityError):
+    """The disk is full; nothing of the batch was stored. Free some space, and it goes on."""
+
+    reason = "STORE_FULL"
+
+
+class StoreBusyError(CapacityError):
+    """More waits to be committed than may wait; slow down."""
+
+    reason = "STORE_BUSY"
 
 
 class AgentBusyError(CapacityError):

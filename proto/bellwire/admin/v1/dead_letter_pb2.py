@@ -25,27 +25,31 @@ _sym_db = _symbol_database.Default()
 from bellwire.bus.v1 import message_pb2 as bellwire_dot_bus_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bellwire/admin/v1/dead_letter.proto\x12\x11\x62\x65llwire.admin.v1\x1a\x1d\x62\x65llwire/bus/v1/message.proto\"\x9c\x01\n\nDeadLetter\x12)\n\x07message\x18\x01 \x01(\x0b\x32\x18.bellwire.bus.v1.Message\x12+\n\x08position\x18\x02 \x01(\x0b\x32\x19.bellwire.bus.v1.Position\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\r\x12\x14\n\x0csubscription\x18\x05 \x01(\t\"N\n\x16ListDeadLettersRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x17ListDeadLettersResponse\x12\x33\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x1d.bellwire.admin.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"e\n\x19RedriveDeadLettersRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x14\n\x0cmax_messages\x18\x03 \x01(\x04\x12\x12\n\nrequest_id\x18\x04 \x01(\t\".\n\x1aRedriveDeadLettersResponse\x12\x10\n\x08messages\x18\x01 \x01(\x04\"<\n\x17PurgeDeadLettersRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\",\n\x18PurgeDeadLettersResponse\x12\x10\n\x08messages\x18\x01 \x01(\x04\x32\xdd\x02\n\x11\x44\x65\x61\x64LetterService\x12h\n\x0fListDeadLetters\x12).bellwire.admin.v1.ListDeadLettersRequest\x1a*.bellwire.admin.v1.ListDeadLettersResponse\x12q\n\x12RedriveDeadLetters\x12,.bellwire.admin.v1.RedriveDeadLettersRequest\x1a-.bellwire.admin.v1.RedriveDeadLettersResponse\x12k\n\x10PurgeDeadLetters\x12*.bellwire.admin.v1.PurgeDeadLettersRequest\x1a+.bellwire.admin.v1.PurgeDeadLettersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bellwire/admin/v1/dead_letter.proto\x12\x11\x62\x65llwire.admin.v1\x1a\x1d\x62\x65llwire/bus/v1/message.proto\"\xf3\x01\n\nDeadLetter\x12)\n\x07message\x18\x01 \x01(\x0b\x32\x18.bellwire.bus.v1.Message\x12+\n\x08position\x18\x02 \x01(\x0b\x32\x19.bellwire.bus.v1.Position\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\r\x12\x14\n\x0csubscription\x18\x05 \x01(\t\x12\n\n\x02id\x18\x06 \x01(\x04\x12\x16\n\x0etime_unix_nano\x18\x07 \x01(\x06\x12\x31\n\x05\x63\x61use\x18\x08 \x01(\x0e\x32\".bellwire.admin.v1.DeadLetterCause\"z\n\x10\x44\x65\x61\x64LetterFilter\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x17\n\x0freason_contains\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0b\n\x03ids\x18\x04 \x03(\x04\x12\x1d\n\x15\x62\x65\x66ore_time_unix_nano\x18\x05 \x01(\x06\"\x83\x01\n\x16ListDeadLettersRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x33\n\x06\x66ilter\x18\x04 \x01(\x0b\x32#.bellwire.admin.v1.DeadLetterFilter\"g\n\x17ListDeadLettersResponse\x12\x33\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x1d.bellwire.admin.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xac\x01\n\x19RedriveDeadLettersRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x14\n\x0cmax_messages\x18\x03 \x01(\x04\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x33\n\x06\x66ilter\x18\x05 \x01(\x0b\x32#.bellwire.admin.v1.DeadLetterFilter\x12\x10\n\x08up_to_id\x18\x06 \x01(\x04\"\x8f\x01\n\x1aRedriveDeadLettersResponse\x12\x10\n\x08messages\x18\x01 \x01(\x04\x12\x1a\n\x12remaining_messages\x18\x02 \x01(\x04\x12\x10\n\x08up_to_id\x18\x03 \x01(\x04\x12\x31\n\tpositions\x18\x04 \x03(\x0b\x32\x1e.bellwire.bus.v1.PositionRange\"\x82\x01\n\x17PurgeDeadLettersRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x33\n\x06\x66ilter\x18\x03 \x01(\x0b\x32#.bellwire.admin.v1.DeadLetterFilter\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\",\n\x18PurgeDeadLettersResponse\x12\x10\n\x08messages\x18\x01 \x01(\x04*x\n\x0f\x44\x65\x61\x64LetterCause\x12!\n\x1d\x44\x45\x41\x44_LETTER_CAUSE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x44\x45\x41\x44_LETTER_CAUSE_REJECTED\x10\x01\x12\"\n\x1e\x44\x45\x41\x44_LETTER_CAUSE_MAX_ATTEMPTS\x10\x02\x32\xdd\x02\n\x11\x44\x65\x61\x64LetterService\x12h\n\x0fListDeadLetters\x12).bellwire.admin.v1.ListDeadLettersRequest\x1a*.bellwire.admin.v1.ListDeadLettersResponse\x12q\n\x12RedriveDeadLetters\x12,.bellwire.admin.v1.RedriveDeadLettersRequest\x1a-.bellwire.admin.v1.RedriveDeadLettersResponse\x12k\n\x10PurgeDeadLetters\x12*.bellwire.admin.v1.PurgeDeadLettersRequest\x1a+.bellwire.admin.v1.PurgeDeadLettersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bellwire.admin.v1.dead_letter_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DEADLETTERCAUSE']._serialized_start=1198
+  _globals['_DEADLETTERCAUSE']._serialized_end=1318
   _globals['_DEADLETTER']._serialized_start=90
-  _globals['_DEADLETTER']._serialized_end=246
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=248
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=326
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=328
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=431
-  _globals['_REDRIVEDEADLETTERSREQUEST']._serialized_start=433
-  _globals['_REDRIVEDEADLETTERSREQUEST']._serialized_end=534
-  _globals['_REDRIVEDEADLETTERSRESPONSE']._serialized_start=536
-  _globals['_REDRIVEDEADLETTERSRESPONSE']._serialized_end=582
-  _globals['_PURGEDEADLETTERSREQUEST']._serialized_start=584
-  _globals['_PURGEDEADLETTERSREQUEST']._serialized_end=644
-  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_start=646
-  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_end=690
-  _globals['_DEADLETTERSERVICE']._serialized_start=693
-  _globals['_DEADLETTERSERVICE']._serialized_end=1042
+  _globals['_DEADLETTER']._serialized_end=333
+  _globals['_DEADLETTERFILTER']._serialized_start=335
+  _globals['_DEADLETTERFILTER']._serialized_end=457
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=460
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=591
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=593
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=696
+  _globals['_REDRIVEDEADLETTERSREQUEST']._serialized_start=699
+  _globals['_REDRIVEDEADLETTERSREQUEST']._serialized_end=871
+  _globals['_REDRIVEDEADLETTERSRESPONSE']._serialized_start=874
+  _globals['_REDRIVEDEADLETTERSRESPONSE']._serialized_end=1017
+  _globals['_PURGEDEADLETTERSREQUEST']._serialized_start=1020
+  _globals['_PURGEDEADLETTERSREQUEST']._serialized_end=1150
+  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_start=1152
+  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_end=1196
+  _globals['_DEADLETTERSERVICE']._serialized_start=1321
+  _globals['_DEADLETTERSERVICE']._serialized_end=1670
 # @@protoc_insertion_point(module_scope)

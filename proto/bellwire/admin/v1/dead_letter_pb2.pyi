@@ -8,6 +8,7 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import sys
 import typing
@@ -18,6 +19,30 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _DeadLetterCause:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _DeadLetterCauseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_DeadLetterCause.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    DEAD_LETTER_CAUSE_UNSPECIFIED: _DeadLetterCause.ValueType  # 0
+    """Not known."""
+    DEAD_LETTER_CAUSE_REJECTED: _DeadLetterCause.ValueType  # 1
+    """A member settled it with REJECT."""
+    DEAD_LETTER_CAUSE_MAX_ATTEMPTS: _DeadLetterCause.ValueType  # 2
+    """It was delivered max_attempts times and never accepted."""
+
+class DeadLetterCause(_DeadLetterCause, metaclass=_DeadLetterCauseEnumTypeWrapper):
+    """How a message became a dead letter."""
+
+DEAD_LETTER_CAUSE_UNSPECIFIED: DeadLetterCause.ValueType  # 0
+"""Not known."""
+DEAD_LETTER_CAUSE_REJECTED: DeadLetterCause.ValueType  # 1
+"""A member settled it with REJECT."""
+DEAD_LETTER_CAUSE_MAX_ATTEMPTS: DeadLetterCause.ValueType  # 2
+"""It was delivered max_attempts times and never accepted."""
+Global___DeadLetterCause: typing_extensions.TypeAlias = DeadLetterCause
 
 @typing.final
 class DeadLetter(google.protobuf.message.Message):
@@ -30,12 +55,21 @@ class DeadLetter(google.protobuf.message.Message):
     REASON_FIELD_NUMBER: builtins.int
     ATTEMPTS_FIELD_NUMBER: builtins.int
     SUBSCRIPTION_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
+    TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
+    CAUSE_FIELD_NUMBER: builtins.int
     reason: builtins.str
     """Why it is here."""
     attempts: builtins.int
     """Times it was delivered."""
     subscription: builtins.str
     """Subscription that gave it up."""
+    id: builtins.int
+    """Names it within the coordinator."""
+    time_unix_nano: builtins.int
+    """When it was given up, nanoseconds since the Unix epoch."""
+    cause: Global___DeadLetterCause.ValueType
+    """How it came here."""
     @property
     def message(self) -> bellwire.bus.v1.message_pb2.Message:
         """The message, unchanged."""
@@ -52,11 +86,50 @@ class DeadLetter(google.protobuf.message.Message):
         reason: builtins.str = ...,
         attempts: builtins.int = ...,
         subscription: builtins.str = ...,
+        id: builtins.int = ...,
+        time_unix_nano: builtins.int = ...,
+        cause: Global___DeadLetterCause.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["message", b"message", "position", b"position"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempts", b"attempts", "message", b"message", "position", b"position", "reason", b"reason", "subscription", b"subscription"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attempts", b"attempts", "cause", b"cause", "id", b"id", "message", b"message", "position", b"position", "reason", b"reason", "subscription", b"subscription", "time_unix_nano", b"time_unix_nano"]) -> None: ...
 
 Global___DeadLetter: typing_extensions.TypeAlias = DeadLetter
+
+@typing.final
+class DeadLetterFilter(google.protobuf.message.Message):
+    """Chooses dead letters; all conditions given must hold, and an empty filter chooses all."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SUBSCRIPTION_FIELD_NUMBER: builtins.int
+    REASON_CONTAINS_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    IDS_FIELD_NUMBER: builtins.int
+    BEFORE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
+    subscription: builtins.str
+    """Only those given up by this subscription."""
+    reason_contains: builtins.str
+    """Only those whose reason contains this text."""
+    key: builtins.str
+    """Only those with this message key."""
+    before_time_unix_nano: builtins.int
+    """Only those given up before this time, nanoseconds since the Unix epoch."""
+    @property
+    def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Only these ids; at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        subscription: builtins.str = ...,
+        reason_contains: builtins.str = ...,
+        key: builtins.str = ...,
+        ids: collections.abc.Iterable[builtins.int] | None = ...,
+        before_time_unix_nano: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["before_time_unix_nano", b"before_time_unix_nano", "ids", b"ids", "key", b"key", "reason_contains", b"reason_contains", "subscription", b"subscription"]) -> None: ...
+
+Global___DeadLetterFilter: typing_extensions.TypeAlias = DeadLetterFilter
 
 @typing.final
 class ListDeadLettersRequest(google.protobuf.message.Message):
@@ -67,20 +140,27 @@ class ListDeadLettersRequest(google.protobuf.message.Message):
     TOPIC_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
     topic: builtins.str
     """Topic."""
     page_size: builtins.int
     """Most letters in one page, 1..1,000; 0 = 100."""
     page_token: builtins.str
     """From the previous page; empty = first."""
+    @property
+    def filter(self) -> Global___DeadLetterFilter:
+        """Which ones."""
+
     def __init__(
         self,
         *,
         topic: builtins.str = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        filter: Global___DeadLetterFilter | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["page_size", b"page_size", "page_token", b"page_token", "topic", b"topic"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "topic", b"topic"]) -> None: ...
 
 Global___ListDeadLettersRequest: typing_extensions.TypeAlias = ListDeadLettersRequest
 
@@ -118,14 +198,22 @@ class RedriveDeadLettersRequest(google.protobuf.message.Message):
     DRY_RUN_FIELD_NUMBER: builtins.int
     MAX_MESSAGES_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    UP_TO_ID_FIELD_NUMBER: builtins.int
     topic: builtins.str
     """Topic."""
     dry_run: builtins.bool
     """Count what would be redriven, and redrive nothing."""
     max_messages: builtins.int
-    """Stop after this many; 0 = all there are now."""
+    """Stop after this many, at most 1,000; 0 = 1,000. Call again while `remaining_messages` is above 0."""
     request_id: builtins.str
-    """Idempotency key."""
+    """Idempotency key; see bellwire.bus.v1.PublishRequest.request_id."""
+    up_to_id: builtins.int
+    """Only those with an id up to this one, so that what is given up anew while redriving is not redriven again; 0 = all."""
+    @property
+    def filter(self) -> Global___DeadLetterFilter:
+        """Which ones."""
+
     def __init__(
         self,
         *,
@@ -133,8 +221,11 @@ class RedriveDeadLettersRequest(google.protobuf.message.Message):
         dry_run: builtins.bool = ...,
         max_messages: builtins.int = ...,
         request_id: builtins.str = ...,
+        filter: Global___DeadLetterFilter | None = ...,
+        up_to_id: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["dry_run", b"dry_run", "max_messages", b"max_messages", "request_id", b"request_id", "topic", b"topic"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["dry_run", b"dry_run", "filter", b"filter", "max_messages", b"max_messages", "request_id", b"request_id", "topic", b"topic", "up_to_id", b"up_to_id"]) -> None: ...
 
 Global___RedriveDeadLettersRequest: typing_extensions.TypeAlias = RedriveDeadLettersRequest
 
@@ -145,14 +236,28 @@ class RedriveDeadLettersResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     MESSAGES_FIELD_NUMBER: builtins.int
+    REMAINING_MESSAGES_FIELD_NUMBER: builtins.int
+    UP_TO_ID_FIELD_NUMBER: builtins.int
+    POSITIONS_FIELD_NUMBER: builtins.int
     messages: builtins.int
     """Messages redriven, or that would be."""
+    remaining_messages: builtins.int
+    """Messages that match and were not redriven by this call."""
+    up_to_id: builtins.int
+    """The greatest id that matched when the call came; give it as up_to_id in the next one."""
+    @property
+    def positions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[bellwire.bus.v1.message_pb2.PositionRange]:
+        """Where they are now; empty in a dry run."""
+
     def __init__(
         self,
         *,
         messages: builtins.int = ...,
+        remaining_messages: builtins.int = ...,
+        up_to_id: builtins.int = ...,
+        positions: collections.abc.Iterable[bellwire.bus.v1.message_pb2.PositionRange] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["messages", b"messages"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["messages", b"messages", "positions", b"positions", "remaining_messages", b"remaining_messages", "up_to_id", b"up_to_id"]) -> None: ...
 
 Global___RedriveDeadLettersResponse: typing_extensions.TypeAlias = RedriveDeadLettersResponse
 
@@ -164,17 +269,28 @@ class PurgeDeadLettersRequest(google.protobuf.message.Message):
 
     TOPIC_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    DRY_RUN_FIELD_NUMBER: builtins.int
     topic: builtins.str
     """Topic."""
     request_id: builtins.str
-    """Idempotency key."""
+    """Idempotency key; see bellwire.bus.v1.PublishRequest.request_id."""
+    dry_run: builtins.bool
+    """Count what would be purged, and purge nothing."""
+    @property
+    def filter(self) -> Global___DeadLetterFilter:
+        """Which ones."""
+
     def __init__(
         self,
         *,
         topic: builtins.str = ...,
         request_id: builtins.str = ...,
+        filter: Global___DeadLetterFilter | None = ...,
+        dry_run: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["request_id", b"request_id", "topic", b"topic"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["dry_run", b"dry_run", "filter", b"filter", "request_id", b"request_id", "topic", b"topic"]) -> None: ...
 
 Global___PurgeDeadLettersRequest: typing_extensions.TypeAlias = PurgeDeadLettersRequest
 

@@ -64,7 +64,7 @@ class DeadLetterServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RedriveDeadLetters(self, request, context):
-        """Publishes dead letters to their topic again.
+        """Appends dead letters to their topic again, for the subscription that gave them up and no other.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -112,7 +112,7 @@ class DeadLetterServiceStub(typing.Generic[_DeadLetterServiceListDeadLettersType
     """Lists dead letters of a topic, oldest first."""
 
     RedriveDeadLetters: _DeadLetterServiceRedriveDeadLettersType
-    """Publishes dead letters to their topic again."""
+    """Appends dead letters to their topic again, for the subscription that gave them up and no other."""
 
     PurgeDeadLetters: _DeadLetterServicePurgeDeadLettersType
     """Deletes dead letters."""
@@ -149,7 +149,7 @@ class DeadLetterServiceServicer(metaclass=abc.ABCMeta):
         request: bellwire.admin.v1.dead_letter_pb2.RedriveDeadLettersRequest,
         context: _ServicerContext,
     ) -> typing.Union[bellwire.admin.v1.dead_letter_pb2.RedriveDeadLettersResponse, collections.abc.Awaitable[bellwire.admin.v1.dead_letter_pb2.RedriveDeadLettersResponse]]:
-        """Publishes dead letters to their topic again."""
+        """Appends dead letters to their topic again, for the subscription that gave them up and no other."""
 
     @abc.abstractmethod
     def PurgeDeadLetters(

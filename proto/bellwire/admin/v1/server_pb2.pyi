@@ -49,6 +49,7 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     DELIVERED_MESSAGES_FIELD_NUMBER: builtins.int
     OPEN_STREAMS_FIELD_NUMBER: builtins.int
     DRAINING_FIELD_NUMBER: builtins.int
+    STORE_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of Bellwire."""
     pid: builtins.int
@@ -77,6 +78,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     def addresses(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Addresses served."""
 
+    @property
+    def store(self) -> Global___StoreInfo:
+        """The durable store; unset when the coordinator keeps everything in memory."""
+
     def __init__(
         self,
         *,
@@ -93,7 +98,104 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         delivered_messages: builtins.int = ...,
         open_streams: builtins.int = ...,
         draining: builtins.bool = ...,
+        store: Global___StoreInfo | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["addresses", b"addresses", "admitted_batches", b"admitted_batches", "admitted_messages", b"admitted_messages", "cpu_seconds", b"cpu_seconds", "delivered_messages", b"delivered_messages", "draining", b"draining", "open_streams", b"open_streams", "pid", b"pid", "received_batch_bytes", b"received_batch_bytes", "rss_bytes", b"rss_bytes", "start_time_unix_nano", b"start_time_unix_nano", "version", b"version", "workers", b"workers"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["store", b"store"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["addresses", b"addresses", "admitted_batches", b"admitted_batches", "admitted_messages", b"admitted_messages", "cpu_seconds", b"cpu_seconds", "delivered_messages", b"delivered_messages", "draining", b"draining", "open_streams", b"open_streams", "pid", b"pid", "received_batch_bytes", b"received_batch_bytes", "rss_bytes", b"rss_bytes", "start_time_unix_nano", b"start_time_unix_nano", "store", b"store", "version", b"version", "workers", b"workers"]) -> None: ...
 
 Global___GetServerInfoResponse: typing_extensions.TypeAlias = GetServerInfoResponse
+
+@typing.final
+class StoreInfo(google.protobuf.message.Message):
+    """The durable store."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: builtins.int
+    READ_ONLY_FIELD_NUMBER: builtins.int
+    READ_ONLY_REASON_FIELD_NUMBER: builtins.int
+    COMMITS_FIELD_NUMBER: builtins.int
+    COMMIT_P50_MICROS_FIELD_NUMBER: builtins.int
+    COMMIT_P99_MICROS_FIELD_NUMBER: builtins.int
+    DISK_BYTES_FIELD_NUMBER: builtins.int
+    RECOVERY_FIELD_NUMBER: builtins.int
+    path: builtins.str
+    """Folder that holds it."""
+    read_only: builtins.bool
+    """True after a write failed in a way that leaves the disk in doubt: nothing durable is accepted until a restart."""
+    read_only_reason: builtins.str
+    """Why, when read_only."""
+    commits: builtins.int
+    """Transactions committed since the start."""
+    commit_p50_micros: builtins.int
+    """Median time of the latest 10,000 commits, microseconds, fsync included."""
+    commit_p99_micros: builtins.int
+    """Their 99th percentile, microseconds."""
+    disk_bytes: builtins.int
+    """Size of the database and its write-ahead log on disk, bytes."""
+    @property
+    def recovery(self) -> Global___RecoveryReport:
+        """What was found at the start."""
+
+    def __init__(
+        self,
+        *,
+        path: builtins.str = ...,
+        read_only: builtins.bool = ...,
+        read_only_reason: builtins.str = ...,
+        commits: builtins.int = ...,
+        commit_p50_micros: builtins.int = ...,
+        commit_p99_micros: builtins.int = ...,
+        disk_bytes: builtins.int = ...,
+        recovery: Global___RecoveryReport | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["recovery", b"recovery"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["commit_p50_micros", b"commit_p50_micros", "commit_p99_micros", b"commit_p99_micros", "commits", b"commits", "disk_bytes", b"disk_bytes", "path", b"path", "read_only", b"read_only", "read_only_reason", b"read_only_reason", "recovery", b"recovery"]) -> None: ...
+
+Global___StoreInfo: typing_extensions.TypeAlias = StoreInfo
+
+@typing.final
+class RecoveryReport(google.protobuf.message.Message):
+    """What a coordinator found in its folder when it started."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DURATION_MILLIS_FIELD_NUMBER: builtins.int
+    TOPICS_FIELD_NUMBER: builtins.int
+    PARTITIONS_FIELD_NUMBER: builtins.int
+    MESSAGES_FIELD_NUMBER: builtins.int
+    STORED_BYTES_FIELD_NUMBER: builtins.int
+    SUBSCRIPTIONS_FIELD_NUMBER: builtins.int
+    DEAD_LETTERS_FIELD_NUMBER: builtins.int
+    AFTER_CRASH_FIELD_NUMBER: builtins.int
+    duration_millis: builtins.int
+    """Time it took, milliseconds."""
+    topics: builtins.int
+    """Durable topics."""
+    partitions: builtins.int
+    """Their partitions."""
+    messages: builtins.int
+    """Messages kept in them."""
+    stored_bytes: builtins.int
+    """Bytes as stored."""
+    subscriptions: builtins.int
+    """Named subscriptions."""
+    dead_letters: builtins.int
+    """Dead letters."""
+    after_crash: builtins.bool
+    """True when the last run ended without closing its store."""
+    def __init__(
+        self,
+        *,
+        duration_millis: builtins.int = ...,
+        topics: builtins.int = ...,
+        partitions: builtins.int = ...,
+        messages: builtins.int = ...,
+        stored_bytes: builtins.int = ...,
+        subscriptions: builtins.int = ...,
+        dead_letters: builtins.int = ...,
+        after_crash: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after_crash", b"after_crash", "dead_letters", b"dead_letters", "duration_millis", b"duration_millis", "messages", b"messages", "partitions", b"partitions", "stored_bytes", b"stored_bytes", "subscriptions", b"subscriptions", "topics", b"topics"]) -> None: ...
+
+Global___RecoveryReport: typing_extensions.TypeAlias = RecoveryReport

@@ -25,55 +25,59 @@ _sym_db = _symbol_database.Default()
 from bellwire.bus.v1 import subscriber_pb2 as bellwire_dot_bus_dot_v1_dot_subscriber__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62\x65llwire/admin/v1/topic.proto\x12\x11\x62\x65llwire.admin.v1\x1a bellwire/bus/v1/subscriber.proto\"\xc0\x02\n\x05Topic\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fpartition_count\x18\x02 \x01(\x05\x12\'\n\x03log\x18\x03 \x01(\x0e\x32\x1a.bellwire.admin.v1.LogKind\x12\x1a\n\x12retention_messages\x18\x04 \x01(\x04\x12\x17\n\x0fretention_bytes\x18\x05 \x01(\x04\x12\x38\n\x0foverflow_policy\x18\x06 \x01(\x0e\x32\x1f.bellwire.bus.v1.OverflowPolicy\x12\x38\n\x0epriority_class\x18\x07 \x01(\x0e\x32 .bellwire.admin.v1.PriorityClass\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\t \x01(\t\x12\x1d\n\x15\x63reate_time_unix_nano\x18\n \x01(\x06\"Q\n\x12\x43reateTopicRequest\x12\'\n\x05topic\x18\x01 \x01(\x0b\x32\x18.bellwire.admin.v1.Topic\x12\x12\n\nrequest_id\x18\x02 \x01(\t\">\n\x13\x43reateTopicResponse\x12\'\n\x05topic\x18\x01 \x01(\x0b\x32\x18.bellwire.admin.v1.Topic\"\x1f\n\x0fGetTopicRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x10GetTopicResponse\x12\'\n\x05topic\x18\x01 \x01(\x0b\x32\x18.bellwire.admin.v1.Topic\"K\n\x11ListTopicsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07pattern\x18\x03 \x01(\t\"W\n\x12ListTopicsResponse\x12(\n\x06topics\x18\x01 \x03(\x0b\x32\x18.bellwire.admin.v1.Topic\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x12UpdateTopicRequest\x12\'\n\x05topic\x18\x01 \x01(\x0b\x32\x18.bellwire.admin.v1.Topic\x12\x12\n\nrequest_id\x18\x02 \x01(\t\">\n\x13UpdateTopicResponse\x12\'\n\x05topic\x18\x01 \x01(\x0b\x32\x18.bellwire.admin.v1.Topic\"6\n\x12\x44\x65leteTopicRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x15\n\x13\x44\x65leteTopicResponse\"$\n\x14GetTopicStatsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"b\n\x0ePartitionStats\x12\x11\n\tpartition\x18\x01 \x01(\x05\x12\x12\n\nlow_offset\x18\x02 \x01(\x03\x12\x13\n\x0bnext_offset\x18\x03 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x04 \x01(\x04\"\x8a\x01\n\x11SubscriptionStats\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x0f\n\x07members\x18\x02 \x01(\r\x12\x18\n\x10\x62\x61\x63klog_messages\x18\x03 \x01(\x04\x12\x1a\n\x12in_flight_messages\x18\x04 \x01(\x04\x12\x18\n\x10\x64ropped_messages\x18\x05 \x01(\x04\"\xca\x04\n\x15GetTopicStatsResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12published_messages\x18\x02 \x01(\x04\x12\x19\n\x11published_batches\x18\x03 \x01(\x04\x12\x17\n\x0fpublished_bytes\x18\x04 \x01(\x04\x12$\n\x1cpublished_uncompressed_bytes\x18\x05 \x01(\x04\x12\x1a\n\x12\x64\x65livered_messages\x18\x06 \x01(\x04\x12W\n\x10\x64ropped_messages\x18\x07 \x03(\x0b\x32=.bellwire.admin.v1.GetTopicStatsResponse.DroppedMessagesEntry\x12U\n\x0frefused_batches\x18\x08 \x03(\x0b\x32<.bellwire.admin.v1.GetTopicStatsResponse.RefusedBatchesEntry\x12\x35\n\npartitions\x18\t \x03(\x0b\x32!.bellwire.admin.v1.PartitionStats\x12;\n\rsubscriptions\x18\n \x03(\x0b\x32$.bellwire.admin.v1.SubscriptionStats\x1a\x36\n\x14\x44roppedMessagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x35\n\x13RefusedBatchesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01*a\n\x07LogKind\x12\x18\n\x14LOG_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_KIND_MEMORY\x10\x01\x12\x13\n\x0fLOG_KIND_SQLITE\x10\x02\x12\x12\n\x0eLOG_KIND_KAFKA\x10\x03*\xbd\x01\n\rPriorityClass\x12\x1e\n\x1aPRIORITY_CLASS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPRIORITY_CLASS_KILL_SWITCH\x10\x01\x12\x19\n\x15PRIORITY_CLASS_CANCEL\x10\x02\x12\x18\n\x14PRIORITY_CLASS_ORDER\x10\x03\x12\x19\n\x15PRIORITY_CLASS_SIGNAL\x10\x04\x12\x1c\n\x18PRIORITY_CLASS_TELEMETRY\x10\x05\x32\xbc\x04\n\x0cTopicService\x12\\\n\x0b\x43reateTopic\x12%.bellwire.admin.v1.CreateTopicRequest\x1a&.bellwire.admin.v1.CreateTopicResponse\x12S\n\x08GetTopic\x12\".bellwire.admin.v1.GetTopicRequest\x1a#.bellwire.admin.v1.GetTopicResponse\x12Y\n\nListTopics\x12$.bellwire.admin.v1.ListTopicsRequest\x1a%.bellwire.admin.v1.ListTopicsResponse\x12\\\n\x0bUpdateTopic\x12%.bellwire.admin.v1.UpdateTopicRequest\x1a&.bellwire.admin.v1.UpdateTopicResponse\x12\\\n\x0b\x44\x65leteTopic\x12%.bellwire.admin.v1.DeleteTopicRequest\x1a&.bellwire.admin.v1.DeleteTopicResponse\x12\x62\n\rGetTopicStats\x12\'.bellwire.admin.v1.GetTopicStatsRequest\x1a(.bellwire.admin.v1.GetTopicStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62\x65llwire/admin/v1/topic.proto\x12\x11\x62\x65llwire.admin.v1\x1a bellwire/bus/v1/subscriber.proto\"\xdb\x02\n\x05Topic\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fpartition_count\x18\x02 \x01(\x05\x12\'\n\x03log\x18\x03 \x01(\x0e\x32\x1a.bellwire.admin.v1.LogKind\x12\x1a\n\x12retention_messages\x18\x04 \x01(\x04\x12\x17\n\x0fretention_bytes\x18\x05 \x01(\x04\x12\x38\n\x0foverflow_policy\x18\x06 \x01(\x0e\x32\x1f.bellwire.bus.v1.OverflowPolicy\x12\x38\n\x0epriority_class\x18\x07 \x01(\x0e\x32 .bellwire.admin.v1.PriorityClass\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\t \x01(\t\x12\x1d\n\x15\x63reate_time_unix_nano\x18\n \x01(\x06\x12\x19\n\x11retention_seconds\x18\x0b \x01(\x04\"Q\n\x12\x43reateTopicRequest\x12\'\n\x05topic\x18\x01 \x01(\x0b\x32\x18.bellwire.admin.v1.Topic\x12\x12\n\nrequest_id\x18\x02 \x01(\t\">\n\x13\x43reateTopicResponse\x12\'\n\x05topic\x18\x01 \x01(\x0b\x32\x18.bellwire.admin.v1.Topic\"\x1f\n\x0fGetTopicRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x10GetTopicResponse\x12\'\n\x05topic\x18\x01 \x01(\x0b\x32\x18.bellwire.admin.v1.Topic\"K\n\x11ListTopicsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07pattern\x18\x03 \x01(\t\"W\n\x12ListTopicsResponse\x12(\n\x06topics\x18\x01 \x03(\x0b\x32\x18.bellwire.admin.v1.Topic\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x12UpdateTopicRequest\x12\'\n\x05topic\x18\x01 \x01(\x0b\x32\x18.bellwire.admin.v1.Topic\x12\x12\n\nrequest_id\x18\x02 \x01(\t\">\n\x13UpdateTopicResponse\x12\'\n\x05topic\x18\x01 \x01(\x0b\x32\x18.bellwire.admin.v1.Topic\"6\n\x12\x44\x65leteTopicRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x15\n\x13\x44\x65leteTopicResponse\"$\n\x14GetTopicStatsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"z\n\x0ePartitionStats\x12\x11\n\tpartition\x18\x01 \x01(\x05\x12\x12\n\nlow_offset\x18\x02 \x01(\x03\x12\x13\n\x0bnext_offset\x18\x03 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x04 \x01(\x04\x12\x16\n\x0ehigh_watermark\x18\x05 \x01(\x03\"\xd5\x02\n\x11SubscriptionStats\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x0f\n\x07members\x18\x02 \x01(\r\x12\x18\n\x10\x62\x61\x63klog_messages\x18\x03 \x01(\x04\x12\x1a\n\x12in_flight_messages\x18\x04 \x01(\x04\x12\x18\n\x10\x64ropped_messages\x18\x05 \x01(\x04\x12T\n\x11\x64ropped_by_reason\x18\x06 \x03(\x0b\x32\x39.bellwire.admin.v1.SubscriptionStats.DroppedByReasonEntry\x12\x1b\n\x13redelivery_messages\x18\x07 \x01(\x04\x12\x1e\n\x16\x64\x65\x61\x64_lettered_messages\x18\x08 \x01(\x04\x1a\x36\n\x14\x44roppedByReasonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xe0\x04\n\x15GetTopicStatsResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12published_messages\x18\x02 \x01(\x04\x12\x19\n\x11published_batches\x18\x03 \x01(\x04\x12\x17\n\x0fpublished_bytes\x18\x04 \x01(\x04\x12$\n\x1cpublished_uncompressed_bytes\x18\x05 \x01(\x04\x12\x1a\n\x12\x64\x65livered_messages\x18\x06 \x01(\x04\x12W\n\x10\x64ropped_messages\x18\x07 \x03(\x0b\x32=.bellwire.admin.v1.GetTopicStatsResponse.DroppedMessagesEntry\x12U\n\x0frefused_batches\x18\x08 \x03(\x0b\x32<.bellwire.admin.v1.GetTopicStatsResponse.RefusedBatchesEntry\x12\x35\n\npartitions\x18\t \x03(\x0b\x32!.bellwire.admin.v1.PartitionStats\x12;\n\rsubscriptions\x18\n \x03(\x0b\x32$.bellwire.admin.v1.SubscriptionStats\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x0b \x01(\x04\x1a\x36\n\x14\x44roppedMessagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x35\n\x13RefusedBatchesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01*a\n\x07LogKind\x12\x18\n\x14LOG_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_KIND_MEMORY\x10\x01\x12\x13\n\x0fLOG_KIND_SQLITE\x10\x02\x12\x12\n\x0eLOG_KIND_KAFKA\x10\x03*\xbd\x01\n\rPriorityClass\x12\x1e\n\x1aPRIORITY_CLASS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPRIORITY_CLASS_KILL_SWITCH\x10\x01\x12\x19\n\x15PRIORITY_CLASS_CANCEL\x10\x02\x12\x18\n\x14PRIORITY_CLASS_ORDER\x10\x03\x12\x19\n\x15PRIORITY_CLASS_SIGNAL\x10\x04\x12\x1c\n\x18PRIORITY_CLASS_TELEMETRY\x10\x05\x32\xbc\x04\n\x0cTopicService\x12\\\n\x0b\x43reateTopic\x12%.bellwire.admin.v1.CreateTopicRequest\x1a&.bellwire.admin.v1.CreateTopicResponse\x12S\n\x08GetTopic\x12\".bellwire.admin.v1.GetTopicRequest\x1a#.bellwire.admin.v1.GetTopicResponse\x12Y\n\nListTopics\x12$.bellwire.admin.v1.ListTopicsRequest\x1a%.bellwire.admin.v1.ListTopicsResponse\x12\\\n\x0bUpdateTopic\x12%.bellwire.admin.v1.UpdateTopicRequest\x1a&.bellwire.admin.v1.UpdateTopicResponse\x12\\\n\x0b\x44\x65leteTopic\x12%.bellwire.admin.v1.DeleteTopicRequest\x1a&.bellwire.admin.v1.DeleteTopicResponse\x12\x62\n\rGetTopicStats\x12\'.bellwire.admin.v1.GetTopicStatsRequest\x1a(.bellwire.admin.v1.GetTopicStatsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bellwire.admin.v1.topic_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SUBSCRIPTIONSTATS_DROPPEDBYREASONENTRY']._loaded_options = None
+  _globals['_SUBSCRIPTIONSTATS_DROPPEDBYREASONENTRY']._serialized_options = b'8\001'
   _globals['_GETTOPICSTATSRESPONSE_DROPPEDMESSAGESENTRY']._loaded_options = None
   _globals['_GETTOPICSTATSRESPONSE_DROPPEDMESSAGESENTRY']._serialized_options = b'8\001'
   _globals['_GETTOPICSTATSRESPONSE_REFUSEDBATCHESENTRY']._loaded_options = None
   _globals['_GETTOPICSTATSRESPONSE_REFUSEDBATCHESENTRY']._serialized_options = b'8\001'
-  _globals['_LOGKIND']._serialized_start=1910
-  _globals['_LOGKIND']._serialized_end=2007
-  _globals['_PRIORITYCLASS']._serialized_start=2010
-  _globals['_PRIORITYCLASS']._serialized_end=2199
+  _globals['_LOGKIND']._serialized_start=2186
+  _globals['_LOGKIND']._serialized_end=2283
+  _globals['_PRIORITYCLASS']._serialized_start=2286
+  _globals['_PRIORITYCLASS']._serialized_end=2475
   _globals['_TOPIC']._serialized_start=87
-  _globals['_TOPIC']._serialized_end=407
-  _globals['_CREATETOPICREQUEST']._serialized_start=409
-  _globals['_CREATETOPICREQUEST']._serialized_end=490
-  _globals['_CREATETOPICRESPONSE']._serialized_start=492
-  _globals['_CREATETOPICRESPONSE']._serialized_end=554
-  _globals['_GETTOPICREQUEST']._serialized_start=556
-  _globals['_GETTOPICREQUEST']._serialized_end=587
-  _globals['_GETTOPICRESPONSE']._serialized_start=589
-  _globals['_GETTOPICRESPONSE']._serialized_end=648
-  _globals['_LISTTOPICSREQUEST']._serialized_start=650
-  _globals['_LISTTOPICSREQUEST']._serialized_end=725
-  _globals['_LISTTOPICSRESPONSE']._serialized_start=727
-  _globals['_LISTTOPICSRESPONSE']._serialized_end=814
-  _globals['_UPDATETOPICREQUEST']._serialized_start=816
-  _globals['_UPDATETOPICREQUEST']._serialized_end=897
-  _globals['_UPDATETOPICRESPONSE']._serialized_start=899
-  _globals['_UPDATETOPICRESPONSE']._serialized_end=961
-  _globals['_DELETETOPICREQUEST']._serialized_start=963
-  _globals['_DELETETOPICREQUEST']._serialized_end=1017
-  _globals['_DELETETOPICRESPONSE']._serialized_start=1019
-  _globals['_DELETETOPICRESPONSE']._serialized_end=1040
-  _globals['_GETTOPICSTATSREQUEST']._serialized_start=1042
-  _globals['_GETTOPICSTATSREQUEST']._serialized_end=1078
-  _globals['_PARTITIONSTATS']._serialized_start=1080
-  _globals['_PARTITIONSTATS']._serialized_end=1178
-  _globals['_SUBSCRIPTIONSTATS']._serialized_start=1181
-  _globals['_SUBSCRIPTIONSTATS']._serialized_end=1319
-  _globals['_GETTOPICSTATSRESPONSE']._serialized_start=1322
-  _globals['_GETTOPICSTATSRESPONSE']._serialized_end=1908
-  _globals['_GETTOPICSTATSRESPONSE_DROPPEDMESSAGESENTRY']._serialized_start=1799
-  _globals['_GETTOPICSTATSRESPONSE_DROPPEDMESSAGESENTRY']._serialized_end=1853
-  _globals['_GETTOPICSTATSRESPONSE_REFUSEDBATCHESENTRY']._serialized_start=1855
-  _globals['_GETTOPICSTATSRESPONSE_REFUSEDBATCHESENTRY']._serialized_end=1908
-  _globals['_TOPICSERVICE']._serialized_start=2202
-  _globals['_TOPICSERVICE']._serialized_end=2774
+  _globals['_TOPIC']._serialized_end=434
+  _globals['_CREATETOPICREQUEST']._serialized_start=436
+  _globals['_CREATETOPICREQUEST']._serialized_end=517
+  _globals['_CREATETOPICRESPONSE']._serialized_start=519
+  _globals['_CREATETOPICRESPONSE']._serialized_end=581
+  _globals['_GETTOPICREQUEST']._serialized_start=583
+  _globals['_GETTOPICREQUEST']._serialized_end=614
+  _globals['_GETTOPICRESPONSE']._serialized_start=616
+  _globals['_GETTOPICRESPONSE']._serialized_end=675
+  _globals['_LISTTOPICSREQUEST']._serialized_start=677
+  _globals['_LISTTOPICSREQUEST']._serialized_end=752
+  _globals['_LISTTOPICSRESPONSE']._serialized_start=754
+  _globals['_LISTTOPICSRESPONSE']._serialized_end=841
+  _globals['_UPDATETOPICREQUEST']._serialized_start=843
+  _globals['_UPDATETOPICREQUEST']._serialized_end=924
+  _globals['_UPDATETOPICRESPONSE']._serialized_start=926
+  _globals['_UPDATETOPICRESPONSE']._serialized_end=988
+  _globals['_DELETETOPICREQUEST']._serialized_start=990
+  _globals['_DELETETOPICREQUEST']._serialized_end=1044
+  _globals['_DELETETOPICRESPONSE']._serialized_start=1046
+  _globals['_DELETETOPICRESPONSE']._serialized_end=1067
+  _globals['_GETTOPICSTATSREQUEST']._serialized_start=1069
+  _globals['_GETTOPICSTATSREQUEST']._serialized_end=1105
+  _globals['_PARTITIONSTATS']._serialized_start=1107
+  _globals['_PARTITIONSTATS']._serialized_end=1229
+  _globals['_SUBSCRIPTIONSTATS']._serialized_start=1232
+  _globals['_SUBSCRIPTIONSTATS']._serialized_end=1573
+  _globals['_SUBSCRIPTIONSTATS_DROPPEDBYREASONENTRY']._serialized_start=1519
+  _globals['_SUBSCRIPTIONSTATS_DROPPEDBYREASONENTRY']._serialized_end=1573
+  _globals['_GETTOPICSTATSRESPONSE']._serialized_start=1576
+  _globals['_GETTOPICSTATSRESPONSE']._serialized_end=2184
+  _globals['_GETTOPICSTATSRESPONSE_DROPPEDMESSAGESENTRY']._serialized_start=2075
+  _globals['_GETTOPICSTATSRESPONSE_DROPPEDMESSAGESENTRY']._serialized_end=2129
+  _globals['_GETTOPICSTATSRESPONSE_REFUSEDBATCHESENTRY']._serialized_start=2131
+  _globals['_GETTOPICSTATSRESPONSE_REFUSEDBATCHESENTRY']._serialized_end=2184
+  _globals['_TOPICSERVICE']._serialized_start=2478
+  _globals['_TOPICSERVICE']._serialized_end=3050
 # @@protoc_insertion_point(module_scope)

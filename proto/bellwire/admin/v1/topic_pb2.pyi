@@ -100,6 +100,7 @@ class Topic(google.protobuf.message.Message):
     TENANT_FIELD_NUMBER: builtins.int
     ACCOUNT_FIELD_NUMBER: builtins.int
     CREATE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
+    RETENTION_SECONDS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name, `[a-zA-Z0-9._-]{1,249}`."""
     partition_count: builtins.int
@@ -120,6 +121,8 @@ class Topic(google.protobuf.message.Message):
     """Reserved: default account of orders on this topic."""
     create_time_unix_nano: builtins.int
     """Created at, nanoseconds since the Unix epoch; output only."""
+    retention_seconds: builtins.int
+    """Messages are kept at least this long and then dropped, seconds, at most 10 years; 0 = no bound by time."""
     def __init__(
         self,
         *,
@@ -133,8 +136,9 @@ class Topic(google.protobuf.message.Message):
         tenant: builtins.str = ...,
         account: builtins.str = ...,
         create_time_unix_nano: builtins.int = ...,
+        retention_seconds: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["account", b"account", "create_time_unix_nano", b"create_time_unix_nano", "log", b"log", "name", b"name", "overflow_policy", b"overflow_policy", "partition_count", b"partition_count", "priority_class", b"priority_class", "retention_bytes", b"retention_bytes", "retention_messages", b"retention_messages", "tenant", b"tenant"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account", b"account", "create_time_unix_nano", b"create_time_unix_nano", "log", b"log", "name", b"name", "overflow_policy", b"overflow_policy", "partition_count", b"partition_count", "priority_class", b"priority_class", "retention_bytes", b"retention_bytes", "retention_messages", b"retention_messages", "retention_seconds", b"retention_seconds", "tenant", b"tenant"]) -> None: ...
 
 Global___Topic: typing_extensions.TypeAlias = Topic
 
@@ -147,7 +151,7 @@ class CreateTopicRequest(google.protobuf.message.Message):
     TOPIC_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     request_id: builtins.str
-    """Idempotency key; reserved until stored results exist, refused when set."""
+    """Idempotency key; see bellwire.bus.v1.PublishRequest.request_id."""
     @property
     def topic(self) -> Global___Topic:
         """The topic; create_time is ignored."""
@@ -282,7 +286,7 @@ class UpdateTopicRequest(google.protobuf.message.Message):
     TOPIC_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     request_id: builtins.str
-    """Idempotency key."""
+    """Idempotency key; see bellwire.bus.v1.PublishRequest.request_id."""
     @property
     def topic(self) -> Global___Topic:
         """The topic with its new settings."""
@@ -330,7 +334,7 @@ class DeleteTopicRequest(google.protobuf.message.Message):
     name: builtins.str
     """Topic name."""
     request_id: builtins.str
-    """Idempotency key."""
+    """Idempotency key; see bellwire.bus.v1.PublishRequest.request_id."""
     def __init__(
         self,
         *,
@@ -381,6 +385,7 @@ class PartitionStats(google.protobuf.message.Message):
     LOW_OFFSET_FIELD_NUMBER: builtins.int
     NEXT_OFFSET_FIELD_NUMBER: builtins.int
     STORED_BYTES_FIELD_NUMBER: builtins.int
+    HIGH_WATERMARK_FIELD_NUMBER: builtins.int
     partition: builtins.int
     """Partition, 0-based."""
     low_offset: builtins.int
@@ -389,6 +394,8 @@ class PartitionStats(google.protobuf.message.Message):
     """Offset the next message gets."""
     stored_bytes: builtins.int
     """Bytes kept, as stored."""
+    high_watermark: builtins.int
+    """Offset after the last message that may be delivered; below next_offset while a commit is under way."""
     def __init__(
         self,
         *,
@@ -396,8 +403,9 @@ class PartitionStats(google.protobuf.message.Message):
         low_offset: builtins.int = ...,
         next_offset: builtins.int = ...,
         stored_bytes: builtins.int = ...,
+        high_watermark: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["low_offset", b"low_offset", "next_offset", b"next_offset", "partition", b"partition", "stored_bytes", b"stored_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["high_watermark", b"high_watermark", "low_offset", b"low_offset", "next_offset", b"next_offset", "partition", b"partition", "stored_bytes", b"stored_bytes"]) -> None: ...
 
 Global___PartitionStats: typing_extensions.TypeAlias = PartitionStats
 
@@ -407,11 +415,30 @@ class SubscriptionStats(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class DroppedByReasonEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     SUBSCRIPTION_FIELD_NUMBER: builtins.int
     MEMBERS_FIELD_NUMBER: builtins.int
     BACKLOG_MESSAGES_FIELD_NUMBER: builtins.int
     IN_FLIGHT_MESSAGES_FIELD_NUMBER: builtins.int
     DROPPED_MESSAGES_FIELD_NUMBER: builtins.int
+    DROPPED_BY_REASON_FIELD_NUMBER: builtins.int
+    REDELIVERY_MESSAGES_FIELD_NUMBER: builtins.int
+    DEAD_LETTERED_MESSAGES_FIELD_NUMBER: builtins.int
     subscription: builtins.str
     """Name; empty = ephemeral."""
     members: builtins.int
@@ -421,7 +448,15 @@ class SubscriptionStats(google.protobuf.message.Message):
     in_flight_messages: builtins.int
     """Messages delivered and not settled."""
     dropped_messages: builtins.int
-    """Messages dropped because the subscriber fell behind."""
+    """Messages of this topic not delivered to it, over all reasons."""
+    redelivery_messages: builtins.int
+    """Messages that wait to be delivered again."""
+    dead_lettered_messages: builtins.int
+    """Messages it gave up since the coordinator started."""
+    @property
+    def dropped_by_reason(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """The same by reason: "overflow", "expired", "conflated", "skipped_by_seek"."""
+
     def __init__(
         self,
         *,
@@ -430,8 +465,11 @@ class SubscriptionStats(google.protobuf.message.Message):
         backlog_messages: builtins.int = ...,
         in_flight_messages: builtins.int = ...,
         dropped_messages: builtins.int = ...,
+        dropped_by_reason: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        redelivery_messages: builtins.int = ...,
+        dead_lettered_messages: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["backlog_messages", b"backlog_messages", "dropped_messages", b"dropped_messages", "in_flight_messages", b"in_flight_messages", "members", b"members", "subscription", b"subscription"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backlog_messages", b"backlog_messages", "dead_lettered_messages", b"dead_lettered_messages", "dropped_by_reason", b"dropped_by_reason", "dropped_messages", b"dropped_messages", "in_flight_messages", b"in_flight_messages", "members", b"members", "redelivery_messages", b"redelivery_messages", "subscription", b"subscription"]) -> None: ...
 
 Global___SubscriptionStats: typing_extensions.TypeAlias = SubscriptionStats
 
@@ -483,6 +521,7 @@ class GetTopicStatsResponse(google.protobuf.message.Message):
     REFUSED_BATCHES_FIELD_NUMBER: builtins.int
     PARTITIONS_FIELD_NUMBER: builtins.int
     SUBSCRIPTIONS_FIELD_NUMBER: builtins.int
+    DEAD_LETTERS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Topic name."""
     published_messages: builtins.int
@@ -495,9 +534,13 @@ class GetTopicStatsResponse(google.protobuf.message.Message):
     """The same bytes before compression."""
     delivered_messages: builtins.int
     """Messages delivered, over all subscribers."""
+    dead_letters: builtins.int
+    """Dead letters of the topic now."""
     @property
     def dropped_messages(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
-        """Messages dropped, by reason: "overflow", "expired", …"""
+        """Messages dropped, by reason: "overflow", "expired", "conflated", "retention"; counted per subscription that missed one,
+        except "retention": messages that nobody was owed.
+        """
 
     @property
     def refused_batches(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
@@ -524,7 +567,8 @@ class GetTopicStatsResponse(google.protobuf.message.Message):
         refused_batches: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         partitions: collections.abc.Iterable[Global___PartitionStats] | None = ...,
         subscriptions: collections.abc.Iterable[Global___SubscriptionStats] | None = ...,
+        dead_letters: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["delivered_messages", b"delivered_messages", "dropped_messages", b"dropped_messages", "name", b"name", "partitions", b"partitions", "published_batches", b"published_batches", "published_bytes", b"published_bytes", "published_messages", b"published_messages", "published_uncompressed_bytes", b"published_uncompressed_bytes", "refused_batches", b"refused_batches", "subscriptions", b"subscriptions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["dead_letters", b"dead_letters", "delivered_messages", b"delivered_messages", "dropped_messages", b"dropped_messages", "name", b"name", "partitions", b"partitions", "published_batches", b"published_batches", "published_bytes", b"published_bytes", "published_messages", b"published_messages", "published_uncompressed_bytes", b"published_uncompressed_bytes", "refused_batches", b"refused_batches", "subscriptions", b"subscriptions"]) -> None: ...
 
 Global___GetTopicStatsResponse: typing_extensions.TypeAlias = GetTopicStatsResponse

@@ -95,7 +95,9 @@ class InvokeRequest(google.protobuf.message.Message):
     content_type: builtins.str
     """Media type; empty = "application/json"."""
     request_id: builtins.str
-    """Idempotency key; reserved until stored results exist, refused when set."""
+    """Idempotency key; see bellwire.bus.v1.PublishRequest.request_id. It covers calls that were answered; one that ended
+    in an error may be made again.
+    """
     traceparent: builtins.str
     """W3C traceparent of the caller."""
     tracestate: builtins.str

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62\x65llwire/bus/v1/message.proto\x12\x0f\x62\x65llwire.bus.v1\"\xee\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x16\n\x0etime_unix_nano\x18\x06 \x01(\x06\x12\x1d\n\x15\x65xpire_time_unix_nano\x18\x07 \x01(\x06\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x14\n\x0c\x63\x61usation_id\x18\t \x01(\t\x12\x13\n\x0btraceparent\x18\n \x01(\t\x12\x12\n\ntracestate\x18\x0b \x01(\t\x12\x0e\n\x06schema\x18\x0c \x01(\t\x12<\n\nattributes\x18\r \x03(\x0b\x32(.bellwire.bus.v1.Message.AttributesEntry\x12\x0c\n\x04\x64\x61ta\x18\x0e \x01(\x0c\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\":\n\x0cMessageBlock\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.bellwire.bus.v1.Message\"\xdd\x02\n\x0b\x42\x61tchHeader\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12%\n\x05\x63odec\x18\x03 \x01(\x0e\x32\x16.bellwire.bus.v1.Codec\x12\x15\n\rmessage_count\x18\x04 \x01(\r\x12\x1a\n\x12uncompressed_bytes\x18\x05 \x01(\r\x12\r\n\x05\x63rc32\x18\x06 \x01(\x07\x12\x13\n\x0bproducer_id\x18\x07 \x01(\x06\x12\x16\n\x0eproducer_epoch\x18\x08 \x01(\r\x12\x15\n\rbase_sequence\x18\t \x01(\x04\x12\x1c\n\x14\x66irst_time_unix_nano\x18\n \x01(\x06\x12\x1b\n\x13last_time_unix_nano\x18\x0b \x01(\x06\x12!\n\x19min_expire_time_unix_nano\x18\x0c \x01(\x06\x12!\n\x19max_expire_time_unix_nano\x18\r \x01(\x06\"p\n\x05\x42\x61tch\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.bellwire.bus.v1.BatchHeader\x12\r\n\x05\x62lock\x18\x02 \x01(\x0c\x12*\n\x08messages\x18\x03 \x03(\x0b\x32\x18.bellwire.bus.v1.Message\"L\n\x08Position\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0e\n\x06log_id\x18\x04 \x01(\x06\"o\n\rPositionRange\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x14\n\x0c\x66irst_offset\x18\x03 \x01(\x03\x12\x13\n\x0blast_offset\x18\x04 \x01(\x03\x12\x11\n\tduplicate\x18\x05 \x01(\x08\")\n\x06Window\x12\x10\n\x08messages\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04*C\n\x05\x43odec\x12\x15\n\x11\x43ODEC_UNSPECIFIED\x10\x00\x12\x0e\n\nCODEC_NONE\x10\x01\x12\x13\n\x0f\x43ODEC_LZ4_BLOCK\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62\x65llwire/bus/v1/message.proto\x12\x0f\x62\x65llwire.bus.v1\"\x91\x03\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0b\n\x03key\x18\x05 \x01(\t\x12\x16\n\x0etime_unix_nano\x18\x06 \x01(\x06\x12\x1d\n\x15\x65xpire_time_unix_nano\x18\x07 \x01(\x06\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x14\n\x0c\x63\x61usation_id\x18\t \x01(\t\x12\x13\n\x0btraceparent\x18\n \x01(\t\x12\x12\n\ntracestate\x18\x0b \x01(\t\x12\x0e\n\x06schema\x18\x0c \x01(\t\x12<\n\nattributes\x18\r \x03(\x0b\x32(.bellwire.bus.v1.Message.AttributesEntry\x12\x0c\n\x04\x64\x61ta\x18\x0e \x01(\x0c\x12!\n\x19not_before_time_unix_nano\x18\x0f \x01(\x06\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\":\n\x0cMessageBlock\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.bellwire.bus.v1.Message\"\x9f\x03\n\x0b\x42\x61tchHeader\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12%\n\x05\x63odec\x18\x03 \x01(\x0e\x32\x16.bellwire.bus.v1.Codec\x12\x15\n\rmessage_count\x18\x04 \x01(\r\x12\x1a\n\x12uncompressed_bytes\x18\x05 \x01(\r\x12\r\n\x05\x63rc32\x18\x06 \x01(\x07\x12\x13\n\x0bproducer_id\x18\x07 \x01(\x06\x12\x16\n\x0eproducer_epoch\x18\x08 \x01(\r\x12\x15\n\rbase_sequence\x18\t \x01(\x04\x12\x1c\n\x14\x66irst_time_unix_nano\x18\n \x01(\x06\x12\x1b\n\x13last_time_unix_nano\x18\x0b \x01(\x06\x12!\n\x19min_expire_time_unix_nano\x18\x0c \x01(\x06\x12!\n\x19max_expire_time_unix_nano\x18\r \x01(\x06\x12%\n\x1dmax_not_before_time_unix_nano\x18\x0e \x01(\x06\x12\x19\n\x11only_subscription\x18\x0f \x01(\t\"p\n\x05\x42\x61tch\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1c.bellwire.bus.v1.BatchHeader\x12\r\n\x05\x62lock\x18\x02 \x01(\x0c\x12*\n\x08messages\x18\x03 \x03(\x0b\x32\x18.bellwire.bus.v1.Message\"L\n\x08Position\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0e\n\x06log_id\x18\x04 \x01(\x06\"o\n\rPositionRange\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x14\n\x0c\x66irst_offset\x18\x03 \x01(\x03\x12\x13\n\x0blast_offset\x18\x04 \x01(\x03\x12\x11\n\tduplicate\x18\x05 \x01(\x08\")\n\x06Window\x12\x10\n\x08messages\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04*C\n\x05\x43odec\x12\x15\n\x11\x43ODEC_UNSPECIFIED\x10\x00\x12\x0e\n\nCODEC_NONE\x10\x01\x12\x13\n\x0f\x43ODEC_LZ4_BLOCK\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +33,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MESSAGE_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_MESSAGE_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_CODEC']._serialized_start=1179
-  _globals['_CODEC']._serialized_end=1246
+  _globals['_CODEC']._serialized_start=1280
+  _globals['_CODEC']._serialized_end=1347
   _globals['_MESSAGE']._serialized_start=51
-  _globals['_MESSAGE']._serialized_end=417
-  _globals['_MESSAGE_ATTRIBUTESENTRY']._serialized_start=368
-  _globals['_MESSAGE_ATTRIBUTESENTRY']._serialized_end=417
-  _globals['_MESSAGEBLOCK']._serialized_start=419
-  _globals['_MESSAGEBLOCK']._serialized_end=477
-  _globals['_BATCHHEADER']._serialized_start=480
-  _globals['_BATCHHEADER']._serialized_end=829
-  _globals['_BATCH']._serialized_start=831
-  _globals['_BATCH']._serialized_end=943
-  _globals['_POSITION']._serialized_start=945
-  _globals['_POSITION']._serialized_end=1021
-  _globals['_POSITIONRANGE']._serialized_start=1023
-  _globals['_POSITIONRANGE']._serialized_end=1134
-  _globals['_WINDOW']._serialized_start=1136
-  _globals['_WINDOW']._serialized_end=1177
+  _globals['_MESSAGE']._serialized_end=452
+  _globals['_MESSAGE_ATTRIBUTESENTRY']._serialized_start=403
+  _globals['_MESSAGE_ATTRIBUTESENTRY']._serialized_end=452
+  _globals['_MESSAGEBLOCK']._serialized_start=454
+  _globals['_MESSAGEBLOCK']._serialized_end=512
+  _globals['_BATCHHEADER']._serialized_start=515
+  _globals['_BATCHHEADER']._serialized_end=930
+  _globals['_BATCH']._serialized_start=932
+  _globals['_BATCH']._serialized_end=1044
+  _globals['_POSITION']._serialized_start=1046
+  _globals['_POSITION']._serialized_end=1122
+  _globals['_POSITIONRANGE']._serialized_start=1124
+  _globals['_POSITIONRANGE']._serialized_end=1235
+  _globals['_WINDOW']._serialized_start=1237
+  _globals['_WINDOW']._serialized_end=1278
 # @@protoc_insertion_point(module_scope)

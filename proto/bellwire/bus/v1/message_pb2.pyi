@@ -79,6 +79,7 @@ class Message(google.protobuf.message.Message):
     SCHEMA_FIELD_NUMBER: builtins.int
     ATTRIBUTES_FIELD_NUMBER: builtins.int
     DATA_FIELD_NUMBER: builtins.int
+    NOT_BEFORE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
     id: builtins.str
     """CloudEvents id: a UUIDv7 in canonical text form (36 characters), set by the publisher. Consumers and sinks
     deduplicate on it; the bus itself never does.
@@ -109,6 +110,10 @@ class Message(google.protobuf.message.Message):
     """Schema name and version of the payload, for example "bellwire.trading.v1.Signal@1"; reserved for the registry."""
     data: builtins.bytes
     """The payload, opaque to the bus."""
+    not_before_time_unix_nano: builtins.int
+    """Not delivered before this wall-clock time, nanoseconds since the Unix epoch; 0 = at once. Where partitions keep their
+    order it holds back what stands behind it; with ORDERING_NONE others overtake. At most 7 days ahead.
+    """
     @property
     def attributes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Small filterable properties; at most 64 entries. They become Kafka record headers."""
@@ -130,8 +135,9 @@ class Message(google.protobuf.message.Message):
         schema: builtins.str = ...,
         attributes: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         data: builtins.bytes = ...,
+        not_before_time_unix_nano: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "causation_id", b"causation_id", "correlation_id", b"correlation_id", "data", b"data", "expire_time_unix_nano", b"expire_time_unix_nano", "id", b"id", "key", b"key", "schema", b"schema", "source", b"source", "subject", b"subject", "time_unix_nano", b"time_unix_nano", "traceparent", b"traceparent", "tracestate", b"tracestate", "type", b"type"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "causation_id", b"causation_id", "correlation_id", b"correlation_id", "data", b"data", "expire_time_unix_nano", b"expire_time_unix_nano", "id", b"id", "key", b"key", "not_before_time_unix_nano", b"not_before_time_unix_nano", "schema", b"schema", "source", b"source", "subject", b"subject", "time_unix_nano", b"time_unix_nano", "traceparent", b"traceparent", "tracestate", b"tracestate", "type", b"type"]) -> None: ...
 
 Global___Message: typing_extensions.TypeAlias = Message
 
@@ -174,6 +180,8 @@ class BatchHeader(google.protobuf.message.Message):
     LAST_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
     MIN_EXPIRE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
     MAX_EXPIRE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
+    MAX_NOT_BEFORE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
+    ONLY_SUBSCRIPTION_FIELD_NUMBER: builtins.int
     topic: builtins.str
     """Topic, `[a-zA-Z0-9._-]{1,249}`."""
     partition: builtins.int
@@ -200,6 +208,10 @@ class BatchHeader(google.protobuf.message.Message):
     """Smallest non-zero expiry in the batch; 0 = no message expires."""
     max_expire_time_unix_nano: builtins.int
     """Largest expiry in the batch; 0 = at least one message never expires."""
+    max_not_before_time_unix_nano: builtins.int
+    """Largest not_before_time_unix_nano in the batch; 0 = every message may be delivered at once."""
+    only_subscription: builtins.str
+    """Set by the coordinator alone, on redriven dead letters: only this subscription gets the batch; empty = all."""
     def __init__(
         self,
         *,
@@ -216,8 +228,10 @@ class BatchHeader(google.protobuf.message.Message):
         last_time_unix_nano: builtins.int = ...,
         min_expire_time_unix_nano: builtins.int = ...,
         max_expire_time_unix_nano: builtins.int = ...,
+        max_not_before_time_unix_nano: builtins.int = ...,
+        only_subscription: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["base_sequence", b"base_sequence", "codec", b"codec", "crc32", b"crc32", "first_time_unix_nano", b"first_time_unix_nano", "last_time_unix_nano", b"last_time_unix_nano", "max_expire_time_unix_nano", b"max_expire_time_unix_nano", "message_count", b"message_count", "min_expire_time_unix_nano", b"min_expire_time_unix_nano", "partition", b"partition", "producer_epoch", b"producer_epoch", "producer_id", b"producer_id", "topic", b"topic", "uncompressed_bytes", b"uncompressed_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base_sequence", b"base_sequence", "codec", b"codec", "crc32", b"crc32", "first_time_unix_nano", b"first_time_unix_nano", "last_time_unix_nano", b"last_time_unix_nano", "max_expire_time_unix_nano", b"max_expire_time_unix_nano", "max_not_before_time_unix_nano", b"max_not_before_time_unix_nano", "message_count", b"message_count", "min_expire_time_unix_nano", b"min_expire_time_unix_nano", "only_subscription", b"only_subscription", "partition", b"partition", "producer_epoch", b"producer_epoch", "producer_id", b"producer_id", "topic", b"topic", "uncompressed_bytes", b"uncompressed_bytes"]) -> None: ...
 
 Global___BatchHeader: typing_extensions.TypeAlias = BatchHeader
 

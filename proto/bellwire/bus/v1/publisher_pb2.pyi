@@ -129,7 +129,9 @@ class PublishRequest(google.protobuf.message.Message):
     ack_level: Global___AckLevel.ValueType
     """Acknowledgement asked for; a level the topic cannot give is refused with ACK_LEVEL_UNSUPPORTED."""
     request_id: builtins.str
-    """Idempotency key; reserved until stored results exist, refused when set."""
+    """Idempotency key, at most 128 bytes, kept for 24 h: the same request again gets the stored response, another request
+    under the same key is refused with IDEMPOTENCY_KEY_REUSED. Empty = none.
+    """
     atomic: builtins.bool
     """Refuse the messages unless they fall into one partition and can be appended as one batch."""
     validate_only: builtins.bool
@@ -195,20 +197,27 @@ class PublishStart(google.protobuf.message.Message):
     CLIENT_ID_FIELD_NUMBER: builtins.int
     PRODUCER_ID_FIELD_NUMBER: builtins.int
     PRODUCER_EPOCH_FIELD_NUMBER: builtins.int
+    PRODUCER_NAME_FIELD_NUMBER: builtins.int
     client_id: builtins.str
     """Name of the client for logs and statistics; at most 256 bytes."""
     producer_id: builtins.int
     """Producer id to go on with after a reconnect; 0 = give me a new one."""
     producer_epoch: builtins.int
     """Epoch of that producer id."""
+    producer_name: builtins.str
+    """Stable name of a producer that must never run twice, for example "execution/paper-0"; at most 256 bytes. Each new
+    stream that names it without an id gets the same id and the next epoch, and older epochs are fenced.
+    Empty = an unnamed producer.
+    """
     def __init__(
         self,
         *,
         client_id: builtins.str = ...,
         producer_id: builtins.int = ...,
         producer_epoch: builtins.int = ...,
+        producer_name: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["client_id", b"client_id", "producer_epoch", b"producer_epoch", "producer_id", b"producer_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["client_id", b"client_id", "producer_epoch", b"producer_epoch", "producer_id", b"producer_id", "producer_name", b"producer_name"]) -> None: ...
 
 Global___PublishStart: typing_extensions.TypeAlias = PublishStart
 

@@ -65,7 +65,7 @@ class PublisherServiceServicer(object):
 
     def Publish(self, request, context):
         """Publishes one batch, or plain messages; the unary twin of PublishStream. A batch is accepted or refused whole, and so are
-        plain messages of one partition (`atomic`); those of several may be appended in some when another is full.
+        plain messages, over all partitions they fall into.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

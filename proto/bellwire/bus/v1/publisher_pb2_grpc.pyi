@@ -113,7 +113,7 @@ class PublisherServiceStub(typing.Generic[_PublisherServiceGetTopicMetadataType,
 
     Publish: _PublisherServicePublishType
     """Publishes one batch, or plain messages; the unary twin of PublishStream. A batch is accepted or refused whole, and so are
-    plain messages of one partition (`atomic`); those of several may be appended in some when another is full.
+    plain messages, over all partitions they fall into.
     """
 
     PublishStream: _PublisherServicePublishStreamType
@@ -152,7 +152,7 @@ class PublisherServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[bellwire.bus.v1.publisher_pb2.PublishResponse, collections.abc.Awaitable[bellwire.bus.v1.publisher_pb2.PublishResponse]]:
         """Publishes one batch, or plain messages; the unary twin of PublishStream. A batch is accepted or refused whole, and so are
-        plain messages of one partition (`atomic`); those of several may be appended in some when another is full.
+        plain messages, over all partitions they fall into.
         """
 
     @abc.abstractmethod

@@ -58,7 +58,7 @@ class _OverflowPolicyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper.
     OVERFLOW_POLICY_DROP_OLDEST: _OverflowPolicy.ValueType  # 2
     """The oldest undelivered messages are dropped and counted; the next delivery says how many."""
     OVERFLOW_POLICY_CONFLATE: _OverflowPolicy.ValueType  # 3
-    """Only the latest message of each key is kept."""
+    """Of messages that wait, only the latest of each key is delivered; the others are counted as "conflated"."""
     OVERFLOW_POLICY_DISCONNECT: _OverflowPolicy.ValueType  # 4
     """The subscriber's stream is ended with RESOURCE_EXHAUSTED."""
 
@@ -72,7 +72,7 @@ OVERFLOW_POLICY_BLOCK: OverflowPolicy.ValueType  # 1
 OVERFLOW_POLICY_DROP_OLDEST: OverflowPolicy.ValueType  # 2
 """The oldest undelivered messages are dropped and counted; the next delivery says how many."""
 OVERFLOW_POLICY_CONFLATE: OverflowPolicy.ValueType  # 3
-"""Only the latest message of each key is kept."""
+"""Of messages that wait, only the latest of each key is delivered; the others are counted as "conflated"."""
 OVERFLOW_POLICY_DISCONNECT: OverflowPolicy.ValueType  # 4
 """The subscriber's stream is ended with RESOURCE_EXHAUSTED."""
 Global___OverflowPolicy: typing_extensions.TypeAlias = OverflowPolicy
@@ -189,6 +189,8 @@ class SubscribeStart(google.protobuf.message.Message):
     ORDERING_FIELD_NUMBER: builtins.int
     OVERFLOW_POLICY_FIELD_NUMBER: builtins.int
     MAX_FRAME_DELIVERIES_FIELD_NUMBER: builtins.int
+    MAX_ATTEMPTS_FIELD_NUMBER: builtins.int
+    LEASE_MILLIS_FIELD_NUMBER: builtins.int
     subscription: builtins.str
     """Name of the subscription; its members compete. Empty = ephemeral: this stream alone gets every message."""
     client_id: builtins.str
@@ -201,6 +203,12 @@ class SubscribeStart(google.protobuf.message.Message):
     """What happens when this subscriber cannot keep up."""
     max_frame_deliveries: builtins.int
     """Most deliveries in one frame, 1..64, for subscribers that read `deliveries`; 0 = 1, each as `delivery`."""
+    max_attempts: builtins.int
+    """After this many attempts a message is dead-lettered, 1..1,000; 0 = the server's default. Fixed by the first member."""
+    lease_millis: builtins.int
+    """A delivery not settled or renewed for this long is delivered again and its tags are void, 1,000..600,000 ms;
+    0 = as long as the stream lives.
+    """
     @property
     def topics(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Topics or patterns: `*` is one dot-token, `>` the rest. 1..64 entries."""
@@ -230,9 +238,11 @@ class SubscribeStart(google.protobuf.message.Message):
         ordering: Global___Ordering.ValueType = ...,
         overflow_policy: Global___OverflowPolicy.ValueType = ...,
         max_frame_deliveries: builtins.int = ...,
+        max_attempts: builtins.int = ...,
+        lease_millis: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["start_position", b"start_position", "window", b"window"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "client_id", b"client_id", "max_batch_messages", b"max_batch_messages", "max_frame_deliveries", b"max_frame_deliveries", "ordering", b"ordering", "overflow_policy", b"overflow_policy", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "window", b"window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "client_id", b"client_id", "lease_millis", b"lease_millis", "max_attempts", b"max_attempts", "max_batch_messages", b"max_batch_messages", "max_frame_deliveries", b"max_frame_deliveries", "ordering", b"ordering", "overflow_policy", b"overflow_policy", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "window", b"window"]) -> None: ...
 
 Global___SubscribeStart: typing_extensions.TypeAlias = SubscribeStart
 
@@ -445,7 +455,9 @@ class Delivery(google.protobuf.message.Message):
     first_offset: builtins.int
     """Offset of each message is first_offset + its index."""
     attempt: builtins.int
-    """Times this batch was handed out before, 0 = first time."""
+    """Times these messages were handed out before, 0 = first time. From the third time on they come one by one, so that a
+    poison message does not take its neighbours with it.
+    """
     replayed: builtins.bool
     """True when this comes from Replay; such messages never reach a real venue."""
     principal: builtins.str
@@ -608,6 +620,7 @@ class PullRequest(google.protobuf.message.Message):
     LEASE_MILLIS_FIELD_NUMBER: builtins.int
     START_POSITION_FIELD_NUMBER: builtins.int
     ACCEPTED_CODECS_FIELD_NUMBER: builtins.int
+    MAX_ATTEMPTS_FIELD_NUMBER: builtins.int
     subscription: builtins.str
     """Name of the subscription, created with ORDERING_NONE when new. Required."""
     max_messages: builtins.int
@@ -616,6 +629,8 @@ class PullRequest(google.protobuf.message.Message):
     """How long to wait for the first message, 0..60,000 ms."""
     lease_millis: builtins.int
     """How long the lease lasts, 1,000..600,000 ms; 0 = 30,000."""
+    max_attempts: builtins.int
+    """For a new subscription: see SubscribeStart.max_attempts."""
     @property
     def topics(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Topics or patterns, used when the subscription is new; 1..64 entries."""
@@ -638,9 +653,10 @@ class PullRequest(google.protobuf.message.Message):
         lease_millis: builtins.int = ...,
         start_position: Global___StartPosition | None = ...,
         accepted_codecs: collections.abc.Iterable[bellwire.bus.v1.message_pb2.Codec.ValueType] | None = ...,
+        max_attempts: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["start_position", b"start_position"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "lease_millis", b"lease_millis", "max_messages", b"max_messages", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "wait_millis", b"wait_millis"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "lease_millis", b"lease_millis", "max_attempts", b"max_attempts", "max_messages", b"max_messages", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "wait_millis", b"wait_millis"]) -> None: ...
 
 Global___PullRequest: typing_extensions.TypeAlias = PullRequest
 
@@ -725,13 +741,18 @@ class SeekRequest(google.protobuf.message.Message):
     SUBSCRIPTION_FIELD_NUMBER: builtins.int
     POSITION_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    TOPICS_FIELD_NUMBER: builtins.int
     subscription: builtins.str
     """Name of the subscription."""
     request_id: builtins.str
-    """Idempotency key."""
+    """Idempotency key; see PublishRequest.request_id."""
     @property
     def position(self) -> Global___StartPosition:
-        """Where to."""
+        """Where to; an offset outside what the log holds is refused with OFFSET_OUT_OF_RANGE and moves nothing."""
+
+    @property
+    def topics(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Only partitions of these topics; empty = all the subscription reads."""
 
     def __init__(
         self,
@@ -739,9 +760,10 @@ class SeekRequest(google.protobuf.message.Message):
         subscription: builtins.str = ...,
         position: Global___StartPosition | None = ...,
         request_id: builtins.str = ...,
+        topics: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["position", b"position"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["position", b"position", "request_id", b"request_id", "subscription", b"subscription"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["position", b"position", "request_id", b"request_id", "subscription", b"subscription", "topics", b"topics"]) -> None: ...
 
 Global___SeekRequest: typing_extensions.TypeAlias = SeekRequest
 
@@ -779,7 +801,7 @@ class ReplayRequest(google.protobuf.message.Message):
     until_time_unix_nano: builtins.int
     """Stop before this message time, nanoseconds since the Unix epoch; 0 = the end of the log as it is now."""
     speed: builtins.float
-    """1 = original pace, N = N times faster, 0 = as fast as possible."""
+    """1 = original pace by message time, N = N times faster, 0 = as fast as possible; at most 1,000,000."""
     @property
     def topics(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Topics or patterns, 1..64 entries."""

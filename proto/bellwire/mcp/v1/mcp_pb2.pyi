@@ -276,7 +276,9 @@ class CallToolRequest(google.protobuf.message.Message):
     arguments_json: builtins.bytes
     """Arguments: UTF-8 JSON of an object; empty = {}. At most 1 MiB."""
     request_id: builtins.str
-    """Idempotency key; reserved until stored results exist, refused when set."""
+    """Idempotency key; see bellwire.bus.v1.PublishRequest.request_id. It covers calls that were answered; one that ended
+    in an error may be made again.
+    """
     @property
     def meta(self) -> Global___RequestMeta:
         """Request metadata."""
