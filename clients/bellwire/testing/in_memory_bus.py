@@ -8,6 +8,7 @@ from typing import Any
 from bellwire.client.client import Client
 from bellwire.client.settings import ClientSettings
 from bellwire.coordinator.config import CoordinatorSettings
+from bellwire.coordinator.log.memory_store import MemoryStore
 from bellwire.coordinator.server import add_services
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.testing._in_memory_channel import InMemoryChannel, InMemoryServer
@@ -61,7 +62,8 @@ class InMemoryBus:
         # Made late: a bus may be made in a fixture, before there is an event loop.
         if self._server is None:
             self._server = InMemoryServer()
-            add_services(self._server, CoordinatorState(self.settings))
+            store = MemoryStore(self.settings.dead_letters_max)
+            add_services(self._server, CoordinatorState(self.settings, store, store.load()))
         return self._server
 
 

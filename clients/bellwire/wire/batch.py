@@ -37,6 +37,7 @@ BLOCK_BYTES_MAX: Final = 4 << 20  # Never opened beyond this, whatever a limit i
 
 _TIME: Final = attrgetter("time_unix_nano")
 _EXPIRE_TIME: Final = attrgetter("expire_time_unix_nano")
+_NOT_BEFORE_TIME: Final = attrgetter("not_before_time_unix_nano")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,12 @@ def encode_batch(
         data = messages.block()
         times = [messages.envelope.time_unix_nano]
         expiries = [messages.envelope.expire_time_unix_nano]
+        not_before = messages.envelope.not_before_time_unix_nano
     else:
         data = MessageBlock(messages=messages).SerializeToString()
         times = list(map(_TIME, messages))
         expiries = list(map(_EXPIRE_TIME, messages))
+        not_before = max(map(_NOT_BEFORE_TIME, messages))
     codec, block = CODEC_NONE, data
     if len(data) > compress_above_bytes:
         packed = lz4.pack(data)
@@ -103,6 +106,8 @@ def encode_batch(
     if any(expiries):
         header.min_expire_time_unix_nano = min(filter(None, expiries))
         header.max_expire_time_unix_nano = max(expiries) if all(expiries) else 0
+    if not_before:
+        header.max_not_before_time_unix_nano = not_before
     return Batch(header=header, block=block)
 
 

@@ -97,6 +97,7 @@ def new_message(
     source: str = "",
     time_unix_nano: int | None = None,
     expire_time_unix_nano: int = 0,
+    not_before_time_unix_nano: int = 0,
     correlation_id: str = "",
     causation_id: str = "",
     traceparent: str = "",
@@ -113,6 +114,7 @@ def new_message(
         source: Who made it, for example "agents/rules-0".
         time_unix_nano: Event time; None = now.
         expire_time_unix_nano: Wall-clock time after which it is dropped; 0 = never.
+        not_before_time_unix_nano: Wall-clock time before which it is not delivered; 0 = at once.
         correlation_id: Business transaction.
         causation_id: Id of the message that caused this one.
         traceparent: W3C creation context.
@@ -143,6 +145,8 @@ def new_message(
         message.tracestate = tracestate
     if expire_time_unix_nano:
         message.expire_time_unix_nano = expire_time_unix_nano
+    if not_before_time_unix_nano:
+        message.not_before_time_unix_nano = not_before_time_unix_nano
     if attributes:
         message.attributes.update(attributes)
     return message

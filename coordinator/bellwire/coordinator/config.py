@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bellwire.wire.batch import BatchLimits
-from bellwire.wire.settings import check_settings, setting
+from bellwire.wire.settings import SettingsError, check_settings, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,102 @@ class CoordinatorSettings:
             why="As stored, per partition; keeps a coordinator with a few busy topics below 300 MB",
             ge=1 << 16,
             le=1 << 40,
+        ),
+    )
+    data: str = field(
+        default="",
+        metadata=setting(
+            unit="",
+            why="Folder of the durable store; empty = everything is kept in memory and gone with the process",
+        ),
+    )
+    default_log: str = field(
+        default="memory",
+        metadata=setting(
+            unit="",
+            why="Log of topics created without one, auto-created ones too; sqlite needs `data`",
+            choices=("memory", "sqlite"),
+        ),
+    )
+    durable_retention_messages: int = field(
+        default=100_000_000,
+        metadata=setting(
+            unit="messages",
+            why="Disk is the bound of durable topics, not memory; per partition",
+            ge=1,
+            le=100_000_000_000,
+        ),
+    )
+    durable_retention_bytes: int = field(
+        default=16 << 30,
+        metadata=setting(
+            unit="bytes",
+            why="As stored, per partition: weeks of signals; set it below the size of the disk",
+            ge=1 << 16,
+            le=1 << 44,
+        ),
+    )
+    store_queue_bytes: int = field(
+        default=32 << 20,
+        metadata=setting(
+            unit="bytes",
+            why="What may wait to be committed; beyond, publishers wait (BLOCK): seconds of a slow disk",
+            ge=4 << 20,
+            le=1 << 30,
+        ),
+    )
+    store_cache_bytes: int = field(
+        default=64 << 20,
+        metadata=setting(
+            unit="bytes",
+            why="Entries of durable topics kept in memory for readers that keep up",
+            ge=4 << 20,
+            le=64 << 30,
+        ),
+    )
+    store_checkpoint_pages: int = field(
+        default=20_000,
+        metadata=setting(
+            unit="pages",
+            why="Of 4 KiB in the write-ahead log before it is copied back; few and large copies keep the tail short",
+            ge=100,
+            le=1_000_000,
+        ),
+    )
+    max_attempts: int = field(
+        default=10,
+        metadata=setting(
+            unit="attempts",
+            why="Deliveries of one message before it is a dead letter, unless its subscription says otherwise",
+            ge=1,
+            le=1_000,
+        ),
+    )
+    dead_letters_max: int = field(
+        default=10_000,
+        metadata=setting(
+            unit="messages",
+            why="Dead letters kept per topic without `data`; beyond, the oldest go",
+            ge=1,
+            le=1_000_000,
+        ),
+    )
+    results_max: int = field(
+        default=100_000,
+        metadata=setting(
+            unit="results",
+            why="Responses kept for idempotency keys; beyond, the oldest go",
+            ge=1,
+            le=10_000_000,
+        ),
+    )
+    result_ttl_seconds: float = field(
+        default=86_400.0,
+        metadata=setting(
+            unit="s",
+            why="How long a request_id is remembered: a day of retries",
+            gt=0,
+            le=2_592_000,
         ),
     )
     batch_messages_max: int = field(
@@ -187,6 +283,10 @@ class CoordinatorSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.default_log == "sqlite" and not self.data:
+            raise SettingsError(
+                "coordinator", "default_log", self.default_log, "memory, or a folder in `data`"
+            )
 
     @property
     def limits(self) -> BatchLimits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Final, Self
@@ -16,9 +17,12 @@ from bellwire.agent.v1 import agent_pb2, invocation_pb2
 from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.listen import SocketLock, bind
+from bellwire.coordinator.log.memory_store import MemoryStore
+from bellwire.coordinator.log.store import Store
 from bellwire.coordinator.reflection import add_reflection
-from bellwire.coordinator.services.admin import ServerService, TopicService
+from bellwire.coordinator.services.admin import ServerService, TopicService, recovery_report
 from bellwire.coordinator.services.agent import AgentService
+from bellwire.coordinator.services.dead_letter import DeadLetterService
 from bellwire.coordinator.services.handlers import add_service
 from bellwire.coordinator.services.invocation import Dispatcher, InvocationService
 from bellwire.coordinator.services.mcp import McpService
@@ -73,7 +77,7 @@ class Coordinator:
         Raises:
             AddressError, ListenError: An address cannot be served; then none is.
         """
-        state = self._state = CoordinatorState(self.settings)
+        state = self._state = await self._open()
         server = self._server = grpc.aio.server(
             options=SERVER_OPTIONS,
             # gRPC's own refusal names no reason; ours come before it.
@@ -92,6 +96,21 @@ class Coordinator:
             raise
         for name in ("", *names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def _open(self) -> CoordinatorState:
+        """Open the store and restore what it holds."""
+        began = time.monotonic()
+        store = open_store(self.settings)
+        loop = asyncio.get_running_loop()
+        snapshot = await loop.run_in_executor(None, store.load)
+        state = CoordinatorState(self.settings, store, snapshot)
+        state.recovery_millis = int((time.monotonic() - began) * 1_000)
+        return state
+
+    def recovery(self) -> server_pb2.RecoveryReport | None:
+        """Return what was found at the start; None without a durable store."""
+        state = self._state
+        return recovery_report(state) if state is not None and state.store.durable else None
 
     async def drain(self) -> None:
         """Stop in order: refuse new streams, tell the open ones, wait for them, stop.
@@ -160,10 +179,22 @@ class Coordinator:
                 # gRPC has cancelled what serves them, and does not wait for its end.
                 state = self._state
                 await self._gone(state, lambda: state.streams, STOP_GRACE_SECONDS)
+        if self._state is not None:
+            await self._state.close()
         for lock in self._locks:
             lock.release()
         self._locks.clear()
         self._closed.set()
+
+
+def open_store(settings: CoordinatorSettings) -> Store:
+    """Return the store the settings ask for, not yet loaded."""
+    if not settings.data:
+        return MemoryStore(settings.dead_letters_max)
+    # Only here: who keeps everything in memory need not load SQLite.
+    from bellwire.coordinator.log.sqlite.store import SqliteStore
+
+    return SqliteStore(settings.data, checkpoint_pages=settings.store_checkpoint_pages)
 
 
 def add_services(server: grpc.aio.Server, state: CoordinatorState) -> list[str]:
@@ -177,7 +208,7 @@ def add_services(server: grpc.aio.Server, state: CoordinatorState) -> list[str]:
         (McpService(state, dispatcher), mcp_pb2, "McpService"),
         (TopicService(state), topic_pb2, "TopicService"),
         (ServerService(state), server_pb2, "ServerService"),
-        (object(), dead_letter_pb2, "DeadLetterService"),
+        (DeadLetterService(state), dead_letter_pb2, "DeadLetterService"),
     )
     return [
         add_service(server, servicer, file.DESCRIPTOR.services_by_name[name])

@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
+from bellwire.coordinator.committer import Committer
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.core.bus import Bus
+from bellwire.coordinator.core.engine import Engine, EngineSettings
+from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.registry import Registry
 from bellwire.coordinator.core.routing import Router
-from bellwire.coordinator.core.topic import TopicSettings
-from bellwire.coordinator.workers import Workers
+from bellwire.coordinator.core.topic import LogKind, TopicSettings
+from bellwire.coordinator.core.worker import too_late
+from bellwire.coordinator.log.records import Snapshot
+from bellwire.coordinator.log.store import Store
 from bellwire.wire.errors import CapacityError, UnknownTopicError
+
+TICK_SECONDS: Final = 0.1  # How late a timeout or a lease may be noticed.
+ROOM_POLL_SECONDS: Final = 0.01  # A unary publish over several partitions that waits for room.
 
 
 class Drainable(Protocol):
@@ -30,36 +38,78 @@ class Drainable(Protocol):
 
 
 class CoordinatorState:
-    """The bus, the agent directory and the open streams.
+    """The engine, the agent directory and the open streams.
+
+    Args:
+        settings: Bounds and folders.
+        store: Opened; its snapshot is what the engine begins with.
+        snapshot: What the store gave.
 
     Attributes:
         streams: Open streams, told when a drain begins.
-        draining: Whether new streams are refused.
-        changed: Set whenever a stream closes; a drain waits on it.
+        stream_closed: Set whenever a stream closes; a drain waits on it.
+        recovery_millis: How long it took to open the store and restore the engine.
     """
 
-    def __init__(self, settings: CoordinatorSettings) -> None:
+    def __init__(self, settings: CoordinatorSettings, store: Store, snapshot: Snapshot) -> None:
         self.settings = settings
-        self.workers = Workers(settings.workers, settings.worker_inbox_batches, time.time_ns)
-        self.bus = Bus(
-            TopicSettings(
-                settings.default_partitions, settings.retention_messages, settings.retention_bytes
-            ),
-            auto_create=settings.auto_create_topics,
-            topics_max=settings.topics_max,
-            subscriptions_max=settings.subscriptions_max,
-            on_room=self.workers.on_room,
+        self.store = store
+        self.snapshot = snapshot
+        self.engine = Engine(
+            engine_settings(settings),
+            snapshot,
+            has_store=store.durable,
+            clock_ns=time.time_ns,
         )
+        self.committer = Committer(self.engine, store)
         self.registry = Registry(
             lease_seconds_default=settings.agent_lease_seconds, agents_max=settings.agents_max
         )
         self.router = Router(self.registry)
         self.streams: set[Drainable] = set()
-        self.draining = False
         self.stream_closed = asyncio.Event()
         self.addresses: list[str] = []
         self.started_ns = time.time_ns()
         self.pid = os.getpid()
+        self.recovery_millis = 0
+        loop = asyncio.get_running_loop()
+        workers = self.engine.workers
+
+        def pump_soon() -> None:
+            loop.call_soon(workers.pump)
+
+        workers.on_roomy = pump_soon
+        self._loop = loop
+        self._ticker = loop.call_later(TICK_SECONDS, self._tick)
+
+    @property
+    def bus(self) -> Bus:
+        """The engine's bus."""
+        return self.engine.bus
+
+    @property
+    def draining(self) -> bool:
+        """Whether new streams are refused."""
+        return self.engine.draining
+
+    async def close(self) -> None:
+        """Commit what is left and close the store."""
+        self._ticker.cancel()
+        await self.committer.close()
+
+    async def room(self, partition: Partition, deadline: float) -> None:
+        """Wait a moment for room in a partition.
+
+        Raises:
+            TopicFullError, StoreBusyError: The deadline has passed.
+        """
+        if time.monotonic() >= deadline:
+            raise too_late(partition)
+        await asyncio.sleep(ROOM_POLL_SECONDS)
+
+    def _tick(self) -> None:
+        self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
+        self.engine.tick(time.monotonic(), time.time_ns())
 
     def open_stream(self, stream: Drainable) -> None:
         """Count a stream as open.
@@ -85,7 +135,7 @@ class CoordinatorState:
         self.bus.delete_topic(name)
         error = UnknownTopicError(f"topic {name!r} was deleted", metadata={"topic": name})
         for partition in topic.partitions:
-            self.workers.owner(partition).refuse(partition, error)
+            self.engine.workers.owner(partition).refuse(partition, error)
 
     def close_stream(self, stream: Drainable) -> None:
         """Count a stream as closed."""
@@ -94,7 +144,7 @@ class CoordinatorState:
 
     def begin_drain(self) -> None:
         """Refuse new streams, and tell those that bring something."""
-        self.draining = True
+        self.engine.draining = True
         for stream in self.writers():
             stream.drain(at_once=True)
 
@@ -107,3 +157,37 @@ class CoordinatorState:
     def writers(self) -> list[Drainable]:
         """Return the open streams that bring something: publishers and agents."""
         return [stream for stream in self.streams if not stream.reads]
+
+
+def engine_settings(settings: CoordinatorSettings) -> EngineSettings:
+    """Return the engine's part of a coordinator's settings."""
+    log = LogKind.SQLITE if settings.default_log == "sqlite" else LogKind.MEMORY
+    return EngineSettings(
+        workers=settings.workers,
+        worker_inbox_batches=settings.worker_inbox_batches,
+        default_settings=default_topic(settings, log),
+        auto_create_topics=settings.auto_create_topics,
+        topics_max=settings.topics_max,
+        subscriptions_max=settings.subscriptions_max,
+        limits=settings.limits,
+        publish_window_messages=settings.publish_window_messages,
+        publish_window_bytes=settings.publish_window_bytes,
+        publish_wait_seconds=settings.publish_wait_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        max_attempts=settings.max_attempts,
+        store_queue_bytes=settings.store_queue_bytes,
+        store_cache_bytes=settings.store_cache_bytes,
+        results_max=settings.results_max,
+        result_ttl_seconds=settings.result_ttl_seconds,
+    )
+
+
+def default_topic(settings: CoordinatorSettings, log: LogKind) -> TopicSettings:
+    """Return what a topic of that log gets where its creator does not say."""
+    durable = log is not LogKind.MEMORY
+    return TopicSettings(
+        settings.default_partitions,
+        settings.durable_retention_messages if durable else settings.retention_messages,
+        settings.durable_retention_bytes if durable else settings.retention_bytes,
+        log=log,
+    )

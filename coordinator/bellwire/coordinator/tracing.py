@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bellwire.coordinator.core.member import Handout
+from bellwire.coordinator.core.flight import Handout
 from bellwire.telemetry import names, record_span, tracer
 
 

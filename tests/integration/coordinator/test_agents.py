@@ -34,7 +34,6 @@ from bellwire.wire.errors import (
     DeadlineExceededError,
     LeaseExpiredError,
     NoCapableAgentError,
-    NotImplementedYetError,
     PayloadTooLargeError,
     StatusCode,
     UnknownAgentError,
@@ -351,7 +350,6 @@ async def test_a_pinned_call_goes_to_the_agent_named_or_to_nobody(bus: Stubs):
     [
         ({"capability": ""}, CallerError, "call names no capability"),
         ({"arguments": bytes((1 << 20) + 1)}, PayloadTooLargeError, "hold 1048577 bytes, limit is"),
-        ({"request_id": "r"}, NotImplementedYetError, "request_id is not served yet"),
         ({"capability": "x" * 100_000}, NoCapableAgentError, "no live agent has 'xxx"),
         (
             {"routing": {"policy": 9}},
@@ -359,7 +357,7 @@ async def test_a_pinned_call_goes_to_the_agent_named_or_to_nobody(bus: Stubs):
             "routing policy 9 is not known",
         ),
     ],
-    ids=["none", "large", "request_id", "endless name", "policy"],
+    ids=["none", "large", "endless name", "policy"],
 )
 async def test_a_call_that_cannot_be_is_refused_in_words(bus: Stubs, fields, cls, words):
     await AgentStream(bus).open("rules-0", TOOL)

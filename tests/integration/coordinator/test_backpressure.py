@@ -293,7 +293,7 @@ async def test_a_stream_that_says_nothing_gives_its_place_up(monkeypatch, servic
 
 
 async def test_pull_leases_hold_no_more_than_their_share_of_memory(monkeypatch):
-    monkeypatch.setattr("bellwire.coordinator.services.pull.LEASED_BYTES_MAX", 100_000)
+    monkeypatch.setattr("bellwire.coordinator.core.leases.LEASED_BYTES_MAX", 100_000)
     async with running_coordinator() as server, dial(server.tcp) as bus:
         await bus.publish(NOISE)
         await bus.publish(NOISE)
@@ -325,7 +325,7 @@ async def test_one_small_batch_does_not_keep_its_large_frame_in_memory(tmp_path)
 
 
 async def test_who_does_not_read_its_refusals_is_disconnected(monkeypatch):
-    monkeypatch.setattr("bellwire.coordinator.services.publisher.OUTBOX_FRAMES_MAX", 3)
+    monkeypatch.setattr("bellwire.coordinator.core.publish_session.OUTBOX_FRAMES_MAX", 3)
     async with running_coordinator() as server, dial(server.tcp) as bus:
         stream = await PublishStream(bus).open()
         bad = batch(b"x")

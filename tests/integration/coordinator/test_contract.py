@@ -27,6 +27,13 @@ FILES = (
 SERVICES = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 METHODS = {f"{service.full_name}/{m.name}": m for service in SERVICES for m in service.methods}
 SERVED = {
+    "bellwire.admin.v1.DeadLetterService/ListDeadLetters",
+    "bellwire.admin.v1.DeadLetterService/PurgeDeadLetters",
+    "bellwire.admin.v1.DeadLetterService/RedriveDeadLetters",
+    "bellwire.admin.v1.TopicService/UpdateTopic",
+    "bellwire.bus.v1.SubscriberService/DeleteSubscription",
+    "bellwire.bus.v1.SubscriberService/Replay",
+    "bellwire.bus.v1.SubscriberService/Seek",
     "bellwire.admin.v1.ServerService/GetServerInfo",
     "bellwire.admin.v1.TopicService/CreateTopic",
     "bellwire.admin.v1.TopicService/DeleteTopic",

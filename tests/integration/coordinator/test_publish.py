@@ -24,7 +24,6 @@ from bellwire.wire.errors import (
     AckLevelUnsupportedError,
     CallerError,
     InvalidBatchError,
-    NotImplementedYetError,
     SequenceGapError,
     UnknownFrameError,
 )
@@ -92,11 +91,6 @@ async def test_batch_and_messages_together_are_refused(bus: Stubs):
     error = await refusal(bus.publisher.Publish(request))
     assert isinstance(error, InvalidBatchError)
     assert "both a batch and plain messages" in error.message
-
-
-async def test_a_request_id_is_refused_until_results_are_stored(bus: Stubs):
-    request = pb.PublishRequest(topic=TOPIC, messages=[Message()], request_id="r")
-    assert isinstance(await refusal(bus.publisher.Publish(request)), NotImplementedYetError)
 
 
 async def test_a_publish_of_nothing_is_refused(bus: Stubs):

@@ -31,7 +31,6 @@ from bellwire.wire.errors import (
     CallerError,
     InvalidTopicNameError,
     InvalidWindowError,
-    NotImplementedYetError,
     PayloadTooLargeError,
     SlowSubscriberError,
     SubscriptionMismatchError,
@@ -344,17 +343,6 @@ async def test_a_range_over_tags_settled_before_is_refused_and_the_stream_goes_o
     assert payloads([await stream.delivery()]) == [b"next"]
 
 
-async def test_reject_is_refused_by_item_until_there_are_dead_letters(bus: Stubs):
-    stream = await SubscribeStream(bus).open("risk")
-    await bus.publish(b"x")
-    delivery = await stream.delivery()
-    await stream.settle(delivery, pb.DISPOSITION_REJECT)
-    failure = await stream.read_arm("settle_failure")
-    assert failure.error.reason == NotImplementedYetError.reason
-    await stream.settle(delivery)
-    await stream.finish()
-
-
 async def test_a_refused_settlement_is_told_before_the_stream_closes(bus: Stubs):
     stream = await SubscribeStream(bus).open("risk")
     await stream.settle_tags(5, 5)
@@ -484,7 +472,8 @@ async def test_policy_disconnect_ends_the_stream_and_the_subscription_lives_on()
         ({"topics": ["a.>.b"]}, InvalidTopicNameError, "pattern 'a.>.b' is not allowed"),
         ({"accepted_codecs": [CODEC_NONE, 7]}, UnknownCodecError, "accepted codec 7 is not known"),
         ({"max_batch_messages": 1_001}, PayloadTooLargeError, "is 1001, limit is 1000"),
-        ({"overflow_policy": 3}, NotImplementedYetError, "CONFLATE is not served yet"),
+        ({"lease_millis": 5}, CallerError, "lease_millis is 5"),
+        ({"subscription": "s", "max_attempts": 1_001}, CallerError, "max_attempts is 1001"),
         ({"overflow_policy": 9}, CallerError, "overflow policy 9 is not known"),
         ({"subscription": "s", "ordering": 9}, CallerError, "ordering 9 is not known"),
         ({"subscription": "no good"}, InvalidTopicNameError, "'no good' is not allowed"),

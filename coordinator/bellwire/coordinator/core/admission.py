@@ -10,6 +10,7 @@ from typing import Final
 from bellwire.bus.v1.message_pb2 import Batch, BatchHeader, Message
 from bellwire.bus.v1.publisher_pb2 import (
     ACK_LEVEL_NONE,
+    ACK_LEVEL_PERSISTED,
     ACK_LEVEL_RECEIVED,
     ACK_LEVEL_UNSPECIFIED,
     AckLevel,
@@ -38,9 +39,17 @@ _ID: Final = attrgetter("id")
 _TRACEPARENT: Final = attrgetter("traceparent")
 _SIZE: Final = Message.ByteSize
 MEMORY_ACK_LEVELS: Final = (ACK_LEVEL_NONE, ACK_LEVEL_RECEIVED)
+DURABLE_ACK_LEVELS: Final = (*MEMORY_ACK_LEVELS, ACK_LEVEL_PERSISTED)
+NUMBER_MAX: Final = (1 << 63) - 1_000  # What a store keeps, with room for a batch of sequences.
+DELAY_NANOS_MAX: Final = 7 * 86_400 * 1_000_000_000
 _SHORT_FIELDS: Final = (
     "id", "source", "type", "subject", "key", "correlation_id", "causation_id", "schema", "traceparent",
 )  # fmt: skip
+
+
+def ack_levels(topic: Topic) -> tuple[AckLevel.ValueType, ...]:
+    """Return the levels the topic's log can give."""
+    return DURABLE_ACK_LEVELS if topic.is_durable else MEMORY_ACK_LEVELS
 
 
 def check_ack_level(topic: Topic, level: AckLevel.ValueType) -> AckLevel.ValueType:
@@ -50,17 +59,21 @@ def check_ack_level(topic: Topic, level: AckLevel.ValueType) -> AckLevel.ValueTy
         AckLevelUnsupportedError: The topic's log cannot give it.
     """
     if level == ACK_LEVEL_UNSPECIFIED:
-        return ACK_LEVEL_RECEIVED
-    if level in MEMORY_ACK_LEVELS:
+        return ACK_LEVEL_PERSISTED if topic.is_durable else ACK_LEVEL_RECEIVED
+    if level in ack_levels(topic):
         return level
     name = AckLevel.Name(level) if level in AckLevel.values() else str(level)
+    kept = "on the coordinator's disk" if topic.is_durable else "in memory"
+    best = "ACK_LEVEL_PERSISTED" if topic.is_durable else "ACK_LEVEL_RECEIVED"
     raise AckLevelUnsupportedError(
-        f"topic {topic.name!r} is kept in memory and cannot give {name}: ask for ACK_LEVEL_RECEIVED",
+        f"topic {topic.name!r} is kept {kept} and cannot give {name}: ask for {best}",
         metadata={"topic": topic.name, "ack_level": name},
     )
 
 
-def admit_batch(batch: Batch, topic: Topic, limits: BatchLimits, principal: str) -> list[str]:
+def admit_batch(
+    batch: Batch, topic: Topic, limits: BatchLimits, principal: str, now_ns: int = 0
+) -> list[str]:
     """Verify a batch against its header, its topic and its publisher; return its sampled traceparents.
 
     Raises:
@@ -71,11 +84,21 @@ def admit_batch(batch: Batch, topic: Topic, limits: BatchLimits, principal: str)
         raise InvalidBatchError(
             "batch carries plain messages: put them into PublishRequest.messages, or encode a block"
         )
-    topic.partition(batch.header.partition)
+    header = batch.header
+    topic.partition(header.partition)
+    if header.only_subscription:
+        raise InvalidBatchError("only_subscription is set by the coordinator: leave it empty")
+    if max(header.producer_id, header.base_sequence, header.last_time_unix_nano) > NUMBER_MAX:
+        raise InvalidBatchError(
+            "producer_id, base_sequence or last_time_unix_nano of the header is above 2**63 - 1000: no producer "
+            "counts that far, and no time is that late"
+        )
     messages = open_batch(batch, limits)
-    if batch.header.min_expire_time_unix_nano or batch.header.max_expire_time_unix_nano:
-        _check_expiry(messages, batch.header)
-    return _verify(messages, batch.header.partition, topic, limits, principal)
+    if header.min_expire_time_unix_nano or header.max_expire_time_unix_nano:
+        _check_expiry(messages, header)
+    if header.max_not_before_time_unix_nano:
+        _check_delay(header.max_not_before_time_unix_nano, now_ns)
+    return _verify(messages, header.partition, topic, limits, principal)
 
 
 def admit_messages(
@@ -99,6 +122,10 @@ def admit_messages(
         message.CopyFrom(original)
         message.id = message.id or uuid7()
         message.time_unix_nano = message.time_unix_nano or now_ns
+        if message.time_unix_nano > NUMBER_MAX:
+            raise CallerError(f"time_unix_nano {message.time_unix_nano} is above 2**63 - 1000")
+        if message.not_before_time_unix_nano:
+            _check_delay(message.not_before_time_unix_nano, now_ns)
         index = partition_for_key(message.key, count) if message.key else keyless_partition(count)
         groups[index].append(message)
     return [
@@ -128,6 +155,15 @@ def _verify(
     if principal:
         _check_source(items, principal)
     return [text for text in filter(None, map(_TRACEPARENT, items)) if is_sampled(text)]
+
+
+def _check_delay(not_before_ns: int, now_ns: int) -> None:
+    if now_ns and not_before_ns - now_ns > DELAY_NANOS_MAX:
+        days = (not_before_ns - now_ns) / 86_400e9
+        raise CallerError(
+            f"a message is not to be delivered for {days:.1f} days, limit is 7: publish it later",
+            metadata={"not_before_time_unix_nano": str(not_before_ns)},
+        )
 
 
 def _check_expiry(messages: Sequence[Message], header: BatchHeader) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from bellwire.admin.v1 import topic_pb2
 from bellwire.bus.v1.message_pb2 import Position
 from bellwire.bus.v1.subscriber_pb2 import (
     ORDERING_PARTITION,
     OVERFLOW_POLICY_BLOCK,
-    OVERFLOW_POLICY_CONFLATE,
     OVERFLOW_POLICY_DROP_OLDEST,
     OVERFLOW_POLICY_UNSPECIFIED,
     START_POLICY_EARLIEST,
@@ -21,15 +21,28 @@ from bellwire.bus.v1.subscriber_pb2 import (
     OverflowPolicy,
     StartPosition,
 )
+from bellwire.coordinator.core.cursor import Cursor
 from bellwire.coordinator.core.dedupe import ProducerIds
+from bellwire.coordinator.core.journal import Journal
+from bellwire.coordinator.core.logs import Logs
 from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.partition import Partition
-from bellwire.coordinator.core.subscription import Subscription
-from bellwire.coordinator.core.topic import Topic, TopicSettings
+from bellwire.coordinator.core.subscription import Graveyard, Subscription
+from bellwire.coordinator.core.topic import LogKind, Topic, TopicSettings
+from bellwire.coordinator.log.protocol import PartitionLog
+from bellwire.coordinator.log.records import (
+    CursorRecord,
+    ProducerRecord,
+    SubscriptionDeletedRecord,
+    SubscriptionRecord,
+    TopicDeletedRecord,
+    TopicRecord,
+)
 from bellwire.wire.errors import (
+    BellwireError,
     CallerError,
     CapacityError,
-    NotImplementedYetError,
+    OffsetOutOfRangeError,
     SubscriptionMismatchError,
     TopicExistsError,
     UnknownSubscriptionError,
@@ -38,6 +51,7 @@ from bellwire.wire.errors import (
 from bellwire.wire.topic import TopicPattern, check_topic_name
 
 PATTERNS_MAX: Final = 64
+ATTEMPTS_MAX: Final = 1_000
 
 
 class Bus:
@@ -48,7 +62,11 @@ class Bus:
         auto_create: Whether publishing to, or subscribing to, an unknown topic creates it.
         topics_max: Bound on topics; policy REFUSE.
         subscriptions_max: Bound on named and ephemeral subscriptions together; policy REFUSE.
+        max_attempts: For named subscriptions that do not choose.
         on_room: Called with a partition whose blocking cursors have moved on.
+        journal: Where durable things are left to be committed.
+        logs: Makes logs.
+        graveyard: Where messages go that are given up.
     """
 
     def __init__(
@@ -58,17 +76,26 @@ class Bus:
         auto_create: bool,
         topics_max: int,
         subscriptions_max: int,
+        max_attempts: int,
         on_room: Callable[[Partition], None],
+        journal: Journal,
+        logs: Logs,
+        graveyard: Graveyard,
+        producer_ids: ProducerIds | None = None,
     ) -> None:
         self.default_settings = default_settings
         self.auto_create = auto_create
         self.topics_max = topics_max
         self.subscriptions_max = subscriptions_max
+        self.max_attempts = max_attempts
         self.topics: dict[str, Topic] = {}
         self.named: dict[str, Subscription] = {}
         self.ephemeral: set[Subscription] = set()
-        self.producer_ids = ProducerIds()
+        self.producer_ids = producer_ids or ProducerIds()
         self._on_room = on_room
+        self._journal = journal
+        self._logs = logs
+        self._graveyard = graveyard
 
     # ------------------------------------------------------------ topics
 
@@ -123,10 +150,56 @@ class Bus:
                 "use message keys instead of topics",
                 metadata={"limit": str(self.topics_max)},
             )
-        topic = self.topics[name] = Topic(name, settings, now_ns, self._on_room, self.producer_ids)
+        if settings.log is not LogKind.MEMORY:
+            self._journal.check_writable()
+        logs = self._logs.new(settings)
+        topic = self.topics[name] = Topic(
+            name, settings, now_ns, self._on_room, logs, self._journal, self.producer_ids
+        )
+        if topic.is_durable:
+            self._journal.stage(topic.record(), undo=lambda _: self._forget_topic(topic))
         for subscription in self.subscriptions():
             if subscription.matches(name):
                 subscription.attach((partition, 0) for partition in topic.partitions)
+        return topic
+
+    def restore_topic(
+        self, record: TopicRecord, logs: Sequence[PartitionLog], producers: Iterable[ProducerRecord]
+    ) -> None:
+        """Bring a durable topic back as the store knows it."""
+        described = topic_pb2.Topic.FromString(record.settings)
+        self.topics[record.name] = Topic(
+            record.name,
+            TopicSettings.from_wire(described),
+            described.create_time_unix_nano,
+            self._on_room,
+            logs,
+            self._journal,
+            self.producer_ids,
+            producers,
+        )
+
+    def update_topic(self, name: str, settings: TopicSettings) -> Topic:
+        """Change a topic's retention, overflow policy and priority class.
+
+        Raises:
+            UnknownTopicError: There is none.
+            CallerError: Partitions or log would change: that would move keys, or lose messages.
+        """
+        topic = self.existing_topic(name)
+        old = topic.settings
+        if (settings.partition_count, settings.log) != (old.partition_count, old.log):
+            raise CallerError(
+                f"topic {name!r} has {old.partition_count} partitions and log {old.log.name}: these cannot "
+                "change; create another topic and replay into it",
+                metadata={"topic": name},
+            )
+        topic.settings = settings
+        if topic.is_durable:
+            self._journal.check_writable()
+            self._journal.stage(topic.record())
+        for partition in topic.partitions:
+            self._on_room(partition)
         return topic
 
     def delete_topic(self, name: str) -> None:
@@ -136,10 +209,28 @@ class Bus:
             UnknownTopicError: There is none.
         """
         topic = self.existing_topic(name)
-        del self.topics[topic.name]
+        if topic.is_durable:
+            self._journal.check_writable()
+        self._forget_topic(topic)
+        if topic.is_durable:
+            self._stage_deletion(topic)
+
+    def _forget_topic(self, topic: Topic) -> None:
+        if self.topics.get(topic.name) is topic:
+            del self.topics[topic.name]
         for subscription in self.subscriptions():
-            if subscription.matches(name):
-                subscription.detach_topic(name)
+            if subscription.matches(topic.name):
+                subscription.detach_topic(topic.name)
+
+    def _stage_deletion(self, topic: Topic) -> None:
+        """Have it deleted from the store; tried again with each group until it is."""
+
+        def undo(_: BellwireError | None) -> None:
+            if self._journal.broken is None:
+                self._stage_deletion(topic)
+
+        log_ids = tuple(partition.log.log_id for partition in topic.partitions)
+        self._journal.stage(TopicDeletedRecord(topic.name, log_ids), undo=undo)
 
     def subscriptions(self) -> Iterable[Subscription]:
         """Iterate over named and ephemeral subscriptions."""
@@ -168,6 +259,7 @@ class Bus:
             ORDERING_PARTITION,
             self._overflow(overflow_policy, patterns, OVERFLOW_POLICY_DROP_OLDEST),
             label,
+            graveyard=self._graveyard,
         )
         self._attach_all(subscription, start, START_POLICY_LATEST)
         self.ephemeral.add(subscription)
@@ -183,6 +275,7 @@ class Bus:
         now_ns: int,
         *,
         default_ordering: Ordering.ValueType = ORDERING_PARTITION,
+        max_attempts: int = 0,
     ) -> Subscription:
         """Return the subscription of that name, made when new; its cursors stay when members leave.
 
@@ -211,15 +304,120 @@ class Bus:
             self._patterns(patterns, now_ns),
             ordering or default_ordering,
             self._overflow(overflow_policy, patterns, OVERFLOW_POLICY_BLOCK),
+            max_attempts=_attempts(max_attempts) or self.max_attempts,
+            graveyard=self._graveyard,
         )
+        if self._journal.broken is None:
+
+            def undo(_: BellwireError | None) -> None:
+                if self._journal.broken is None and self.named.get(name) is subscription:
+                    self._journal.stage(subscription.record(), undo=undo)
+
+            self._journal.stage(subscription.record(), undo=undo)
         self._attach_all(subscription, start, START_POLICY_EARLIEST)
         self.named[name] = subscription
         return subscription
 
-    def leave(self, member: Member) -> None:
-        """Remove a member, and its subscription when that was ephemeral."""
+    def restore_subscription(
+        self, record: SubscriptionRecord, cursors: dict[int, CursorRecord]
+    ) -> None:
+        """Bring a named subscription back; topics must be there already."""
+        subscription = Subscription(
+            record.name,
+            [TopicPattern(text) for text in record.patterns],
+            Ordering.ValueType(record.ordering),
+            OverflowPolicy.ValueType(record.overflow_policy),
+            max_attempts=record.max_attempts,
+            graveyard=self._graveyard,
+        )
+        self.named[record.name] = subscription
+        subscription.attach(
+            (
+                (partition, partition.log.low_offset)
+                for name, topic in self.topics.items()
+                if subscription.matches(name)
+                for partition in topic.partitions
+            ),
+            cursors,
+        )
+
+    def delete_subscription(self, name: str) -> None:
+        """Delete a named subscription with its cursors.
+
+        Raises:
+            UnknownSubscriptionError: There is none.
+            CallerError: It has members.
+        """
+        subscription = self.existing_subscription(name)
+        members = len(subscription.members) + len(subscription.retired)
+        if members:
+            raise CallerError(
+                f"subscription {name!r} has {members} members: stop them first",
+                metadata={"subscription": name, "members": str(members)},
+            )
+        self._journal.check_writable()
+        del self.named[name]
+        subscription.detach_all()
+        self._stage_subscription_deletion(name)
+
+    def _stage_subscription_deletion(self, name: str) -> None:
+        def undo(_: BellwireError | None) -> None:
+            if self._journal.broken is None and name not in self.named:
+                self._stage_subscription_deletion(name)
+
+        self._journal.stage(SubscriptionDeletedRecord(name), undo=undo)
+
+    def existing_subscription(self, name: str) -> Subscription:
+        """Return a named subscription.
+
+        Raises:
+            UnknownSubscriptionError: There is none.
+        """
+        found = self.named.get(name)
+        if found is None:
+            raise UnknownSubscriptionError(
+                f"subscription {name!r} does not exist", metadata={"subscription": name}
+            )
+        return found
+
+    def seek(self, name: str, start: StartPosition, topics: Sequence[str] = ()) -> Subscription:
+        """Move the cursors of a named subscription; nothing moves when it is refused.
+
+        Raises:
+            UnknownSubscriptionError, UnknownTopicError: There is none.
+            OffsetOutOfRangeError: A position is outside its log.
+        """
+        subscription = self.existing_subscription(name)
+        wanted = {self.existing_topic(topic).name for topic in topics}
+        cursors = [
+            c for c in subscription.cursors if not wanted or c.partition.topic.name in wanted
+        ]
+        if start.policy == START_POLICY_UNSPECIFIED:
+            raise CallerError("seek names no position: use EARLIEST, LATEST, TIME or POSITIONS")
+        positions = {(p.topic, p.partition): p for p in start.positions}
+        if start.policy == START_POLICY_POSITIONS:
+            cursors = [c for c in cursors if _key(c) in positions]
+            if len(cursors) != len(positions):
+                known = {_key(cursor) for cursor in cursors}
+                topic, partition = sorted(set(positions) - known)[0]
+                raise CallerError(
+                    f"subscription {name!r} does not read partition {partition} of {topic!r}",
+                    metadata={"topic": topic, "partition": str(partition)},
+                )
+            for cursor in cursors:
+                _check_in_range(cursor.partition, positions[_key(cursor)])
+        subscription.seek(
+            [
+                (c, start_offset(c.partition, start.policy, start.time_unix_nano, positions))
+                for c in cursors
+            ]
+        )
+        return subscription
+
+    def leave(self, member: Member, *, lost: bool = False) -> None:
+        """Remove a member, and its subscription when that was ephemeral; see `Subscription.leave`."""
         subscription = member.subscription
-        subscription.leave(member)
+        subscription.leave(member, lost=lost)
         if not subscription.name:
             subscription.detach_all()
             self.ephemeral.discard(subscription)
@@ -255,13 +453,9 @@ class Bus:
         if policy == OVERFLOW_POLICY_UNSPECIFIED and len(patterns) == 1:
             topic = self.topics.get(patterns[0])
             policy = topic.settings.overflow_policy if topic is not None else policy
-        if policy == OVERFLOW_POLICY_CONFLATE:
-            raise NotImplementedYetError(
-                "overflow policy CONFLATE is not served yet: use BLOCK, DROP_OLDEST or DISCONNECT"
-            )
         if policy not in OverflowPolicy.values():
             raise CallerError(
-                f"overflow policy {policy} is not known: use BLOCK, DROP_OLDEST or DISCONNECT",
+                f"overflow policy {policy} is not known: use BLOCK, DROP_OLDEST, CONFLATE or DISCONNECT",
                 metadata={"overflow_policy": str(policy)},
             )
         return policy or default
@@ -272,19 +466,24 @@ class Bus:
         policy = start.policy or default_policy
         positions = {(p.topic, p.partition): p for p in start.positions}
         subscription.attach(
-            (partition, _start_offset(partition, policy, start.time_unix_nano, positions))
+            (partition, start_offset(partition, policy, start.time_unix_nano, positions))
             for name, topic in self.topics.items()
             if subscription.matches(name)
             for partition in topic.partitions
         )
 
 
-def _start_offset(
+def start_offset(
     partition: Partition,
     policy: int,
     time_unix_nano: int,
     positions: dict[tuple[str, int], Position],
 ) -> int:
+    """Return the offset at which a reader of a partition begins.
+
+    Raises:
+        CallerError: The policy is not known.
+    """
     log = partition.log
     if policy == START_POLICY_EARLIEST:
         return log.low_offset
@@ -293,16 +492,45 @@ def _start_offset(
     if policy == START_POLICY_POSITIONS:
         position = positions.get((partition.topic.name, partition.index))
         if position is None:
-            return log.next_offset
+            return log.high_watermark
         if position.log_id not in (0, log.log_id):
             return log.low_offset
-        return min(max(position.offset, log.low_offset), log.next_offset)
+        return min(max(position.offset, log.low_offset), log.high_watermark)
     if policy in (START_POLICY_UNSPECIFIED, START_POLICY_LATEST):
-        return log.next_offset
+        return log.high_watermark
     raise CallerError(
         f"start policy {policy} is not known: use EARLIEST, LATEST, TIME or POSITIONS",
         metadata={"policy": str(policy)},
     )
+
+
+def _key(cursor: Cursor) -> tuple[str, int]:
+    return cursor.partition.topic.name, cursor.partition.index
+
+
+def _check_in_range(partition: Partition, position: Position) -> None:
+    log = partition.log
+    if position.log_id not in (0, log.log_id):
+        raise OffsetOutOfRangeError(
+            f"position names log {position.log_id}, partition {partition.index} of {partition.topic.name!r} "
+            f"is now log {log.log_id}: its offsets are others; seek by time",
+            metadata={"log_id": str(log.log_id)},
+        )
+    if not log.low_offset <= position.offset <= log.high_watermark:
+        raise OffsetOutOfRangeError(
+            f"offset {position.offset} is outside partition {partition.index} of {partition.topic.name!r}: "
+            f"it holds {log.low_offset} to {log.high_watermark}",
+            metadata={"low_offset": str(log.low_offset), "high_watermark": str(log.high_watermark)},
+        )
+
+
+def _attempts(asked: int) -> int:
+    if asked > ATTEMPTS_MAX:
+        raise CallerError(
+            f"max_attempts is {asked}, 1 to {ATTEMPTS_MAX} are allowed, 0 = the default",
+            metadata={"limit": str(ATTEMPTS_MAX)},
+        )
+    return asked
 
 
 def _check_same(found: Subscription, patterns: Sequence[str], ordering: int) -> None:

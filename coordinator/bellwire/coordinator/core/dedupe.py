@@ -6,10 +6,12 @@ Source: KIP-98, "Producer ID and sequence"; here a sequence counts messages, not
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 from itertools import count
 from secrets import randbits
 from typing import Final, NamedTuple
 
+from bellwire.coordinator.log.records import ProducerRecord
 from bellwire.wire.errors import ProducerFencedError, SequenceGapError
 
 BATCHES_REMEMBERED: Final = (
@@ -20,7 +22,9 @@ COUNTER_BITS: Final = 32
 PRODUCERS_REMEMBERED: Final = 10_000  # Per partition, least recently used dropped: about 10 MB.
 
 
-class _Appended(NamedTuple):
+class Appended(NamedTuple):
+    """A batch of a producer and where it is."""
+
     base_sequence: int
     messages: int
     base_offset: int
@@ -32,19 +36,24 @@ class _Producer:
     def __init__(self, epoch: int, next_sequence: int) -> None:
         self.epoch = epoch
         self.next_sequence = next_sequence
-        self.recent: deque[_Appended] = deque(maxlen=BATCHES_REMEMBERED)
+        self.recent: deque[Appended] = deque()
 
 
 class ProducerTable:
     """Knows for each producer what it appended last.
 
-    A producer whose id was issued by this coordinator begins at 0: were its first batch refused, the one
-    behind it must not overtake. A producer from before a restart goes on where it was, because a memory
-    topic has forgotten it.
+    A producer this table should know from its first message begins at 0: were its first batch refused,
+    the one behind it must not overtake. Others, from before a restart of a memory topic, go on where they
+    were, because the topic has forgotten them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, records: Iterable[ProducerRecord] = ()) -> None:
         self._producers: OrderedDict[int, _Producer] = OrderedDict()
+        self._touched: set[int] = set()
+        for record in records:
+            producer = _Producer(record.epoch, record.next_sequence)
+            producer.recent.extend(Appended(*item) for item in record.recent)
+            self._producers[record.producer_id] = producer
 
     def check(
         self,
@@ -53,7 +62,7 @@ class ProducerTable:
         base_sequence: int,
         count: int,
         *,
-        issued_here: bool = False,
+        known_from_start: bool = False,
     ) -> int | None:
         """Return None when the batch is new, or the base offset it got the first time.
 
@@ -62,11 +71,9 @@ class ProducerTable:
             SequenceGapError: Messages before it are missing, or it is too old to be remembered.
         """
         producer = self._producers.get(producer_id)
-        if producer is None:
-            if issued_here and base_sequence:
+        if producer is None or epoch > producer.epoch:
+            if known_from_start and base_sequence:
                 raise _gap(producer_id, base_sequence, 0)
-            return None
-        if epoch > producer.epoch:
             return None
         if epoch < producer.epoch:
             raise ProducerFencedError(
@@ -82,17 +89,53 @@ class ProducerTable:
         raise _gap(producer_id, base_sequence, producer.next_sequence)
 
     def record(
-        self, producer_id: int, epoch: int, base_sequence: int, count: int, base_offset: int
+        self,
+        producer_id: int,
+        epoch: int,
+        base_sequence: int,
+        count: int,
+        base_offset: int,
+        high_watermark: int,
     ) -> None:
-        """Remember an appended batch."""
+        """Remember an appended batch; what is not committed yet is remembered whatever its number."""
         producer = self._producers.get(producer_id)
         if producer is None or epoch > producer.epoch:
             producer = self._producers[producer_id] = _Producer(epoch, base_sequence)
         producer.next_sequence = base_sequence + count
-        producer.recent.append(_Appended(base_sequence, count, base_offset))
+        recent = producer.recent
+        recent.append(Appended(base_sequence, count, base_offset))
+        while len(recent) > BATCHES_REMEMBERED and recent[0].base_offset < high_watermark:
+            recent.popleft()
         self._producers.move_to_end(producer_id)
         if len(self._producers) > PRODUCERS_REMEMBERED:
             self._producers.popitem(last=False)
+        self._touched.add(producer_id)
+
+    def roll_back(self, high_watermark: int) -> None:
+        """Forget batches at or above the high watermark: they were never committed.
+
+        An epoch that was seen stays: what it has fenced must not write again.
+        """
+        for producer_id, producer in self._producers.items():
+            recent = producer.recent
+            while recent and recent[-1].base_offset >= high_watermark:
+                producer.next_sequence = recent.pop().base_sequence
+                self._touched.add(producer_id)
+
+    def records(self, log_id: int) -> Iterator[ProducerRecord]:
+        """Yield what has changed since the last call."""
+        touched, self._touched = self._touched, set()
+        for producer_id in sorted(touched):
+            producer = self._producers.get(producer_id)
+            if producer is not None:
+                latest = tuple(producer.recent)[-BATCHES_REMEMBERED:]
+                yield ProducerRecord(
+                    log_id, producer_id, producer.epoch, producer.next_sequence, latest
+                )
+
+    def unsaved(self) -> None:
+        """Yield everything with the next `records`: what it gave was not written."""
+        self._touched.update(self._producers)
 
 
 def _gap(producer_id: int, found: int, expected: int) -> SequenceGapError:

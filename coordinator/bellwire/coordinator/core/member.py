@@ -4,72 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
-from bellwire.coordinator.core.cursor import Cursor, Slice
-from bellwire.coordinator.log.protocol import Entry
-from bellwire.wire.errors import UnknownDeliveryTagError
+from bellwire.coordinator.core.cursor import Cursor
+from bellwire.coordinator.core.flight import Handout, InFlight
+from bellwire.coordinator.core.part import Part
+from bellwire.coordinator.core.ready import ReadyQueue
+from bellwire.wire.errors import BellwireError, LeaseExpiredError, UnknownDeliveryTagError
 from bellwire.wire.window import Window
 
 if TYPE_CHECKING:
     from bellwire.coordinator.core.subscription import Subscription
 
 
-@dataclass(frozen=True, slots=True)
-class Handout:
-    """Messages `first..last` (indexes, `last` exclusive) of an entry on their way to a member."""
-
-    cursor: Cursor
-    entry: Entry
-    first: int
-    last: int
-    first_tag: int
-    attempt: int
-    dropped: int
-    size_bytes: int
-
-    @property
-    def whole(self) -> bool:
-        """Whether the publisher's block can go out untouched."""
-        return self.last - self.first == self.entry.count
-
-
-class InFlight:
-    """A handed-out block and which of its messages are settled: one bit each."""
-
-    __slots__ = ("handout", "open_count", "settled")
-
-    def __init__(self, handout: Handout) -> None:
-        self.handout = handout
-        self.open_count = handout.last - handout.first
-        self.settled = 0
-
-    def settle(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Mark indexes `first..last` (`last` exclusive); return the runs that were still open."""
-        wanted = ((1 << (last - first)) - 1) << first
-        fresh = wanted & ~self.settled
-        self.settled |= wanted
-        self.open_count -= fresh.bit_count()
-        return _runs(fresh)
-
-    def open_runs(self) -> list[tuple[int, int]]:
-        """Return the runs of messages not settled."""
-        count = self.handout.last - self.handout.first
-        return _runs(((1 << count) - 1) & ~self.settled)
-
-
-def _runs(bits: int) -> list[tuple[int, int]]:
-    """Return the runs of ones as (first, last) with `last` exclusive."""
-    runs = []
-    while bits:
-        first = (bits & -bits).bit_length() - 1
-        rest = ~(bits >> first)
-        length = (rest & -rest).bit_length() - 1
-        runs.append((first, first + length))
-        bits &= ~(((1 << length) - 1) << first)
-    return runs
+EXPIRED_REMEMBERED: Final = 1_000  # Ranges of tags; a later settlement hears why it comes too late.
 
 
 class Member:
@@ -81,16 +30,27 @@ class Member:
         wake: Called when a delivery may have become possible.
         retry_at: When to ask for a delivery again though nothing happened; None = on `wake` only.
         overflowed: Whether policy DISCONNECT has struck it.
+        isolated: Whether it holds a message that others died of, and nothing else.
+        lease_seconds: How long it may hold a delivery; None = as long as it lives.
+        failed: Why it can get nothing more; None = it can.
     """
 
     def __init__(
-        self, subscription: Subscription, lease_id: str, window: Window, wake: Callable[[], None]
+        self,
+        subscription: Subscription,
+        lease_id: str,
+        window: Window,
+        wake: Callable[[], None],
+        lease_seconds: float | None = None,
     ) -> None:
         self.subscription = subscription
         self.lease_id = lease_id
         self.window = window
         self.wake = wake
-        self.ready: deque[Cursor] = deque()
+        self.ready = ReadyQueue()
+        self.lease_seconds = lease_seconds
+        self.isolated = False
+        self.failed: BellwireError | None = None
         self.paused = False
         self.next_tag = 1
         self.stalled_since: float | None = None
@@ -98,14 +58,18 @@ class Member:
         self.overflowed = False
         self._first_tags: list[int] = []
         self._in_flight: list[InFlight] = []
+        self._expired: deque[tuple[int, int]] = deque(maxlen=EXPIRED_REMEMBERED)
 
     @property
     def messages_in_flight(self) -> int:
         """Messages handed out and not settled."""
         return self.window.messages_in_flight
 
-    def hand_out(self, cursor: Cursor, part: Slice, count: int, size_bytes: int) -> Handout:
+    def hand_out(
+        self, cursor: Cursor, part: Part, count: int, size_bytes: int, now: float
+    ) -> Handout:
         """Count messages as in flight under the next tags."""
+        run = part.run
         cursor.advance(part, count)
         handout = Handout(
             cursor,
@@ -113,15 +77,21 @@ class Member:
             part.first,
             part.first + count,
             self.next_tag,
-            part.attempt,
+            run.attempt if run is not None else 0,
+            run.failures if run is not None else 0,
+            run.suspect if run is not None else 0,
             cursor.dropped,
             size_bytes,
+            cursor.generation,
         )
         cursor.dropped = 0
         self.next_tag += count
         self.window.take(count, size_bytes)
+        lease = self.lease_seconds
+        flight = InFlight(handout, None if lease is None else now + lease)
         self._first_tags.append(handout.first_tag)
-        self._in_flight.append(InFlight(handout))
+        self._in_flight.append(flight)
+        cursor.flights[flight] = None
         return handout
 
     def settle(self, first_tag: int, last_tag: int) -> list[tuple[Handout, int, int]]:
@@ -138,25 +108,60 @@ class Member:
             handout = block.handout
             for run_first, run_last in block.settle(first, last):
                 ended.append((handout, handout.first + run_first, handout.first + run_last))
-                handout.cursor.in_flight -= run_last - run_first
+                if handout.is_current:
+                    handout.cursor.in_flight -= run_last - run_first
                 self.window.give_back(run_last - run_first, 0)
             if block.open_count == 0:
+                handout.cursor.flights.pop(block, None)
                 self.window.give_back(0, handout.size_bytes)
         self._forget_settled(at, at + len(blocks))
         return ended
 
     def give_up(self) -> list[tuple[Handout, int, int]]:
         """Take everything out of flight, as when the stream ends; the same result as `settle`."""
-        ended = []
-        for block in self._in_flight:
-            handout = block.handout
-            handout.cursor.in_flight -= block.open_count
-            for first, last in block.open_runs():
-                ended.append((handout, handout.first + first, handout.first + last))
+        ended = [run for flight in self._in_flight for run in self._end(flight)]
         self._first_tags.clear()
         self._in_flight.clear()
         self.window.messages_in_flight = self.window.bytes_in_flight = 0
         return ended
+
+    def expire(self, now: float) -> list[tuple[Handout, int, int]]:
+        """Take out of flight what was held for longer than the lease; the same result as `settle`."""
+        if self.lease_seconds is None:
+            return []
+        late = [f for f in self._in_flight if f.deadline is not None and f.deadline <= now]
+        if not late:
+            return []
+        ended: list[tuple[Handout, int, int]] = []
+        for flight in late:
+            handout = flight.handout
+            self._expired.append(
+                (handout.first_tag, handout.first_tag + handout.last - handout.first - 1)
+            )
+            self.window.give_back(flight.open_count, handout.size_bytes)
+            ended += self._end(flight)
+            flight.open_count = 0
+        self._forget_settled(0, len(self._in_flight))
+        return ended
+
+    def renew(self, first_tag: int, last_tag: int, now: float) -> None:
+        """Begin the lease of deliveries anew.
+
+        Raises:
+            UnknownDeliveryTagError, LeaseExpiredError: A tag of the range is not in flight.
+        """
+        flights, _ = self._blocks_of(first_tag, last_tag)
+        if self.lease_seconds is not None:
+            for flight, _, _ in flights:
+                flight.deadline = now + self.lease_seconds
+
+    def _end(self, flight: InFlight) -> Iterator[tuple[Handout, int, int]]:
+        handout = flight.handout
+        handout.cursor.flights.pop(flight, None)
+        if handout.is_current:
+            handout.cursor.in_flight -= flight.open_count
+        for first, last in flight.open_runs():
+            yield handout, handout.first + first, handout.first + last
 
     def _blocks_of(
         self, first_tag: int, last_tag: int
@@ -178,6 +183,12 @@ class Member:
             blocks.append((block, first, last))
             tag = block.handout.first_tag + last
             at += 1
+        if tag <= last_tag and any(first <= tag <= last for first, last in self._expired):
+            raise LeaseExpiredError(
+                f"tag {tag} was held for longer than the lease of {self.lease_seconds:g} s: its message is "
+                "delivered again; settle or renew sooner, or ask for a longer lease",
+                metadata={"tag": str(tag), "lease_seconds": str(self.lease_seconds)},
+            )
         if tag <= last_tag or first_tag > last_tag:
             raise UnknownDeliveryTagError(
                 f"tags {first_tag}..{last_tag} are not all in flight under lease {self.lease_id}: "

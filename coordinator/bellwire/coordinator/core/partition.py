@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from bellwire.bus.v1.message_pb2 import Batch
 from bellwire.coordinator.core.dedupe import ProducerTable
-from bellwire.coordinator.log.protocol import Entry, PartitionLog
+from bellwire.coordinator.core.journal import Ticket
+from bellwire.coordinator.log.durable import DurableLog
+from bellwire.coordinator.log.protocol import Entry, PartitionLog, Span
+from bellwire.coordinator.log.records import ProducerRecord
+from bellwire.wire.errors import BellwireError
 
 if TYPE_CHECKING:
     from bellwire.coordinator.core.cursor import Cursor
     from bellwire.coordinator.core.topic import Topic
+
+NANOS: Final = 1_000_000_000
 
 
 class Partition:
@@ -20,15 +26,32 @@ class Partition:
 
     Attributes:
         slot: Stable hash of topic and index; chooses the worker that owns it.
+        cursors: Of every subscription that reads it.
     """
 
-    def __init__(self, topic: Topic, index: int, log: PartitionLog) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        index: int,
+        log: PartitionLog,
+        producers: Iterable[ProducerRecord] = (),
+    ) -> None:
         self.topic = topic
         self.index = index
         self.slot = crc32(f"{topic.name}/{index}".encode())
         self.log = log
         self.cursors: list[Cursor] = []
-        self._producers = ProducerTable()
+        self._producers = ProducerTable(producers)
+        self._producers_mark = _ProducersMark(log.log_id, self._producers)
+        self._admitted_ns = 0
+        if isinstance(log, DurableLog):
+            log.on_readable = self._on_readable
+            log.on_rolled_back = self._on_rolled_back
+
+    @property
+    def log_error(self) -> BellwireError | None:
+        """Why the log cannot be read; None = it can."""
+        return self.log.error if isinstance(self.log, DurableLog) else None
 
     def duplicate_of(self, batch: Batch) -> int | None:
         """Return the base offset this batch got before, or None when it is new.
@@ -44,25 +67,45 @@ class Partition:
             header.producer_epoch,
             header.base_sequence,
             header.message_count,
-            issued_here=self.topic.producer_ids.issued(header.producer_id),
+            known_from_start=self.log.durable or self.topic.producer_ids.issued(header.producer_id),
         )
 
     def make_room(self) -> bool:
         """Evict what retention no longer covers; tell whether one more entry may be appended.
 
-        Entries that a cursor with policy BLOCK has not delivered stay, and the answer is then no.
-        A log that holds a single entry always has room: one entry may exceed the byte bound.
+        Spans that a cursor with policy BLOCK still needs stay, and the answer is then no. A log that
+        holds a single span always has room: one entry may exceed the byte bound.
+
+        Raises:
+            StoreReadOnlyError: The store is in doubt.
         """
         log, settings = self.log, self.topic.settings
+        if log.durable:
+            self.topic.journal.check_writable()
+            if not self.topic.journal.has_room():
+                return False
         while len(log) > 1 and (
-            log.next_offset - log.low_offset >= settings.retention_messages
+            log.end_offset - log.low_offset >= settings.retention_messages
             or log.stored_bytes >= settings.retention_bytes
         ):
             oldest = log.oldest()
-            if oldest is None or oldest.next_offset > self._block_floor():
+            if oldest is None:
+                return True  # Not committed yet: retention can wait.
+            if oldest.next_offset > self._block_floor():
                 return False
             self._evict(oldest)
         return True
+
+    def expire(self, now_ns: int) -> None:
+        """Evict what is older than the topic keeps messages, unless somebody with policy BLOCK needs it."""
+        seconds = self.topic.settings.retention_seconds
+        if not seconds:
+            return
+        before_ns = now_ns - seconds * NANOS
+        while (oldest := self.log.oldest()) is not None and oldest.last_admitted_ns < before_ns:
+            if oldest.next_offset > self._block_floor():
+                return
+            self._evict(oldest)
 
     def append(self, batch: Batch, now_ns: int, sampled: Sequence[str] = ()) -> Entry:
         """Append a batch that is new and for which there is room, and wake its readers."""
@@ -70,7 +113,10 @@ class Partition:
         # A copy: protobuf keeps the whole frame alive as long as any of its batches lives.
         kept = Batch()
         kept.CopyFrom(batch)
-        entry = Entry(kept, self.log.next_offset, now_ns, sampled)
+        self._admitted_ns = max(
+            self._admitted_ns, now_ns
+        )  # A clock that jumps back stands still here.
+        entry = Entry(kept, self.log.end_offset, self._admitted_ns, sampled)
         self.log.append(entry)
         if header.producer_id:
             self._producers.record(
@@ -79,30 +125,63 @@ class Partition:
                 header.base_sequence,
                 entry.count,
                 entry.base_offset,
+                self.log.high_watermark,
             )
+            if self.log.durable:
+                self.topic.journal.mark(self._producers_mark)
         self.topic.stats.count_append(entry)
-        for cursor in self.cursors:
-            cursor.on_append()
+        if not self.log.durable:
+            self._on_readable()
         return entry
 
+    def not_durable_yet(self, last_offset: int) -> Ticket | None:
+        """Return what to wait for until an offset is committed; None = it is, or never will be."""
+        if last_offset < self.log.high_watermark or not self.log.durable:
+            return None
+        return self.topic.journal.barrier()
+
     def blocking_subscriptions(self) -> list[str]:
-        """Name the subscriptions whose policy BLOCK holds the oldest entry."""
+        """Name the subscriptions whose policy BLOCK holds the oldest span."""
         oldest = self.log.oldest()
         if oldest is None:
             return []
         return [
             cursor.subscription.label
             for cursor in self.cursors
-            if cursor.blocks and cursor.next_offset < oldest.next_offset
+            if cursor.blocks and cursor.block_floor < oldest.next_offset
         ]
 
     def _block_floor(self) -> int:
         return min(
-            (cursor.next_offset for cursor in self.cursors if cursor.blocks),
-            default=self.log.next_offset,
+            (cursor.block_floor for cursor in self.cursors if cursor.blocks),
+            default=self.log.end_offset,
         )
 
-    def _evict(self, entry: Entry) -> None:
+    def _evict(self, span: Span) -> None:
         self.log.evict_oldest()
         for cursor in self.cursors:
-            cursor.on_evict(entry)
+            cursor.on_evict(span)
+
+    def _on_readable(self) -> None:
+        for cursor in self.cursors:
+            cursor.on_readable()
+
+    def _on_rolled_back(self) -> None:
+        self._producers.roll_back(self.log.high_watermark)
+
+
+class _ProducersMark:
+    """A partition's producers as the journal sees them."""
+
+    def __init__(self, log_id: int, table: ProducerTable) -> None:
+        self._log_id = log_id
+        self._table = table
+
+    def records(self) -> Iterable[ProducerRecord]:
+        return self._table.records(self._log_id)
+
+    def saved(self) -> None:
+        pass
+
+    def unsaved(self) -> None:
+        self._table.unsaved()

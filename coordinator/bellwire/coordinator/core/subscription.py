@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
+from bellwire.admin.v1.dead_letter_pb2 import (
+    DEAD_LETTER_CAUSE_MAX_ATTEMPTS,
+    DEAD_LETTER_CAUSE_REJECTED,
+    DeadLetterCause,
+)
 from bellwire.bus.v1.subscriber_pb2 import (
     DISPOSITION_ACCEPT,
     DISPOSITION_REJECT,
@@ -18,16 +23,44 @@ from bellwire.bus.v1.subscriber_pb2 import (
     OverflowPolicy,
     Settlement,
 )
-from bellwire.coordinator.core.cursor import Cursor, Slice
-from bellwire.coordinator.core.expiry import leading_expired
-from bellwire.coordinator.core.member import Handout, Member
+from bellwire.coordinator.core.cursor import Cursor
+from bellwire.coordinator.core.flight import Handout
+from bellwire.coordinator.core.member import Member
+from bellwire.coordinator.core.part import Part, Run
 from bellwire.coordinator.core.partition import Partition
-from bellwire.wire.errors import CallerError, NotImplementedYetError
+from bellwire.coordinator.core.ready import ReadyQueue
+from bellwire.coordinator.log.records import CursorRecord, SubscriptionRecord
+from bellwire.wire.errors import BellwireError, CallerError, PayloadTooLargeError
 from bellwire.wire.topic import TopicPattern
 from bellwire.wire.window import Window
 
 RELEASE_DELAY_MILLIS_MAX: Final = 600_000  # What is released stays in memory, beyond retention.
 SPLIT_AFTER_SECONDS: Final = 0.2  # TCP's override timer against silly windows (RFC 1122 §4.2.3.4).
+REASON_BYTES_MAX: Final = 1_024
+# Members that were lost while they held a message, before it is handed out alone: twice may be chance.
+SUSPECT_FROM: Final = 2
+
+
+class Graveyard(Protocol):
+    """Where messages go that are given up."""
+
+    def check_open(self) -> None:
+        """Refuse what could not be kept.
+
+        Raises:
+            StoreReadOnlyError: The store is in doubt.
+        """
+
+    def bury(
+        self,
+        handout: Handout,
+        first: int,
+        last: int,
+        cause: DeadLetterCause.ValueType,
+        reason: str,
+        undo: Callable[[int, int], None],
+    ) -> None:
+        """Keep messages `first..last` (indexes into the entry); `undo` is called for those that were not kept."""
 
 
 class Subscription:
@@ -36,7 +69,9 @@ class Subscription:
     Attributes:
         name: Empty for an ephemeral subscription.
         label: Name for people.
-        dropped: Messages lost to eviction.
+        dropped: Messages not delivered, by (topic, reason).
+        dead_lettered: Messages given up, by topic.
+        max_attempts: Failures after which a message is given up; 0 = never.
     """
 
     def __init__(
@@ -46,16 +81,30 @@ class Subscription:
         ordering: Ordering.ValueType,
         overflow_policy: OverflowPolicy.ValueType,
         label: str = "",
+        *,
+        max_attempts: int = 0,
+        graveyard: Graveyard | None = None,
     ) -> None:
         self.name = name
         self.label = label or name
         self.patterns = tuple(patterns)
         self.ordering = ordering or ORDERING_PARTITION
         self.overflow_policy = overflow_policy
-        self.dropped = 0
+        self.dropped: Counter[tuple[str, str]] = Counter()
+        self.dead_lettered: Counter[str] = Counter()
+        self.max_attempts = max_attempts if name else 0
         self.members: list[Member] = []
+        self.retired: set[Member] = set()
         self.cursors: list[Cursor] = []
-        self._shared_ready: deque[Cursor] = deque()
+        self._graveyard = graveyard
+        self._shared_ready = ReadyQueue()
+
+    def record(self) -> SubscriptionRecord:
+        """Return it as the store keeps it."""
+        patterns = tuple(pattern.text for pattern in self.patterns)
+        return SubscriptionRecord(
+            self.name, patterns, self.ordering, self.overflow_policy, self.max_attempts
+        )
 
     def matches(self, topic: str) -> bool:
         """Tell whether the topic belongs to it."""
@@ -63,12 +112,21 @@ class Subscription:
 
     # ------------------------------------------------------------ membership
 
-    def attach(self, starts: Iterable[tuple[Partition, int]]) -> None:
-        """Begin to read partitions, each at its next offset."""
+    def attach(
+        self,
+        starts: Iterable[tuple[Partition, int]],
+        records: dict[int, CursorRecord] | None = None,
+    ) -> None:
+        """Begin to read partitions, each at its next offset, or where a record of its log says."""
         fresh = [Cursor(self, partition, next_offset) for partition, next_offset in starts]
         self.cursors += fresh
         for cursor in fresh:
             cursor.partition.cursors.append(cursor)
+            record = (records or {}).get(cursor.partition.log.log_id)
+            if record is not None:
+                cursor.restore(record)
+            else:
+                cursor.mark()
         if self.members:
             self._assign()
         for cursor in fresh:
@@ -78,6 +136,7 @@ class Subscription:
     def detach_all(self) -> None:
         """Stop reading everything, as when an ephemeral subscription ends."""
         for cursor in self.cursors:
+            cursor.detached = True
             cursor.partition.cursors.remove(cursor)
             cursor.partition.topic.on_room(cursor.partition)
         self.cursors.clear()
@@ -85,15 +144,21 @@ class Subscription:
 
     def detach_topic(self, topic: str) -> None:
         """Forget the partitions of a topic that was deleted."""
-        self.cursors = [c for c in self.cursors if c.partition.topic.name != topic]
+        for cursor in self.cursors:
+            cursor.detached |= cursor.partition.topic.name == topic
+        self.cursors = [cursor for cursor in self.cursors if not cursor.detached]
         for queue in (self._shared_ready, *(member.ready for member in self.members)):
-            kept = [c for c in queue if c.partition.topic.name != topic]
-            queue.clear()
-            queue.extend(kept)
+            queue.drop(lambda cursor: cursor.detached)
 
-    def join(self, lease_id: str, window: Window, wake: Callable[[], None]) -> Member:
+    def join(
+        self,
+        lease_id: str,
+        window: Window,
+        wake: Callable[[], None],
+        lease_seconds: float | None = None,
+    ) -> Member:
         """Add a member; partitions move to it as soon as nothing of them is in flight elsewhere."""
-        member = Member(self, lease_id, window, wake)
+        member = Member(self, lease_id, window, wake, lease_seconds)
         self.members.append(member)
         self._assign()
         return member
@@ -110,16 +175,22 @@ class Subscription:
         if member not in self.members:
             return
         self.members.remove(member)
-        for cursor in member.ready:
-            cursor.queued = False
+        if member.messages_in_flight:
+            self.retired.add(member)
         member.ready.clear()
         self._assign()
 
-    def leave(self, member: Member) -> None:
-        """Remove a member; what it had not settled is delivered again, to others."""
+    def leave(self, member: Member, *, lost: bool = False) -> None:
+        """Remove a member; what it had not settled is delivered again, to others.
+
+        Args:
+            member: Who goes.
+            lost: Whether it died, as far as anybody can tell, so that what it held counts a failure.
+        """
         for handout, first, last in member.give_up():
-            handout.cursor.release(Slice(handout.entry, first, last, handout.attempt + 1, 0.0))
+            self._bring_back(handout, first, last, failed=lost, suspect=lost)
         self.retire(member)
+        self.retired.discard(member)
         self._assign()
         for cursor in self.cursors:
             if cursor.has_work():
@@ -161,9 +232,8 @@ class Subscription:
             self._move(cursor, taker)
 
     def _move(self, cursor: Cursor, taker: Member | None) -> None:
-        if cursor.queued and cursor.holder is not None and cursor in cursor.holder.ready:
+        if cursor.queued and cursor.holder is not None:
             cursor.holder.ready.remove(cursor)
-        cursor.queued = False
         cursor.holder, cursor.successor = taker, None
         if cursor.has_work():
             self.on_ready(cursor)
@@ -173,56 +243,59 @@ class Subscription:
     def on_ready(self, cursor: Cursor) -> None:
         """Queue a cursor that has something to deliver, and wake who may take it."""
         if self.ordering == ORDERING_NONE:
-            if not cursor.queued:
-                cursor.queued = True
-                self._shared_ready.append(cursor)
+            self._shared_ready.push(cursor)
             for member in self.members:
                 member.wake()
             return
         holder = cursor.holder
-        if holder is None:
-            return
-        if not cursor.queued:
-            cursor.queued = True
-            holder.ready.append(cursor)
-        holder.wake()
+        if holder is not None:
+            holder.ready.push(cursor)
+            holder.wake()
 
     def next_handout(
         self, member: Member, now: float, messages_max: int, now_ns: int = 0
     ) -> Handout | None:
         """Take the next delivery for a member, or None when nothing is due or its window is full.
 
-        Partitions take turns. After None, `member.retry_at` tells when time alone will change the answer.
+        Topics go by priority class, partitions of one class take turns. After None, `member.retry_at`
+        tells when time alone will change the answer.
 
         Args:
             member: Who takes it.
             now: Monotonic clock, seconds.
             messages_max: Most messages in the delivery.
-            now_ns: Wall clock; messages that expired by then are dropped and counted. 0 = none are.
+            now_ns: Wall clock; what expired by then is dropped and counted. 0 = nothing expires or waits.
         """
         member.retry_at = None
-        if member.paused:
+        if member.paused or not self._may_take(member):
             return None
         ready = self._shared_ready if self.ordering == ORDERING_NONE else member.ready
-        for _ in range(len(ready)):
-            cursor = ready[0]
-            fresh = _drop_expired(cursor, now, now_ns) if now_ns else messages_max
-            due = None if cursor.successor is not None else cursor.due_at(now)
-            if due is not None and due > now:
+        for queue in ready.classes():
+            for _ in range(len(queue)):
+                cursor = queue[0]
+                part = None if cursor.successor is not None else cursor.next_part(now, now_ns)
+                if part is not None:
+                    handout = self._fit(member, cursor, part, now, messages_max)
+                    if handout is not None:
+                        queue.rotate(-1)
+                    return handout
+                if cursor.partition.log_error is not None:
+                    member.failed = cursor.partition.log_error
+                if cursor.retry_at is None or cursor.successor is not None:
+                    queue.popleft()
+                    cursor.queued = False
+                    continue
+                due = cursor.retry_at
                 member.retry_at = due if member.retry_at is None else min(due, member.retry_at)
-                ready.rotate(-1)
-                continue
-            part = cursor.peek(now) if due is not None else None
-            if part is None:
-                ready.popleft()
-                cursor.queued = False
-                continue
-            handout = self._fit(member, cursor, part, now, min(messages_max, fresh))
-            if handout is not None:
-                ready.rotate(-1)
-            return handout
+                queue.rotate(-1)
         member.stalled_since = None
         return None
+
+    def _may_take(self, member: Member) -> bool:
+        """Whoever holds a suspect message gets nothing else, so that only it is suspected again."""
+        if member.isolated and not member.messages_in_flight:
+            member.isolated = False
+        return not member.isolated
 
     def on_overflow(self, cursor: Cursor) -> None:
         """Mark who must be disconnected: the members that should have read what was evicted."""
@@ -233,7 +306,7 @@ class Subscription:
                 member.wake()
 
     def _fit(
-        self, member: Member, cursor: Cursor, part: Slice, now: float, messages_max: int
+        self, member: Member, cursor: Cursor, part: Part, now: float, messages_max: int
     ) -> Handout | None:
         """Hand out as much of `part` as the window takes.
 
@@ -241,7 +314,10 @@ class Subscription:
         small pieces cost an opened and re-encoded block each (silly windows, RFC 1122 §4.2.3.4).
         """
         window = member.window
-        count = min(part.last - part.first, messages_max)
+        suspect = part.run is not None and part.run.suspect >= SUSPECT_FROM
+        if suspect and member.messages_in_flight:
+            return None  # It goes alone; settling the others wakes us.
+        count = 1 if suspect else min(part.last - part.first, messages_max)
         whole = count == part.entry.count
         size = part.entry.uncompressed_bytes if whole else _size_of(part, count)
         if not window.fits(count, size):
@@ -258,8 +334,9 @@ class Subscription:
             if not count:
                 return None
         member.stalled_since = None
+        member.isolated = suspect
         cursor.partition.topic.stats.delivered_messages += count
-        return member.hand_out(cursor, part, count, size)
+        return member.hand_out(cursor, part, count, size, now)
 
     # ------------------------------------------------------------ settlement
 
@@ -267,58 +344,165 @@ class Subscription:
         """Apply one settlement; nothing changes when it is refused.
 
         Raises:
-            UnknownDeliveryTagError: A tag of the range is not in flight.
-            NotImplementedYetError: REJECT: there are no dead letters yet.
-            CallerError: No disposition.
+            UnknownDeliveryTagError, LeaseExpiredError: A tag of the range is not in flight.
+            StoreReadOnlyError: REJECT, and dead letters cannot be kept.
+            CallerError: No disposition, or a bound is exceeded.
         """
         disposition = settlement.disposition
+        _check_settlement(settlement)
         if disposition == DISPOSITION_RENEW:
+            member.renew(settlement.first_tag, settlement.last_tag, now)
             return
-        if disposition == DISPOSITION_REJECT:
-            raise NotImplementedYetError(
-                "REJECT is not served yet: there are no dead-letter topics; use ACCEPT or RELEASE"
-            )
-        if disposition not in (DISPOSITION_ACCEPT, DISPOSITION_RELEASE):
-            raise CallerError(
-                f"disposition {disposition} cannot settle a delivery: use ACCEPT, RELEASE or REJECT",
-                metadata={"disposition": str(disposition)},
-            )
-        if settlement.delay_millis > RELEASE_DELAY_MILLIS_MAX:
-            raise CallerError(
-                f"delay_millis is {settlement.delay_millis}, limit is {RELEASE_DELAY_MILLIS_MAX}",
-                metadata={"limit": str(RELEASE_DELAY_MILLIS_MAX)},
-            )
-        ended = member.settle(settlement.first_tag, settlement.last_tag)
+        if disposition == DISPOSITION_REJECT and self._graveyard is not None:
+            self._graveyard.check_open()
         not_before = now + settlement.delay_millis / 1000
-        for handout, first, last in ended:
-            cursor = handout.cursor
+        for handout, first, last in member.settle(settlement.first_tag, settlement.last_tag):
             if disposition == DISPOSITION_RELEASE:
-                attempt = handout.attempt + 1
-                cursor.release(Slice(handout.entry, first, last, attempt, not_before))
-                self.on_ready(cursor)
-            if cursor.successor is not None and not cursor.in_flight:
-                self._move(cursor, cursor.successor)
+                self._bring_back(handout, first, last, failed=True, not_before=not_before)
+            elif disposition == DISPOSITION_REJECT:
+                reason = settlement.reason or "rejected"
+                self._bury(handout, first, last, DEAD_LETTER_CAUSE_REJECTED, reason)
+            else:
+                handout.cursor.mark()
+            self._settled(handout.cursor)
         member.wake()
 
+    def expire(self, now: float) -> None:
+        """Deliver again what members have held for longer than their lease."""
+        for member in (*self.members, *self.retired):
+            ended = member.expire(now)
+            for handout, first, last in ended:
+                self._bring_back(handout, first, last, failed=True, suspect=True)
+                self._settled(handout.cursor)
+            if ended:
+                member.wake()
 
-def _drop_expired(cursor: Cursor, now: float, now_ns: int) -> int:
-    """Step over expired messages at the head of a cursor; return how many follow that have not expired."""
-    while (part := cursor.peek(now)) is not None:
-        expired, fresh = leading_expired(part, now_ns)
-        if not expired:
-            return fresh
-        cursor.advance(part, expired)
-        cursor.in_flight -= expired
-        cursor.partition.topic.stats.dropped["expired"] += expired
-    return 0
+    def _settled(self, cursor: Cursor) -> None:
+        if cursor.successor is not None and not cursor.in_flight:
+            self._move(cursor, cursor.successor)
+
+    def _bring_back(
+        self,
+        handout: Handout,
+        first: int,
+        last: int,
+        *,
+        failed: bool,
+        suspect: bool = False,
+        not_before: float = 0.0,
+    ) -> None:
+        """Have messages delivered again, or give them up when they have failed too often."""
+        if not handout.is_current:
+            return
+        failures = handout.failures + failed
+        if failed and 0 < self.max_attempts <= failures and self._can_bury():
+            reason = f"not accepted in {failures} attempts"
+            self._bury(handout, first, last, DEAD_LETTER_CAUSE_MAX_ATTEMPTS, reason)
+            return
+        self._release(handout, first, last, failures, handout.suspect + suspect, not_before)
+
+    def _release(
+        self,
+        handout: Handout,
+        first: int,
+        last: int,
+        failures: int,
+        suspect: int = 0,
+        not_before: float = 0.0,
+    ) -> None:
+        base, cursor = handout.entry.base_offset, handout.cursor
+        cursor.release(
+            Run(
+                base + first,
+                base + last,
+                handout.attempt + 1,
+                failures,
+                suspect,
+                not_before,
+                handout.entry,
+            )
+        )
+        self.on_ready(cursor)
+
+    def _can_bury(self) -> bool:
+        if self._graveyard is None:
+            return False
+        try:
+            self._graveyard.check_open()
+        except BellwireError:
+            return False
+        return True
+
+    def _bury(
+        self,
+        handout: Handout,
+        first: int,
+        last: int,
+        cause: DeadLetterCause.ValueType,
+        reason: str,
+    ) -> None:
+        """Give messages up; the dead letters and the cursor travel in one group."""
+        if self._graveyard is None or not handout.is_current:
+            return
+        topic = handout.cursor.partition.topic.name
+
+        def undo(first: int, last: int) -> None:
+            self.dead_lettered[topic] -= last - first
+            if handout.is_current:
+                self._release(handout, first, last, handout.failures, handout.suspect)
+
+        self.dead_lettered[topic] += last - first
+        self._graveyard.bury(handout, first, last, cause, reason, undo)
+        handout.cursor.mark()
+
+    # ------------------------------------------------------------ seek
+
+    def seek(self, targets: Iterable[tuple[Cursor, int]]) -> None:
+        """Go on elsewhere; what is in flight may still be settled and changes nothing."""
+        for cursor, offset in targets:
+            cursor.seek(offset)
+            self._settled(cursor)
+            if cursor.has_work():
+                self.on_ready(cursor)
+
+    def dropped_in(self, topic: str) -> Iterator[tuple[str, int]]:
+        """Yield (reason, messages) of what was not delivered of a topic."""
+        for (name, reason), count in self.dropped.items():
+            if name == topic:
+                yield reason, count
 
 
-def _size_of(part: Slice, count: int) -> int:
+def _check_settlement(settlement: Settlement) -> None:
+    disposition = settlement.disposition
+    if disposition not in (
+        DISPOSITION_ACCEPT,
+        DISPOSITION_RELEASE,
+        DISPOSITION_REJECT,
+        DISPOSITION_RENEW,
+    ):
+        raise CallerError(
+            f"disposition {disposition} cannot settle a delivery: use ACCEPT, RELEASE, REJECT or RENEW",
+            metadata={"disposition": str(disposition)},
+        )
+    if settlement.delay_millis > RELEASE_DELAY_MILLIS_MAX:
+        raise CallerError(
+            f"delay_millis is {settlement.delay_millis}, limit is {RELEASE_DELAY_MILLIS_MAX}",
+            metadata={"limit": str(RELEASE_DELAY_MILLIS_MAX)},
+        )
+    reason_bytes = len(settlement.reason.encode())
+    if reason_bytes > REASON_BYTES_MAX:
+        raise PayloadTooLargeError(
+            f"reason holds {reason_bytes} bytes, limit is {REASON_BYTES_MAX}",
+            metadata={"bytes": str(reason_bytes), "limit": str(REASON_BYTES_MAX)},
+        )
+
+
+def _size_of(part: Part, count: int) -> int:
     messages = islice(part.entry.messages(), part.first, part.first + count)
     return sum(message.ByteSize() for message in messages)
 
 
-def _largest_fit(part: Slice, count: int, size_bytes_max: int) -> tuple[int, int]:
+def _largest_fit(part: Part, count: int, size_bytes_max: int) -> tuple[int, int]:
     size = taken = 0
     for message in islice(part.entry.messages(), part.first, part.first + count):
         size_next = size + message.ByteSize()

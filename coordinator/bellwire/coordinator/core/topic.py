@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from bellwire.admin.v1 import topic_pb2 as pb
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_UNSPECIFIED, OverflowPolicy
 from bellwire.coordinator.core.dedupe import ProducerIds
+from bellwire.coordinator.core.journal import Journal
 from bellwire.coordinator.core.partition import Partition
-from bellwire.coordinator.log.memory import MemoryLog
-from bellwire.coordinator.log.protocol import Entry
+from bellwire.coordinator.log.protocol import Entry, PartitionLog
+from bellwire.coordinator.log.records import ProducerRecord, TopicRecord
 from bellwire.wire.errors import CallerError, NotImplementedYetError
 
 PARTITIONS_MAX: Final = 1_024
-RETENTION_MESSAGES_MAX: Final = 100_000_000
-RETENTION_BYTES_MAX: Final = 1 << 40
+RETENTION_MESSAGES_MAX: Final = 100_000_000_000
+RETENTION_BYTES_MAX: Final = 1 << 44
+RETENTION_SECONDS_MAX: Final = 10 * 366 * 86_400
+
+
+class LogKind(IntEnum):
+    """Where a topic's messages are kept. The numbers are those of the wire."""
+
+    MEMORY = 1
+    SQLITE = 2
 
 
 class PriorityClass(IntEnum):
@@ -41,6 +51,10 @@ class TopicSettings:
         overflow_policy: For subscribers that do not choose one; UNSPECIFIED = BLOCK for named
             subscriptions, DROP_OLDEST for ephemeral ones.
         priority_class: Which topics go first.
+        log: Where messages are kept.
+        retention_seconds: Messages older than this are dropped; 0 = none are for their age.
+        tenant: Reserved.
+        account: Reserved.
     """
 
     partition_count: int
@@ -48,6 +62,10 @@ class TopicSettings:
     retention_bytes: int
     overflow_policy: OverflowPolicy.ValueType = OVERFLOW_POLICY_UNSPECIFIED
     priority_class: PriorityClass = PriorityClass.SIGNAL
+    log: LogKind = LogKind.MEMORY
+    retention_seconds: int = 0
+    tenant: str = ""
+    account: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.partition_count <= PARTITIONS_MAX:
@@ -57,12 +75,44 @@ class TopicSettings:
             )
         _check_bound("retention_messages", self.retention_messages, RETENTION_MESSAGES_MAX)
         _check_bound("retention_bytes", self.retention_bytes, RETENTION_BYTES_MAX)
+        _check_bound("retention_seconds", self.retention_seconds, RETENTION_SECONDS_MAX, least=0)
+
+    def to_wire(self, name: str, created_ns: int) -> pb.Topic:
+        """Describe a topic with these settings."""
+        return pb.Topic(
+            name=name,
+            partition_count=self.partition_count,
+            log=pb.LogKind.ValueType(self.log),
+            retention_messages=self.retention_messages,
+            retention_bytes=self.retention_bytes,
+            retention_seconds=self.retention_seconds,
+            overflow_policy=self.overflow_policy,
+            priority_class=pb.PriorityClass.ValueType(self.priority_class),
+            create_time_unix_nano=created_ns,
+            tenant=self.tenant,
+            account=self.account,
+        )
+
+    @classmethod
+    def from_wire(cls, topic: pb.Topic) -> TopicSettings:
+        """Read what `to_wire` wrote."""
+        return cls(
+            topic.partition_count,
+            topic.retention_messages,
+            topic.retention_bytes,
+            topic.overflow_policy,
+            PriorityClass(topic.priority_class),
+            LogKind(topic.log),
+            topic.retention_seconds,
+            topic.tenant,
+            topic.account,
+        )
 
 
-def _check_bound(name: str, found: int, limit: int) -> None:
-    if not 1 <= found <= limit:
+def _check_bound(name: str, found: int, limit: int, *, least: int = 1) -> None:
+    if not least <= found <= limit:
         raise CallerError(
-            f"{name} is {found}, 1 to {limit} are allowed", metadata={name: str(found)}
+            f"{name} is {found}, {least} to {limit} are allowed", metadata={name: str(found)}
         )
 
 
@@ -100,6 +150,7 @@ class Topic:
     """A named set of partitions.
 
     Attributes:
+        journal: Where its durable partitions leave what is to be committed.
         producer_ids: Tells which producers this coordinator knows from their first message.
         on_room: Called with a partition when a cursor with policy BLOCK has moved on in it.
     """
@@ -110,17 +161,37 @@ class Topic:
         settings: TopicSettings,
         created_ns: int,
         on_room: Callable[[Partition], None],
-        producer_ids: ProducerIds | None = None,
+        logs: Sequence[PartitionLog],
+        journal: Journal,
+        producer_ids: ProducerIds,
+        producers: Iterable[ProducerRecord] = (),
     ) -> None:
         self.name = name
         self.settings = settings
         self.created_ns = created_ns
         self.stats = TopicStats()
         self.on_room = on_room
-        self.producer_ids = producer_ids or ProducerIds()
+        self.journal = journal
+        self.producer_ids = producer_ids
+        known = list(producers)
         self.partitions = [
-            Partition(self, index, MemoryLog()) for index in range(settings.partition_count)
+            Partition(self, index, log, [p for p in known if p.log_id == log.log_id])
+            for index, log in enumerate(logs)
         ]
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether its messages survive the process."""
+        return self.settings.log is not LogKind.MEMORY
+
+    def describe(self) -> pb.Topic:
+        """Return it as the wire describes it."""
+        return self.settings.to_wire(self.name, self.created_ns)
+
+    def record(self) -> TopicRecord:
+        """Return it as the store keeps it."""
+        log_ids = tuple(partition.log.log_id for partition in self.partitions)
+        return TopicRecord(self.name, self.describe().SerializeToString(), log_ids)
 
     def partition(self, index: int) -> Partition:
         """Return a partition.
@@ -136,14 +207,23 @@ class Topic:
         return self.partitions[index]
 
 
-def check_log_kind(kind: int) -> None:
-    """Refuse logs this server does not have; 0 and 1 mean memory.
+def log_kind(kind: int, default: LogKind, *, has_store: bool) -> LogKind:
+    """Return the log a topic gets; 0 = the default.
 
     Raises:
-        NotImplementedYetError: Durable logs are not served yet.
+        NotImplementedYetError: This server has no such log.
+        CallerError: It needs a folder, and the coordinator has none.
     """
-    if kind not in (0, 1):
+    if kind == 0:
+        return default
+    if kind not in {int(known) for known in LogKind}:
         raise NotImplementedYetError(
-            f"log kind {kind} is not served yet: create the topic with LOG_KIND_MEMORY",
+            f"log kind {kind} is not served yet: create the topic with LOG_KIND_MEMORY or LOG_KIND_SQLITE",
             metadata={"log": str(kind)},
         )
+    if kind == LogKind.SQLITE and not has_store:
+        raise CallerError(
+            "LOG_KIND_SQLITE needs a data folder: start the coordinator with `bellwire serve --data DIR`",
+            metadata={"log": "LOG_KIND_SQLITE"},
+        )
+    return LogKind(kind)

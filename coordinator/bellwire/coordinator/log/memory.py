@@ -21,10 +21,12 @@ def _last_time(entry: Entry) -> int:
 class MemoryLog:
     """Keeps entries until they are evicted; nothing survives the process."""
 
-    def __init__(self) -> None:
-        self.log_id = randbits(LOG_ID_BITS) or 1
+    durable = False
+
+    def __init__(self, log_id: int | None = None) -> None:
+        self.log_id = log_id or randbits(LOG_ID_BITS) or 1
         self.low_offset = 0
-        self.next_offset = 0
+        self.end_offset = self.high_watermark = 0
         self.stored_bytes = 0
         self._order: deque[Entry] = deque()
         self._by_base: dict[int, Entry] = {}  # The usual read is of a whole entry: one lookup.
@@ -36,7 +38,7 @@ class MemoryLog:
         """Keep an entry at the end."""
         self._order.append(entry)
         self._by_base[entry.base_offset] = entry
-        self.next_offset = entry.next_offset
+        self.end_offset = self.high_watermark = entry.next_offset
         self.stored_bytes += entry.stored_bytes
 
     def read(self, offset: int) -> Entry | None:
@@ -44,18 +46,18 @@ class MemoryLog:
         entry = self._by_base.get(offset)
         if entry is not None:
             return entry
-        if not self.low_offset <= offset < self.next_offset:
+        if not self.low_offset <= offset < self.end_offset:
             return None
         return self._order[bisect_right(self._order, offset, key=_BASE_OFFSET) - 1]
 
     def find_time(self, time_unix_nano: int) -> int:
-        """Return the base offset of the first entry that reaches the time, else the next offset.
+        """Return the base offset of the first entry that reaches the time, else the end offset.
 
         Entries are searched by bisection on their last message time, which publishers keep
         non-decreasing by and large; where they do not, the result may be an entry too early.
         """
         at = bisect_left(self._order, time_unix_nano, key=_last_time)
-        return self._order[at].base_offset if at < len(self._order) else self.next_offset
+        return self._order[at].base_offset if at < len(self._order) else self.end_offset
 
     def oldest(self) -> Entry | None:
         """Return the entry that eviction would take next."""

@@ -1,4 +1,4 @@
-"""What the core asks of a log."""
+"""What the core asks of the log of one partition."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Entry:
         admitted_ns: When the coordinator admitted it, nanoseconds since the Unix epoch.
         sampled: traceparents of its sampled messages, empty for most batches.
         principal: Authenticated publisher; empty without authentication.
+        plain: Whether every subscriber may have all of it at any time: nothing expires, waits or is redriven.
     """
 
     __slots__ = (
@@ -30,6 +31,7 @@ class Entry:
         "batch",
         "count",
         "next_offset",
+        "plain",
         "principal",
         "sampled",
         "stored_bytes",
@@ -49,10 +51,44 @@ class Entry:
         self.admitted_ns = admitted_ns
         self.sampled = sampled
         self.principal = ""
+        self.plain = not (
+            header.min_expire_time_unix_nano
+            or header.max_not_before_time_unix_nano
+            or header.only_subscription
+        )
+
+    @property
+    def last_admitted_ns(self) -> int:
+        """An entry is the span that a memory log evicts."""
+        return self.admitted_ns
 
     def messages(self) -> Sequence[Message]:
         """Open the block; costs a decompression, so only for subsets and plain delivery."""
         return open_block(self.batch)
+
+
+class Span(Protocol):
+    """What retention drops at once: an entry, or a segment of them."""
+
+    @property
+    def base_offset(self) -> int:
+        """Offset of its first message."""
+        ...
+
+    @property
+    def next_offset(self) -> int:
+        """Offset after its last message."""
+        ...
+
+    @property
+    def stored_bytes(self) -> int:
+        """What it weighs."""
+        ...
+
+    @property
+    def last_admitted_ns(self) -> int:
+        """When its last entry was admitted."""
+        ...
 
 
 class PartitionLog(Protocol):
@@ -60,31 +96,39 @@ class PartitionLog(Protocol):
 
     Attributes:
         log_id: Random, kept as long as the entries are: offsets of another log mean nothing here.
+        durable: Whether entries survive the process once they are below the high watermark.
         low_offset: Oldest offset kept.
-        next_offset: Offset the next message gets.
+        end_offset: Offset the next message gets.
+        high_watermark: Offsets below it may be delivered; `end_offset` where nothing need be committed.
         stored_bytes: What the entries weigh.
     """
 
     log_id: int
+    durable: bool
     low_offset: int
-    next_offset: int
+    end_offset: int
+    high_watermark: int
     stored_bytes: int
 
     def append(self, entry: Entry) -> None:
-        """Keep an entry whose base_offset is `next_offset`."""
+        """Keep an entry whose base_offset is `end_offset`."""
 
     def read(self, offset: int) -> Entry | None:
-        """Return the entry that holds the offset, or None at the end or below the oldest."""
+        """Return the entry that holds the offset.
+
+        None at or above the high watermark, below the oldest, and while it is being loaded: then the
+        partition's cursors are told when it is there.
+        """
 
     def find_time(self, time_unix_nano: int) -> int:
-        """Return the base offset of the first entry whose last message time is not before this."""
+        """Return an offset at or before the first message whose time is not before this one."""
 
-    def oldest(self) -> Entry | None:
-        """Return the entry that eviction would take next."""
+    def oldest(self) -> Span | None:
+        """Return what eviction would take next."""
 
-    def evict_oldest(self) -> Entry:
-        """Drop the oldest entry and return it."""
+    def evict_oldest(self) -> Span:
+        """Drop the oldest span and return it."""
 
     def __len__(self) -> int:
-        """Count the entries kept."""
+        """Count the spans kept."""
         ...

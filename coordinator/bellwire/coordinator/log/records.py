@@ -127,14 +127,15 @@ class CursorRecord:
 
     Attributes:
         next_offset: Next offset never delivered.
-        open_runs: (first_offset, last_offset exclusive, attempt) of messages below `next_offset` that
-            are not settled, in offset order; `attempt` is the number of the next delivery.
+        open_runs: (first_offset, last_offset exclusive, attempt, failures) of messages below `next_offset`
+            that are not settled, in offset order; `attempt` is the number of the next delivery, `failures`
+            how many of the earlier ones ended badly.
     """
 
     subscription: str
     log_id: int
     next_offset: int
-    open_runs: tuple[tuple[int, int, int], ...]
+    open_runs: tuple[tuple[int, int, int, int], ...]
 
     @property
     def floor(self) -> int:

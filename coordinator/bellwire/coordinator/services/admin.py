@@ -14,14 +14,15 @@ from bellwire.admin.v1 import server_pb2
 from bellwire.admin.v1 import topic_pb2 as pb
 from bellwire.bus.v1.subscriber_pb2 import OverflowPolicy
 from bellwire.coordinator.core.subscription import Subscription
-from bellwire.coordinator.core.topic import PriorityClass, Topic, TopicSettings, check_log_kind
+from bellwire.coordinator.core.topic import PriorityClass, Topic, TopicSettings, log_kind
+from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.paging import page_of
-from bellwire.coordinator.services.publisher import refuse_request_id
 from bellwire.coordinator.services.status import ServicerContext
-from bellwire.coordinator.state import CoordinatorState
+from bellwire.coordinator.state import CoordinatorState, default_topic
 from bellwire.wire.errors import CallerError
 from bellwire.wire.topic import TopicPattern
 
+SERVICE: Final = "bellwire.admin.v1.TopicService"
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -35,16 +36,35 @@ class TopicService:
         self, request: pb.CreateTopicRequest, context: ServicerContext
     ) -> pb.CreateTopicResponse:
         """Create a topic."""
-        refuse_request_id(request.request_id)
-        settings = self._settings(request.topic)
-        topic = self._state.bus.create_topic(request.topic.name, settings, time.time_ns())
-        return pb.CreateTopicResponse(topic=_describe(topic))
+
+        async def carry_out() -> pb.CreateTopicResponse:
+            settings = self._settings(request.topic)
+            topic = self._state.bus.create_topic(request.topic.name, settings, time.time_ns())
+            return pb.CreateTopicResponse(topic=topic.describe())
+
+        rpc = f"{SERVICE}/CreateTopic"
+        return await once(self._state, rpc, request, pb.CreateTopicResponse, carry_out)
+
+    async def UpdateTopic(
+        self, request: pb.UpdateTopicRequest, context: ServicerContext
+    ) -> pb.UpdateTopicResponse:
+        """Change a topic's settings; what is 0 or unset stays."""
+
+        async def carry_out() -> pb.UpdateTopicResponse:
+            bus = self._state.bus
+            wanted = bus.existing_topic(request.topic.name).describe()
+            wanted.MergeFrom(request.topic)
+            topic = bus.update_topic(request.topic.name, self._settings(wanted))
+            return pb.UpdateTopicResponse(topic=topic.describe())
+
+        rpc = f"{SERVICE}/UpdateTopic"
+        return await once(self._state, rpc, request, pb.UpdateTopicResponse, carry_out)
 
     async def GetTopic(
         self, request: pb.GetTopicRequest, context: ServicerContext
     ) -> pb.GetTopicResponse:
         """Describe one topic."""
-        return pb.GetTopicResponse(topic=_describe(self._state.bus.existing_topic(request.name)))
+        return pb.GetTopicResponse(topic=self._state.bus.existing_topic(request.name).describe())
 
     async def ListTopics(
         self, request: pb.ListTopicsRequest, context: ServicerContext
@@ -57,27 +77,33 @@ class TopicService:
             names = [name for name in names if pattern.matches(name)]
         page, token = page_of(names, str, request.page_size, request.page_token)
         return pb.ListTopicsResponse(
-            topics=[_describe(topics[name]) for name in page], next_page_token=token
+            topics=[topics[name].describe() for name in page], next_page_token=token
         )
 
     async def DeleteTopic(
         self, request: pb.DeleteTopicRequest, context: ServicerContext
     ) -> pb.DeleteTopicResponse:
         """Delete a topic and its messages."""
-        refuse_request_id(request.request_id)
-        self._state.delete_topic(request.name)
-        return pb.DeleteTopicResponse()
+
+        async def carry_out() -> pb.DeleteTopicResponse:
+            self._state.delete_topic(request.name)
+            return pb.DeleteTopicResponse()
+
+        rpc = f"{SERVICE}/DeleteTopic"
+        return await once(self._state, rpc, request, pb.DeleteTopicResponse, carry_out)
 
     async def GetTopicStats(
         self, request: pb.GetTopicStatsRequest, context: ServicerContext
     ) -> pb.GetTopicStatsResponse:
         """Count what happened in one topic."""
         topic = self._state.bus.existing_topic(request.name)
-        return _stats(topic, self._state.bus.subscriptions())
+        dead_letters = self._state.engine.dead_letters.counts[topic.name]
+        return _stats(topic, self._state.bus.subscriptions(), dead_letters)
 
     def _settings(self, topic: pb.Topic) -> TopicSettings:
-        check_log_kind(topic.log)
-        defaults = self._state.bus.default_settings
+        engine = self._state.engine
+        kind = log_kind(topic.log, engine.settings.default_settings.log, has_store=engine.has_store)
+        defaults = default_topic(self._state.settings, kind)
         if topic.priority_class not in pb.PriorityClass.values():
             raise CallerError(f"priority class {topic.priority_class} is not known: use 1 to 5")
         if topic.overflow_policy not in OverflowPolicy.values():
@@ -88,24 +114,16 @@ class TopicService:
             topic.retention_bytes or defaults.retention_bytes,
             topic.overflow_policy,
             PriorityClass(topic.priority_class or defaults.priority_class),
+            kind,
+            topic.retention_seconds,
+            topic.tenant,
+            topic.account,
         )
 
 
-def _describe(topic: Topic) -> pb.Topic:
-    settings = topic.settings
-    return pb.Topic(
-        name=topic.name,
-        partition_count=settings.partition_count,
-        log=pb.LOG_KIND_MEMORY,
-        retention_messages=settings.retention_messages,
-        retention_bytes=settings.retention_bytes,
-        overflow_policy=settings.overflow_policy,
-        priority_class=pb.PriorityClass.ValueType(settings.priority_class),
-        create_time_unix_nano=topic.created_ns,
-    )
-
-
-def _stats(topic: Topic, subscriptions: Iterable[Subscription]) -> pb.GetTopicStatsResponse:
+def _stats(
+    topic: Topic, subscriptions: Iterable[Subscription], dead_letters: int
+) -> pb.GetTopicStatsResponse:
     stats = topic.stats
     return pb.GetTopicStatsResponse(
         name=topic.name,
@@ -120,7 +138,8 @@ def _stats(topic: Topic, subscriptions: Iterable[Subscription]) -> pb.GetTopicSt
             pb.PartitionStats(
                 partition=partition.index,
                 low_offset=partition.log.low_offset,
-                next_offset=partition.log.next_offset,
+                next_offset=partition.log.end_offset,
+                high_watermark=partition.log.high_watermark,
                 stored_bytes=partition.log.stored_bytes,
             )
             for partition in topic.partitions
@@ -130,17 +149,22 @@ def _stats(topic: Topic, subscriptions: Iterable[Subscription]) -> pb.GetTopicSt
             for subscription in subscriptions
             if subscription.matches(topic.name)
         ],
+        dead_letters=dead_letters,
     )
 
 
 def _subscription_stats(subscription: Subscription, topic: Topic) -> pb.SubscriptionStats:
     cursors = [c for c in subscription.cursors if c.partition.topic is topic]
+    dropped = dict(subscription.dropped_in(topic.name))
     return pb.SubscriptionStats(
         subscription=subscription.name,
         members=len(subscription.members),
         backlog_messages=sum(cursor.backlog for cursor in cursors),
         in_flight_messages=sum(cursor.in_flight for cursor in cursors),
-        dropped_messages=subscription.dropped,
+        dropped_messages=sum(dropped.values()),
+        dropped_by_reason=dropped,
+        redelivery_messages=sum(cursor.redelivery_messages for cursor in cursors),
+        dead_lettered_messages=subscription.dead_lettered[topic.name],
     )
 
 
@@ -162,7 +186,7 @@ class ServerService:
             pid=state.pid,
             start_time_unix_nano=state.started_ns,
             addresses=state.addresses,
-            workers=len(state.workers),
+            workers=len(state.engine.workers),
             cpu_seconds=usage.ru_utime + usage.ru_stime,
             rss_bytes=_rss_bytes(),
             received_batch_bytes=sum(s.published_bytes for s in stats),
@@ -171,7 +195,38 @@ class ServerService:
             delivered_messages=sum(s.delivered_messages for s in stats),
             open_streams=len(state.streams),
             draining=state.draining,
+            store=await _store_info(state) if state.store.durable else None,
         )
+
+
+async def _store_info(state: CoordinatorState) -> server_pb2.StoreInfo:
+    broken = state.engine.journal.broken
+    median, p99 = state.committer.commit_micros()
+    return server_pb2.StoreInfo(
+        path=state.store.path,
+        read_only=broken is not None,
+        read_only_reason=broken.message if broken is not None else "",
+        commits=state.committer.commits,
+        commit_p50_micros=median,
+        commit_p99_micros=p99,
+        disk_bytes=await state.committer.read(state.store.disk_bytes),
+        recovery=recovery_report(state),
+    )
+
+
+def recovery_report(state: CoordinatorState) -> server_pb2.RecoveryReport:
+    """Return what was found at the start."""
+    found = state.snapshot
+    return server_pb2.RecoveryReport(
+        duration_millis=state.recovery_millis,
+        topics=len(found.topics),
+        partitions=sum(len(topic.log_ids) for topic in found.topics),
+        messages=sum(s.next_offset - s.base_offset for s in found.segments),
+        stored_bytes=sum(segment.stored_bytes for segment in found.segments),
+        subscriptions=len(found.subscriptions),
+        dead_letters=sum(found.dead_letters.values()),
+        after_crash=found.after_crash,
+    )
 
 
 def _rss_bytes() -> int:

@@ -12,7 +12,7 @@ from bellwire.agent.v1.agent_pb2 import Call, CallResult
 from bellwire.bus.v1.error_pb2 import ItemError
 from bellwire.coordinator.core.registry import AgentSession
 from bellwire.coordinator.services.agent import AgentStream
-from bellwire.coordinator.services.publisher import refuse_request_id
+from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.wire.errors import (
@@ -28,6 +28,9 @@ from bellwire.wire.errors import (
 ARGUMENTS_BYTES_MAX: Final = 1 << 20
 RESULT_BYTES_MAX: Final = 1 << 20  # A tool's result travels twice, as text and as structure.
 JSON_CONTENT_TYPE: Final = "application/json"
+
+
+INVOKE: Final = "bellwire.agent.v1.InvocationService/Invoke"
 
 
 class Dispatcher:
@@ -110,12 +113,12 @@ class Dispatcher:
             traceparent=request.traceparent,
             tracestate=request.tracestate,
             attempt=1,
+            request_id=request.request_id,
             principal=principal,
         )
 
 
 def _check(request: pb.InvokeRequest) -> None:
-    refuse_request_id(request.request_id)
     if not request.capability:
         raise CallerError("call names no capability: `bellwire call --list` shows those there are")
     if len(request.arguments) > ARGUMENTS_BYTES_MAX:
@@ -156,4 +159,8 @@ class InvocationService:
     ) -> pb.InvokeResponse:
         """Route one call."""
         timeout = time_left(context, self._state.settings.call_timeout_seconds)
-        return await self._dispatcher.invoke(request, timeout)
+
+        async def carry_out() -> pb.InvokeResponse:
+            return await self._dispatcher.invoke(request, timeout)
+
+        return await once(self._state, INVOKE, request, pb.InvokeResponse, carry_out, wait=False)

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from bellwire.agent.v1.invocation_pb2 import InvokeRequest
 from bellwire.coordinator.services.invocation import Dispatcher
+from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.paging import page_of
-from bellwire.coordinator.services.publisher import refuse_request_id
 from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.mcp.v1 import mcp_pb2 as pb
@@ -35,6 +35,9 @@ class UnsupportedVersionError(CallerError):
 
     reason = "UNSUPPORTED_PROTOCOL_VERSION"
     code = StatusCode.FAILED_PRECONDITION
+
+
+CALL_TOOL: Final = "bellwire.mcp.v1.McpService/CallTool"
 
 
 class McpService:
@@ -73,6 +76,17 @@ class McpService:
     ) -> pb.CallToolResponse:
         """Call a tool of the least loaded agent that has it."""
         _check_version(request.meta, context)
+
+        async def carry_out() -> pb.CallToolResponse:
+            return await self._call(request, context)
+
+        return await once(
+            self._state, CALL_TOOL, request, pb.CallToolResponse, carry_out, wait=False
+        )
+
+    async def _call(
+        self, request: pb.CallToolRequest, context: ServicerContext
+    ) -> pb.CallToolResponse:
         _set_error_code(context, INVALID_PARAMS)
         call = self._invoke_request(request)
         timeout = time_left(context, self._state.settings.call_timeout_seconds)
@@ -101,7 +115,6 @@ class McpService:
         )
 
     def _invoke_request(self, request: pb.CallToolRequest) -> InvokeRequest:
-        refuse_request_id(request.request_id)
         arguments = request.arguments_json or b"{}"
         try:
             value = json.loads(arguments)
@@ -119,6 +132,7 @@ class McpService:
         return InvokeRequest(
             capability=request.name,
             arguments=arguments,
+            request_id=request.request_id,
             traceparent=request.meta.traceparent,
             tracestate=request.meta.tracestate,
         )

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import Final
-from uuid import uuid4
 
 from bellwire.bus.v1 import subscriber_pb2 as pb
+from bellwire.coordinator.core.delivery import accepted_codecs, encode_delivery
 from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.subscription import Subscription
-from bellwire.coordinator.services.delivery import accepted_codecs, encode_delivery
-from bellwire.coordinator.services.settlement import apply_settlements
+from bellwire.coordinator.services.start_time import resolved
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.coordinator.tracing import record_routes
-from bellwire.wire.errors import CallerError, CapacityError, LeaseExpiredError
+from bellwire.wire.errors import CallerError
 from bellwire.wire.window import Window
 
 MESSAGES_DEFAULT: Final = 100
@@ -24,23 +22,14 @@ LEASE_MILLIS_DEFAULT: Final = 30_000
 LEASE_MILLIS_MIN: Final = 1_000
 LEASE_MILLIS_MAX: Final = 600_000
 RESPONSE_BYTES_MAX: Final = 3 << 20  # Stays below gRPC's default receive limit of 4 MiB.
-LEASES_MAX: Final = 1_000
-LEASED_BYTES_MAX: Final = 64 << 20  # Leased batches stay in memory, beyond their topic's retention.
-
-
-@dataclass(slots=True)
-class _Lease:
-    member: Member
-    seconds: float
-    timer: asyncio.TimerHandle
 
 
 class PullLeases:
-    """Leases by id; when one ends, what was not settled is delivered again."""
+    """Takes deliveries under leases; `core.leases` keeps them."""
 
     def __init__(self, state: CoordinatorState) -> None:
         self._state = state
-        self._leases: dict[str, _Lease] = {}
+        self._leases = state.engine.leases
 
     async def pull(self, request: pb.PullRequest) -> pb.PullResponse:
         """Take up to `max_messages` under a new lease.
@@ -51,18 +40,20 @@ class PullLeases:
         """
         messages_max, lease_seconds = self._checked(request)
         accepted = accepted_codecs(request.accepted_codecs)
+        start = await resolved(self._state, request.start_position, request.topics)
         subscription = self._state.bus.open_named(
             request.subscription,
             request.topics,
-            request.start_position,
+            start,
             pb.ORDERING_UNSPECIFIED,
             pb.OVERFLOW_POLICY_UNSPECIFIED,
             time.time_ns(),
             default_ordering=pb.ORDERING_NONE,
+            max_attempts=request.max_attempts,
         )
         woken = asyncio.Event()
         window = Window(messages_max, RESPONSE_BYTES_MAX)
-        member = subscription.join(str(uuid4()), window, woken.set)
+        member = subscription.join(self._state.engine.new_id(), window, woken.set)
         try:
             deliveries = await self._gather(
                 subscription, member, woken, messages_max, request.wait_millis / 1000, accepted
@@ -73,9 +64,7 @@ class PullLeases:
         if not deliveries:
             subscription.leave(member)
             return pb.PullResponse()
-        subscription.retire(member)
-        timer = self._timer(member.lease_id, lease_seconds)
-        self._leases[member.lease_id] = _Lease(member, lease_seconds, timer)
+        self._leases.open(member, lease_seconds, time.monotonic())
         return pb.PullResponse(
             lease_id=member.lease_id,
             deliveries=deliveries,
@@ -88,28 +77,8 @@ class PullLeases:
         Raises:
             LeaseExpiredError: The lease is unknown or has ended.
         """
-        lease = self._leases.get(request.lease_id)
-        if lease is None:
-            raise LeaseExpiredError(
-                f"lease {request.lease_id!r} is unknown or has ended: its messages are delivered again, "
-                "pull them once more",
-                metadata={"lease_id": request.lease_id},
-            )
-        failures = apply_settlements(lease.member, request.settlements)
-        if not lease.member.messages_in_flight:
-            self._end(request.lease_id)
-        elif any(item.disposition == pb.DISPOSITION_RENEW for item in request.settlements):
-            lease.timer.cancel()
-            lease.timer = self._timer(request.lease_id, lease.seconds)
+        failures = self._leases.acknowledge(request.lease_id, request.settlements, time.monotonic())
         return pb.AcknowledgeResponse(failures=failures)
-
-    def _timer(self, lease_id: str, seconds: float) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(seconds, self._end, lease_id)
-
-    def _end(self, lease_id: str) -> None:
-        lease = self._leases.pop(lease_id)
-        lease.timer.cancel()
-        lease.member.subscription.leave(lease.member)
 
     async def _gather(
         self,
@@ -129,6 +98,8 @@ class PullLeases:
                 deliveries.append(encode_delivery(handout, accepted))
                 if handout.entry.sampled:
                     record_routes(handout, time.time_ns())
+            if member.failed is not None and not deliveries:
+                raise member.failed
             now = time.monotonic()
             if deliveries or now >= give_up_at:
                 return deliveries
@@ -153,11 +124,5 @@ class PullLeases:
             raise CallerError(
                 f"lease_millis is {lease_millis}, {LEASE_MILLIS_MIN} to {LEASE_MILLIS_MAX} are allowed"
             )
-        if len(self._leases) >= LEASES_MAX:
-            raise CapacityError(f"{len(self._leases)} pull leases are open, limit is {LEASES_MAX}")
-        leased = sum(lease.member.window.bytes_in_flight for lease in self._leases.values())
-        if leased >= LEASED_BYTES_MAX:
-            raise CapacityError(
-                f"{leased} bytes are out under pull leases, limit is {LEASED_BYTES_MAX}: acknowledge some"
-            )
+        self._leases.check_room()
         return messages_max, lease_millis / 1000

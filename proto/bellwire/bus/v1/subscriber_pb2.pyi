@@ -843,3 +843,37 @@ class ReplayResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["delivery", b"delivery"]) -> None: ...
 
 Global___ReplayResponse: typing_extensions.TypeAlias = ReplayResponse
+
+@typing.final
+class DeleteSubscriptionRequest(google.protobuf.message.Message):
+    """Deletes a subscription."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SUBSCRIPTION_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    subscription: builtins.str
+    """Name of the subscription."""
+    request_id: builtins.str
+    """Idempotency key; see PublishRequest.request_id."""
+    def __init__(
+        self,
+        *,
+        subscription: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["request_id", b"request_id", "subscription", b"subscription"]) -> None: ...
+
+Global___DeleteSubscriptionRequest: typing_extensions.TypeAlias = DeleteSubscriptionRequest
+
+@typing.final
+class DeleteSubscriptionResponse(google.protobuf.message.Message):
+    """The subscription is gone."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___DeleteSubscriptionResponse: typing_extensions.TypeAlias = DeleteSubscriptionResponse

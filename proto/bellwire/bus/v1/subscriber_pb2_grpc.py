@@ -60,6 +60,11 @@ class SubscriberServiceStub(object):
                 request_serializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayRequest.SerializeToString,
                 response_deserializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayResponse.FromString,
                 _registered_method=True)
+        self.DeleteSubscription = channel.unary_unary(
+                '/bellwire.bus.v1.SubscriberService/DeleteSubscription',
+                request_serializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.DeleteSubscriptionRequest.SerializeToString,
+                response_deserializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.DeleteSubscriptionResponse.FromString,
+                _registered_method=True)
 
 
 class SubscriberServiceServicer(object):
@@ -101,6 +106,13 @@ class SubscriberServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteSubscription(self, request, context):
+        """Deletes a named subscription with its cursors; refused while it has members.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SubscriberServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +140,11 @@ def add_SubscriberServiceServicer_to_server(servicer, server):
                     servicer.Replay,
                     request_deserializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayRequest.FromString,
                     response_serializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayResponse.SerializeToString,
+            ),
+            'DeleteSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSubscription,
+                    request_deserializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.DeleteSubscriptionRequest.FromString,
+                    response_serializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.DeleteSubscriptionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +283,33 @@ class SubscriberService(object):
             '/bellwire.bus.v1.SubscriberService/Replay',
             bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayRequest.SerializeToString,
             bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bellwire.bus.v1.SubscriberService/DeleteSubscription',
+            bellwire_dot_bus_dot_v1_dot_subscriber__pb2.DeleteSubscriptionRequest.SerializeToString,
+            bellwire_dot_bus_dot_v1_dot_subscriber__pb2.DeleteSubscriptionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -105,7 +105,23 @@ _SubscriberServiceReplayType = typing_extensions.TypeVar(
     ],
 )
 
-class SubscriberServiceStub(typing.Generic[_SubscriberServiceSubscribeType, _SubscriberServicePullType, _SubscriberServiceAcknowledgeType, _SubscriberServiceSeekType, _SubscriberServiceReplayType]):
+_SubscriberServiceDeleteSubscriptionType = typing_extensions.TypeVar(
+    '_SubscriberServiceDeleteSubscriptionType',
+    grpc.UnaryUnaryMultiCallable[
+        bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionRequest,
+        bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionRequest,
+        bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionRequest,
+        bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionResponse,
+    ],
+)
+
+class SubscriberServiceStub(typing.Generic[_SubscriberServiceSubscribeType, _SubscriberServicePullType, _SubscriberServiceAcknowledgeType, _SubscriberServiceSeekType, _SubscriberServiceReplayType, _SubscriberServiceDeleteSubscriptionType]):
     """Brings messages to subscribers."""
 
     @typing.overload
@@ -129,6 +145,10 @@ class SubscriberServiceStub(typing.Generic[_SubscriberServiceSubscribeType, _Sub
         grpc.UnaryStreamMultiCallable[
             bellwire.bus.v1.subscriber_pb2.ReplayRequest,
             bellwire.bus.v1.subscriber_pb2.ReplayResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionRequest,
+            bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -154,6 +174,10 @@ class SubscriberServiceStub(typing.Generic[_SubscriberServiceSubscribeType, _Sub
             bellwire.bus.v1.subscriber_pb2.ReplayRequest,
             bellwire.bus.v1.subscriber_pb2.ReplayResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionRequest,
+            bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     Subscribe: _SubscriberServiceSubscribeType
@@ -170,6 +194,9 @@ class SubscriberServiceStub(typing.Generic[_SubscriberServiceSubscribeType, _Sub
 
     Replay: _SubscriberServiceReplayType
     """Sends a stretch of the log again, at its original pace or faster, every delivery marked `replayed`."""
+
+    DeleteSubscription: _SubscriberServiceDeleteSubscriptionType
+    """Deletes a named subscription with its cursors; refused while it has members."""
 
 SubscriberServiceAsyncStub: typing_extensions.TypeAlias = SubscriberServiceStub[
     grpc.aio.StreamStreamMultiCallable[
@@ -191,6 +218,10 @@ SubscriberServiceAsyncStub: typing_extensions.TypeAlias = SubscriberServiceStub[
     grpc.aio.UnaryStreamMultiCallable[
         bellwire.bus.v1.subscriber_pb2.ReplayRequest,
         bellwire.bus.v1.subscriber_pb2.ReplayResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionRequest,
+        bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionResponse,
     ],
 ]
 
@@ -236,5 +267,13 @@ class SubscriberServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[bellwire.bus.v1.subscriber_pb2.ReplayResponse], collections.abc.AsyncIterator[bellwire.bus.v1.subscriber_pb2.ReplayResponse]]:
         """Sends a stretch of the log again, at its original pace or faster, every delivery marked `replayed`."""
+
+    @abc.abstractmethod
+    def DeleteSubscription(
+        self,
+        request: bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionResponse, collections.abc.Awaitable[bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionResponse]]:
+        """Deletes a named subscription with its cursors; refused while it has members."""
 
 def add_SubscriberServiceServicer_to_server(servicer: SubscriberServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

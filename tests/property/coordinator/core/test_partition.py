@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.coordinator.core.stage import Stage, append, offsets
+from tests.unit.coordinator.core.stage import TOPIC, Stage, append, offsets
 
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_BLOCK, OVERFLOW_POLICY_DROP_OLDEST
 from bellwire.coordinator.core.dedupe import ProducerTable
@@ -33,8 +33,8 @@ def test_a_dropping_reader_is_told_of_every_message_it_misses(steps: list[int], 
         assert read[0] == expected + handout.dropped
         expected = read[-1] + 1
         stage.accept(member, handout)
-    assert expected == partition.log.next_offset
-    assert stage.topic.stats.dropped["overflow"] == member.subscription.dropped
+    assert expected == partition.log.end_offset
+    assert stage.topic.stats.dropped["overflow"] == member.subscription.dropped[TOPIC, "overflow"]
 
 
 @given(STEPS, st.integers(1, 15))
@@ -54,8 +54,8 @@ def test_a_blocking_reader_misses_nothing_and_the_log_stays_bounded(
         elif partition.make_room():
             append(partition, step)
             # At most one entry beyond retention: the one that was just let in.
-            assert partition.log.next_offset - partition.log.low_offset < retention + 2 * 6
-    assert read == list(range(partition.log.next_offset))
+            assert partition.log.end_offset - partition.log.low_offset < retention + 2 * 6
+    assert read == list(range(partition.log.end_offset))
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=30), st.data())
@@ -68,7 +68,7 @@ def test_a_producer_that_sends_again_and_again_is_appended_once(
     sequence = 0
     for count in counts:
         assert table.check(7, 0, sequence, count) is None
-        table.record(7, 0, sequence, count, len(log))
+        table.record(7, 0, sequence, count, len(log), 1 << 40)
         bases.append(len(log))
         log += range(sequence, sequence + count)
         sequence += count

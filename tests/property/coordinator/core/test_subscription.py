@@ -23,7 +23,8 @@ from bellwire.bus.v1.subscriber_pb2 import (
     ORDERING_PARTITION,
     Ordering,
 )
-from bellwire.coordinator.core.member import Handout, Member
+from bellwire.coordinator.core.flight import Handout
+from bellwire.coordinator.core.member import Member
 from bellwire.wire.errors import UnknownDeliveryTagError
 
 MEMBERS_MAX = 4

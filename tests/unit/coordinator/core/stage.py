@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from random import Random
 from typing import Any
 
 from bellwire.bus.v1.message_pb2 import Message
@@ -18,13 +19,16 @@ from bellwire.bus.v1.subscriber_pb2 import (
     Settlement,
     StartPosition,
 )
-from bellwire.coordinator.core.bus import Bus
-from bellwire.coordinator.core.member import Handout, Member
+from bellwire.coordinator.core.engine import Engine, EngineSettings
+from bellwire.coordinator.core.flight import Handout
+from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.subscription import Subscription
-from bellwire.coordinator.core.topic import Topic, TopicSettings
+from bellwire.coordinator.core.topic import LogKind, Topic, TopicSettings
 from bellwire.coordinator.log.protocol import Entry
+from bellwire.coordinator.log.records import Record
 from bellwire.wire.batch import encode_batch
+from bellwire.wire.errors import BellwireError
 from bellwire.wire.message import new_message
 from bellwire.wire.window import Window
 
@@ -49,17 +53,35 @@ class Stage:
         retention_messages: int = 1_000_000,
         retention_bytes: int = WIDE,
         auto_create: bool = True,
+        durable: bool = False,
+        retention_seconds: int = 0,
+        max_attempts: int = 10,
     ) -> None:
         self.now = 100.0
         self.now_ns = 0
         self.rooms: list[Partition] = []
-        self.bus = Bus(
-            TopicSettings(partitions, retention_messages, retention_bytes),
-            auto_create=auto_create,
-            topics_max=100,
-            subscriptions_max=100,
-            on_room=self.rooms.append,
+        kind = LogKind.SQLITE if durable else LogKind.MEMORY
+        self.engine = Engine(
+            EngineSettings(
+                default_settings=TopicSettings(
+                    partitions,
+                    retention_messages,
+                    retention_bytes,
+                    log=kind,
+                    retention_seconds=retention_seconds,
+                ),
+                auto_create_topics=auto_create,
+                topics_max=100,
+                subscriptions_max=100,
+                max_attempts=max_attempts,
+            ),
+            has_store=durable,
+            clock_ns=lambda: self.now_ns,
+            random=Random(7),
         )
+        self.bus = self.engine.bus
+        self.engine.workers.on_room = self.rooms.append  # type: ignore[method-assign]
+        self.bus._on_room = self.rooms.append
         self.topic = self.bus.create_topic(TOPIC, self.bus.default_settings, 0)
         self._leases = iter(range(1_000_000))
 
@@ -92,6 +114,17 @@ class Stage:
         if not target.make_room():
             raise AssertionError("there is no room")
         return append(target, count, data)
+
+    def commit(self, error: BellwireError | None = None) -> list[Record]:
+        """Commit everything staged, or fail it; return what was in the group."""
+        group = self.engine.journal.take()
+        if group is None:
+            return []
+        if error is None:
+            self.engine.journal.committed(group)
+        else:
+            self.engine.journal.failed(group, error)
+        return group.records
 
     def take(self, member: Member, messages_max: int = 1_000) -> Handout | None:
         """The next delivery, now."""
@@ -136,7 +169,7 @@ def append(
     partition: Partition, count: int, data: bytes = b"", expiries: Sequence[int] = ()
 ) -> Entry:
     """Append a batch to a partition, whether or not there is room."""
-    base = partition.log.next_offset
+    base = partition.log.end_offset
     messages = [
         new_message(
             data=data or str(base + index).encode(),

@@ -13,7 +13,6 @@ from bellwire.bus.v1.subscriber_pb2 import (
     ORDERING_NONE,
     ORDERING_PARTITION,
     OVERFLOW_POLICY_BLOCK,
-    OVERFLOW_POLICY_CONFLATE,
     OVERFLOW_POLICY_DISCONNECT,
     OVERFLOW_POLICY_DROP_OLDEST,
     OVERFLOW_POLICY_UNSPECIFIED,
@@ -23,13 +22,13 @@ from bellwire.bus.v1.subscriber_pb2 import (
     START_POLICY_TIME,
     StartPosition,
 )
-from bellwire.coordinator.core.bus import Bus, positions_of
+from bellwire.coordinator.core.bus import positions_of
+from bellwire.coordinator.core.engine import Engine, EngineSettings
 from bellwire.coordinator.core.topic import TopicSettings
 from bellwire.wire.errors import (
     CallerError,
     CapacityError,
     InvalidTopicNameError,
-    NotImplementedYetError,
     SubscriptionMismatchError,
     TopicExistsError,
     UnknownSubscriptionError,
@@ -93,13 +92,8 @@ def test_a_topic_cannot_have_that_many_partitions(count):
 
 
 def test_the_number_of_topics_and_subscriptions_is_bounded():
-    bus = Bus(
-        TopicSettings(1, 10, 1 << 20),
-        auto_create=True,
-        topics_max=2,
-        subscriptions_max=2,
-        on_room=lambda partition: None,
-    )
+    settings = EngineSettings(topics_max=2, subscriptions_max=2)
+    bus = Engine(settings, clock_ns=lambda: 0).bus
     bus.topic("a", 0)
     bus.topic("b", 0)
     with pytest.raises(CapacityError, match="there are 2 topics, limit is 2"):
@@ -245,10 +239,8 @@ def test_an_unknown_ordering_is_refused():
     assert stage.bus.named == {}
 
 
-def test_policies_that_are_not_served_or_not_known_are_refused():
+def test_policies_that_are_not_known_are_refused():
     stage = Stage()
-    with pytest.raises(NotImplementedYetError, match="CONFLATE is not served yet"):
-        stage.subscribe(overflow=OVERFLOW_POLICY_CONFLATE)
     with pytest.raises(CallerError, match="overflow policy 9 is not known"):
         stage.subscribe(overflow=9)
     assert stage.bus.named == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.coordinator.core.stage import Stage, all_offsets, append, offsets
+from tests.unit.coordinator.core.stage import TOPIC, Stage, all_offsets, append, offsets
 
 from bellwire.bus.v1.message_pb2 import Batch
 from bellwire.bus.v1.subscriber_pb2 import (
@@ -24,7 +24,7 @@ def batch_of(count: int, sequence: int) -> Batch:
 def test_offsets_count_messages_not_batches():
     stage = Stage()
     assert [stage.publish(count).base_offset for count in (3, 1, 4)] == [0, 3, 4]
-    assert stage.topic.partitions[0].log.next_offset == 8
+    assert stage.topic.partitions[0].log.end_offset == 8
 
 
 def test_retention_by_messages_evicts_whole_entries_from_the_old_end():
@@ -32,7 +32,7 @@ def test_retention_by_messages_evicts_whole_entries_from_the_old_end():
     for _ in range(5):
         stage.publish(4)
     log = stage.topic.partitions[0].log
-    assert (log.low_offset, log.next_offset, len(log)) == (8, 20, 3)
+    assert (log.low_offset, log.end_offset, len(log)) == (8, 20, 3)
 
 
 def test_retention_by_bytes_evicts_too():
@@ -100,7 +100,7 @@ def test_a_dropping_cursor_steps_over_the_gap_and_the_next_delivery_says_how_man
     handouts = stage.take_all(member)
     assert all_offsets(handouts) == [6, 7, 8, 9]
     assert [handout.dropped for handout in handouts] == [6, 0]
-    assert subscription.dropped == 6
+    assert subscription.dropped == {(TOPIC, "overflow"): 6}
     assert stage.topic.stats.dropped == {"overflow": 6}
 
 

@@ -6,7 +6,6 @@ import pytest
 from tests.unit.coordinator.core.stage import Stage, all_offsets, offsets
 
 from bellwire.bus.v1.subscriber_pb2 import (
-    DISPOSITION_REJECT,
     DISPOSITION_RELEASE,
     DISPOSITION_RENEW,
     DISPOSITION_UNSPECIFIED,
@@ -14,7 +13,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     ORDERING_PARTITION,
 )
 from bellwire.coordinator.core.subscription import SPLIT_AFTER_SECONDS
-from bellwire.wire.errors import CallerError, NotImplementedYetError, UnknownDeliveryTagError
+from bellwire.wire.errors import CallerError, UnknownDeliveryTagError
 
 ORDERINGS = pytest.mark.parametrize(
     "ordering", [ORDERING_PARTITION, ORDERING_NONE], ids=["PARTITION", "NONE"]
@@ -326,16 +325,6 @@ def test_a_retired_member_gets_nothing_more_and_may_still_settle():
     assert subscription.members == []
     stage.accept(member, handout)
     assert stage.take(stage.join(subscription)) is None
-
-
-def test_reject_is_refused_until_there_are_dead_letters_and_changes_nothing():
-    stage = Stage()
-    member = stage.join(stage.subscribe())
-    stage.publish(1)
-    stage.take(member)
-    with pytest.raises(NotImplementedYetError, match="use ACCEPT or RELEASE"):
-        stage.settle(member, 1, 1, DISPOSITION_REJECT)
-    assert member.messages_in_flight == 1
 
 
 @pytest.mark.parametrize("disposition", [DISPOSITION_UNSPECIFIED, 99])

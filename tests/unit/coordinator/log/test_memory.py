@@ -12,7 +12,7 @@ def log_of(*counts: int) -> MemoryLog:
     """A log whose messages carry their offset as time."""
     log = MemoryLog()
     for count in counts:
-        base = log.next_offset
+        base = log.end_offset
         messages = [new_message(data=b"x", time_unix_nano=base + n) for n in range(count)]
         log.append(Entry(encode_batch("t", 0, messages), base, 0))
     return log
@@ -39,10 +39,10 @@ def test_eviction_takes_the_oldest_and_counts_it_out():
     stored = log.stored_bytes
     assert log.evict_oldest() is oldest
     assert oldest is not None
-    assert (log.low_offset, log.next_offset, len(log)) == (3, 4, 1)
+    assert (log.low_offset, log.end_offset, len(log)) == (3, 4, 1)
     assert log.stored_bytes == stored - oldest.stored_bytes
     log.evict_oldest()
-    assert (log.low_offset, log.next_offset, log.stored_bytes, log.oldest()) == (4, 4, 0, None)
+    assert (log.low_offset, log.end_offset, log.stored_bytes, log.oldest()) == (4, 4, 0, None)
 
 
 def test_a_time_finds_the_first_entry_that_reaches_it():

@@ -14,7 +14,9 @@ from bellwire.bus.v1.message_pb2 import (
     Codec,
 )
 from bellwire.bus.v1.subscriber_pb2 import Delivery
-from bellwire.coordinator.core.member import Handout
+from bellwire.coordinator.core.flight import Handout
+from bellwire.coordinator.core.replay import Piece
+from bellwire.coordinator.log.protocol import Entry
 from bellwire.wire.batch import COMPRESS_ABOVE_BYTES, encode_batch
 from bellwire.wire.errors import UnknownCodecError
 
@@ -36,11 +38,24 @@ def accepted_codecs(codecs: Sequence[Codec.ValueType]) -> frozenset[int]:
     return frozenset(codecs) - {CODEC_UNSPECIFIED}
 
 
+def encode_replayed(piece: Piece, accepted: frozenset[int]) -> Delivery:
+    """Put a piece of a replay on the wire."""
+    entry = piece.entry
+    return Delivery(
+        batch=_batch(entry, piece.first, piece.last, accepted),
+        first_offset=entry.base_offset + piece.first,
+        replayed=True,
+        principal=entry.principal,
+        admitted_time_unix_nano=entry.admitted_ns,
+        log_id=piece.partition.log.log_id,
+    )
+
+
 def encode_delivery(handout: Handout, accepted: frozenset[int]) -> Delivery:
     """Put a handout on the wire."""
     entry = handout.entry
     return Delivery(
-        batch=_batch(handout, accepted),
+        batch=_batch(entry, handout.first, handout.last, accepted),
         first_delivery_tag=handout.first_tag,
         first_offset=entry.base_offset + handout.first,
         attempt=handout.attempt,
@@ -51,12 +66,11 @@ def encode_delivery(handout: Handout, accepted: frozenset[int]) -> Delivery:
     )
 
 
-def _batch(handout: Handout, accepted: frozenset[int]) -> Batch:
-    entry = handout.entry
+def _batch(entry: Entry, first: int, last: int, accepted: frozenset[int]) -> Batch:
     header = entry.batch.header
-    if handout.whole and header.codec in accepted:
+    if last - first == entry.count and header.codec in accepted:
         return entry.batch
-    messages = entry.messages()[handout.first : handout.last]
+    messages = entry.messages()[first:last]
     if accepted:
         above = COMPRESS_ABOVE_BYTES if CODEC_NONE in accepted else 0
         batch = encode_batch(

@@ -1,4 +1,4 @@
-"""bellwire.coordinator.core.expiry: what is too old is counted and not delivered."""
+"""bellwire.coordinator.core.freshness: what is too old is counted and not delivered."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from tests.unit.coordinator.core.stage import Stage, all_offsets, append, offsets
 
 from bellwire.bus.v1.subscriber_pb2 import ORDERING_NONE, ORDERING_PARTITION
-from bellwire.coordinator.core.cursor import Slice
-from bellwire.coordinator.core.expiry import leading_expired
+from bellwire.coordinator.core.freshness import look_at
+from bellwire.coordinator.core.part import Part
 
 NOW_NS = 1_000
 PAST, FUTURE, NEVER = 900, 1_100, 0
@@ -21,24 +21,27 @@ def stage_with(*expiries: int) -> Stage:
 
 
 @pytest.mark.parametrize(
-    ("expiries", "expected"),
+    ("expiries", "drop", "take"),
     [
-        ([NEVER, NEVER], (0, 2)),
-        ([FUTURE, FUTURE], (0, 2)),
-        ([PAST, PAST], (2, 0)),
-        ([NOW_NS, NOW_NS + 1], (1, 1)),
-        ([PAST, PAST, FUTURE, NEVER, PAST], (2, 2)),
-        ([NEVER, PAST], (0, 1)),
+        ([NEVER, NEVER], 0, 2),
+        ([FUTURE, FUTURE], 0, 2),
+        ([PAST, PAST], 2, 0),
+        ([NOW_NS, NOW_NS + 1], 1, 0),
+        ([PAST, PAST, FUTURE, NEVER, PAST], 2, 0),
+        ([FUTURE, NEVER, PAST], 0, 2),
+        ([NEVER, PAST], 0, 1),
     ],
 )
-def test_the_head_of_a_slice_is_measured(expiries: list[int], expected: tuple[int, int]):
+def test_the_head_of_a_part_is_measured(expiries: list[int], drop: int, take: int):
     entry = append(Stage().topic.partitions[0], len(expiries), expiries=expiries)
-    assert leading_expired(Slice(entry, 0, entry.count, 0, 0.0), NOW_NS) == expected
+    head = look_at(Part(entry, 0, entry.count), NOW_NS, "", None)
+    assert (head.drop, head.take) == (drop, take)
+    assert head.reason == ("expired" if drop else "")
 
 
 def test_only_the_part_asked_for_is_measured():
     entry = append(Stage().topic.partitions[0], 4, expiries=[NEVER, PAST, PAST, NEVER])
-    assert leading_expired(Slice(entry, 1, 3, 0, 0.0), NOW_NS) == (2, 0)
+    assert look_at(Part(entry, 1, 3), NOW_NS, "", None).drop == 2
 
 
 @pytest.mark.parametrize("ordering", [ORDERING_PARTITION, ORDERING_NONE])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,7 +12,9 @@ from bellwire.wire.errors import BellwireError, PayloadTooLargeError, to_item_er
 SETTLEMENTS_MAX: Final = 1_000
 
 
-def apply_settlements(member: Member, settlements: Sequence[Settlement]) -> list[SettleFailure]:
+def apply_settlements(
+    member: Member, settlements: Sequence[Settlement], now: float
+) -> list[SettleFailure]:
     """Apply each settlement and return those that were refused, with the reason.
 
     Raises:
@@ -24,7 +25,6 @@ def apply_settlements(member: Member, settlements: Sequence[Settlement]) -> list
             f"{len(settlements)} settlements came in one frame, limit is {SETTLEMENTS_MAX}: use ranges",
             metadata={"limit": str(SETTLEMENTS_MAX)},
         )
-    now = time.monotonic()
     failures = []
     for settlement in settlements:
         try:

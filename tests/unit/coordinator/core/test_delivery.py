@@ -1,4 +1,4 @@
-"""bellwire.coordinator.services.delivery: the publisher's bytes where they serve, a new block where not."""
+"""bellwire.coordinator.core.delivery: the publisher's bytes where they serve, a new block where not."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from tests.unit.coordinator.core.stage import Stage
 
 from bellwire.bus.v1.message_pb2 import CODEC_LZ4_BLOCK, CODEC_NONE, CODEC_UNSPECIFIED
-from bellwire.coordinator.core.member import Handout
-from bellwire.coordinator.services.delivery import accepted_codecs, encode_delivery
+from bellwire.coordinator.core.delivery import accepted_codecs, encode_delivery
+from bellwire.coordinator.core.flight import Handout
 from bellwire.wire.batch import open_batch
 from bellwire.wire.errors import UnknownCodecError
 

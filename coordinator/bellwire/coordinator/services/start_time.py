@@ -1,0 +1,59 @@
+"""Turns a start by time into offsets: the core knows segments, the store knows every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bellwire.bus.v1.message_pb2 import Position
+from bellwire.bus.v1.subscriber_pb2 import (
+    START_POLICY_POSITIONS,
+    START_POLICY_TIME,
+    StartPosition,
+)
+from bellwire.coordinator.core.partition import Partition
+from bellwire.coordinator.log.durable import DurableLog
+from bellwire.coordinator.state import CoordinatorState
+from bellwire.wire.topic import TopicPattern
+
+
+async def resolved(
+    state: CoordinatorState, start: StartPosition, topics: Sequence[str]
+) -> StartPosition:
+    """Return the start as it is, or as positions where it names a time and a durable topic is concerned."""
+    if start.policy != START_POLICY_TIME:
+        return start
+    patterns = [TopicPattern(text) for text in topics]
+    partitions = [
+        partition
+        for name, topic in state.bus.topics.items()
+        if any(pattern.matches(name) for pattern in patterns)
+        for partition in topic.partitions
+    ]
+    if not any(partition.log.durable for partition in partitions):
+        return start
+    return StartPosition(
+        policy=START_POLICY_POSITIONS,
+        positions=[
+            Position(
+                topic=partition.topic.name,
+                partition=partition.index,
+                offset=await _offset_at(state, partition, start.time_unix_nano),
+                log_id=partition.log.log_id,
+            )
+            for partition in partitions
+        ],
+    )
+
+
+async def _offset_at(state: CoordinatorState, partition: Partition, time_ns: int) -> int:
+    log = partition.log
+    if not isinstance(log, DurableLog):
+        return log.find_time(time_ns)
+    segment = log.segment_at(time_ns)
+    if segment is None:
+        return log.high_watermark
+    first, last = segment.base_offset, min(segment.next_offset, log.high_watermark)
+    found = await state.committer.read(
+        lambda: state.store.find_time(log.log_id, first, last, time_ns)
+    )
+    return max(found, log.low_offset)
