@@ -207,10 +207,12 @@ class DurableLog:
     def loaded(self, asked: int, entries: Iterable[Entry]) -> None:
         """Take entries from the store, from the one that holds `asked` on."""
         self._loading.discard(asked)
+        found = False
         for entry in entries:
+            found |= entry.base_offset <= asked < entry.next_offset
             if entry.base_offset < self.high_watermark:
                 self._cached.add(entry)
-        if self._cached.get(asked) is None and self.low_offset <= asked:
+        if not found and self.low_offset <= asked:
             self.error = DataCorruptError(
                 f"offset {asked} of log {self.log_id} is missing from the store: run `bellwire doctor`",
                 metadata={"log_id": str(self.log_id), "offset": str(asked)},

@@ -80,7 +80,7 @@ class Stage:
             random=Random(7),
         )
         self.bus = self.engine.bus
-        self.engine.workers.on_room = self.rooms.append  # type: ignore[method-assign]
+        self.engine.workers.on_room = self.rooms.append  # type: ignore[method-assign,assignment]
         self.bus._on_room = self.rooms.append
         self.topic = self.bus.create_topic(TOPIC, self.bus.default_settings, 0)
         self._leases = iter(range(1_000_000))
