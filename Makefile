@@ -17,6 +17,8 @@ DEMO_ARGS ?=
 SERVE_ARGS ?=
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
+SEEDS ?= 2000
+SIMULATE_ARGS ?=
 
 FAST := not slow and not torch and not kafka
 SLOW := slow and not torch and not kafka
@@ -45,6 +47,9 @@ test-all: .venv/.dev-installed ## every test; those whose service is absent skip
 
 bench: .venv/.bench-installed ## latency and throughput beside peers (BENCH_ARGS="--quick")
 	@$(PY) tests/benchmarks/run.py $(BENCH_ARGS)
+
+simulate: .venv/.dev-installed ## the simulation, seed by seed (SEEDS=10000, SIMULATE_ARGS="--seed 7 --verbose")
+	@$(PY) tests/simulation/run.py --seeds $(SEEDS) $(SIMULATE_ARGS)
 
 lint: .venv/.dev-installed ## ruff, layer contracts, buf lint
 	@$(MAKE) --no-print-directory --keep-going ruff-check ruff-format layers buf-lint
@@ -146,4 +151,4 @@ checkout-moved: ;
 	@$(GEN_PY) requirements/install.py requirements/gen.txt
 	@touch $@
 
-.PHONY: checkout-moved demo serve setup test test-ci test-all bench lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
+.PHONY: checkout-moved demo serve setup test test-ci test-all bench simulate lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help

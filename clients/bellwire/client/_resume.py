@@ -116,6 +116,7 @@ class NamedResume:
         self._window_messages = window_messages
         self._accepted: deque[tuple[Key, int, int]] = deque()
         self._accepted_messages = 0
+        self._has_skipped = False
         self._next: dict[Key, int] = {}
         self._logs = _Logs()
 
@@ -153,7 +154,12 @@ class NamedResume:
         """Nothing to note: the coordinator delivers it again."""
 
     def on_accepted(self, key: Key, first: int, last: int) -> None:
-        """Note what the user is done with."""
+        """Note what the user is done with.
+
+        What is skipped is accepted again; noting it twice would push out what is still needed.
+        """
+        if self._has_skipped and self._holds(key, first, last):
+            return
         accepted = self._accepted
         if accepted and accepted[-1][0] == key and accepted[-1][2] + 1 == first:
             accepted[-1] = (key, accepted[-1][1], last)
@@ -172,7 +178,16 @@ class NamedResume:
             start, stop = max(low, first) - first, min(high, first + count - 1) - first
             if held == key and start <= stop:
                 skipped |= ((1 << (stop - start + 1)) - 1) << start
+        self._has_skipped |= bool(skipped)
         return skipped
+
+    def _holds(self, key: Key, first: int, last: int) -> bool:
+        """Tell whether all of a range is noted, be it in pieces."""
+        missing = last - first + 1
+        for held, low, high in self._accepted:
+            if held == key:
+                missing -= max(0, min(high, last) - max(low, first) + 1)
+        return missing <= 0
 
     def _drop_oldest(self, excess: int) -> None:
         key, first, last = self._accepted.popleft()

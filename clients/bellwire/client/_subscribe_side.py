@@ -114,6 +114,7 @@ class SubscribeSide:
         )
         self._drain_deadline: float | None = None
         self._reconnect_after = 0.0
+        self._lease_id = ""
         self.inbox = Inbox(self, self._resume, options.window_messages)
         self.lease = 1
         self.closing = False
@@ -195,6 +196,7 @@ class SubscribeSide:
                 ordering=options.ordering,
                 overflow_policy=options.overflow_policy,
                 max_frame_deliveries=FRAME_DELIVERIES_MAX,
+                previous_lease_id=self._lease_id,
             )
         )
 
@@ -235,6 +237,7 @@ class SubscribeSide:
                     self._on_delivery(delivery)
             case "started":
                 self._reconnect_after = 0.0
+                self._lease_id = response.started.lease_id
                 self._resume.started(response.started.positions)
             case "settle_failure":
                 self._on_settle_failure_frame(response.settle_failure)

@@ -62,7 +62,7 @@ class InMemoryBus:
         # Made late: a bus may be made in a fixture, before there is an event loop.
         if self._server is None:
             self._server = InMemoryServer()
-            store = MemoryStore(self.settings.dead_letters_max)
+            store = MemoryStore(dead_letters_max=self.settings.dead_letters_max)
             add_services(self._server, CoordinatorState(self.settings, store, store.load()))
         return self._server
 

@@ -190,7 +190,9 @@ class Coordinator:
 def open_store(settings: CoordinatorSettings) -> Store:
     """Return the store the settings ask for, not yet loaded."""
     if not settings.data:
-        return MemoryStore(settings.dead_letters_max)
+        return MemoryStore(
+            dead_letters_max=settings.dead_letters_max, results_max=settings.results_max
+        )
     # Only here: who keeps everything in memory need not load SQLite.
     from bellwire.coordinator.log.sqlite.store import SqliteStore
 

@@ -16,8 +16,10 @@ from bellwire.wire.message import new_message
 
 def test_exports_are_frozen() -> None:
     assert set(bellwire.testing.__all__) == {
+        "ChaosProxy",
         "InMemoryBus",
         "RunningCoordinator",
+        "Way",
         "running_coordinator",
     }
 

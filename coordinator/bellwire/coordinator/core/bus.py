@@ -218,6 +218,8 @@ class Bus:
     def _forget_topic(self, topic: Topic) -> None:
         if self.topics.get(topic.name) is topic:
             del self.topics[topic.name]
+        for partition in topic.partitions:
+            partition.retire()
         for subscription in self.subscriptions():
             if subscription.matches(topic.name):
                 subscription.detach_topic(topic.name)

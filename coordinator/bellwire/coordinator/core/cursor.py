@@ -237,6 +237,14 @@ class Cursor:
     def _place(self, run: Run) -> tuple[float, int]:
         return (0.0 if self._keeps_order else run.not_before, run.first)
 
+    def absolve(self, lease_id: str) -> None:
+        """Count no failure for what a lease held: its member was cut off, it did not die."""
+        for index, run in enumerate(self.redeliveries):
+            if run.lost_by == lease_id:
+                self.redeliveries[index] = replace(
+                    run, failures=run.failures - 1, suspect=run.suspect - 1, lost_by=""
+                )
+
     def seek(self, offset: int) -> None:
         """Go on at an offset; what is in flight or waits to be delivered again is forgotten."""
         self.generation += 1

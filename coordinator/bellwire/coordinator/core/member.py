@@ -30,6 +30,7 @@ class Member:
         wake: Called when a delivery may have become possible.
         retry_at: When to ask for a delivery again though nothing happened; None = on `wake` only.
         overflowed: Whether policy DISCONNECT has struck it.
+        is_active: Whether it takes part; what it holds may outlast that.
         isolated: Whether it holds a message that others died of, and nothing else.
         lease_seconds: How long it may hold a delivery; None = as long as it lives.
         failed: Why it can get nothing more; None = it can.
@@ -50,6 +51,7 @@ class Member:
         self.ready = ReadyQueue()
         self.lease_seconds = lease_seconds
         self.isolated = False
+        self.is_active = True
         self.failed: BellwireError | None = None
         self.paused = False
         self.next_tag = 1

@@ -17,7 +17,8 @@ class Run:
     Attributes:
         attempt: Times they were handed out.
         failures: How many of those ended in RELEASE, a lost stream or an expired lease.
-        suspect: Whether a member was lost while holding them.
+        suspect: How many members were lost while holding them.
+        lost_by: Lease of the last of those; empty = nobody.
         not_before: Monotonic seconds.
         entry: The entry that holds them all, kept beyond retention; None = to be read from the log.
     """
@@ -29,6 +30,7 @@ class Run:
     suspect: int = 0
     not_before: float = 0.0
     entry: Entry | None = None
+    lost_by: str = ""
 
 
 @dataclass(slots=True)

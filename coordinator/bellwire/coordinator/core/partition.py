@@ -140,6 +140,12 @@ class Partition:
             return None
         return self.topic.journal.barrier()
 
+    def retire(self) -> None:
+        """Have nothing more recorded: the topic is deleted."""
+        if isinstance(self.log, DurableLog):
+            self.topic.journal.unmark(self.log)
+            self.topic.journal.unmark(self._producers_mark)
+
     def blocking_subscriptions(self) -> list[str]:
         """Name the subscriptions whose policy BLOCK holds the oldest span."""
         oldest = self.log.oldest()

@@ -143,6 +143,8 @@ class SubscribeSession:
                 now_ns,
                 f"ephemeral of {start.client_id or 'unnamed client'}",
             )
+        if start.previous_lease_id:
+            subscription.take_over(start.previous_lease_id)
         window = Window(start.window.messages, start.window.bytes)
         member = self._member = subscription.join(
             engine.new_id(), window, self._wake, lease_seconds

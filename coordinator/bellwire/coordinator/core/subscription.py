@@ -30,7 +30,12 @@ from bellwire.coordinator.core.part import Part, Run
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.ready import ReadyQueue
 from bellwire.coordinator.log.records import CursorRecord, SubscriptionRecord
-from bellwire.wire.errors import BellwireError, CallerError, PayloadTooLargeError
+from bellwire.wire.errors import (
+    BellwireError,
+    CallerError,
+    LeaseExpiredError,
+    PayloadTooLargeError,
+)
 from bellwire.wire.topic import TopicPattern
 from bellwire.wire.window import Window
 
@@ -175,6 +180,7 @@ class Subscription:
         if member not in self.members:
             return
         self.members.remove(member)
+        member.is_active = False
         if member.messages_in_flight:
             self.retired.add(member)
         member.ready.clear()
@@ -188,13 +194,28 @@ class Subscription:
             lost: Whether it died, as far as anybody can tell, so that what it held counts a failure.
         """
         for handout, first, last in member.give_up():
-            self._bring_back(handout, first, last, failed=lost, suspect=lost)
+            lost_by = member.lease_id if lost else ""
+            self._bring_back(handout, first, last, failed=lost, lost_by=lost_by)
         self.retire(member)
         self.retired.discard(member)
         self._assign()
         for cursor in self.cursors:
             if cursor.has_work():
                 self.on_ready(cursor)
+
+    def take_over(self, lease_id: str) -> None:
+        """Let a member go whose process lives on with a new stream: what it held counts no failure."""
+        for member in (*self.members, *self.retired):
+            if member.lease_id == lease_id:
+                member.failed = LeaseExpiredError(
+                    f"lease {lease_id} was taken over by a newer stream of the same subscriber",
+                    metadata={"lease_id": lease_id},
+                )
+                self.leave(member)
+                member.wake()
+                return
+        for cursor in self.cursors:
+            cursor.absolve(lease_id)
 
     def _assign(self) -> None:
         """Give each partition to one member, evenly, moving as few as possible.
@@ -267,7 +288,7 @@ class Subscription:
             now_ns: Wall clock; what expired by then is dropped and counted. 0 = nothing expires or waits.
         """
         member.retry_at = None
-        if member.paused or not self._may_take(member):
+        if member.paused or not member.is_active or not self._may_take(member):
             return None
         ready = self._shared_ready if self.ordering == ORDERING_NONE else member.ready
         for queue in ready.classes():
@@ -372,7 +393,7 @@ class Subscription:
         for member in (*self.members, *self.retired):
             ended = member.expire(now)
             for handout, first, last in ended:
-                self._bring_back(handout, first, last, failed=True, suspect=True)
+                self._bring_back(handout, first, last, failed=True, lost_by=member.lease_id)
                 self._settled(handout.cursor)
             if ended:
                 member.wake()
@@ -388,7 +409,7 @@ class Subscription:
         last: int,
         *,
         failed: bool,
-        suspect: bool = False,
+        lost_by: str = "",
         not_before: float = 0.0,
     ) -> None:
         """Have messages delivered again, or give them up when they have failed too often."""
@@ -399,7 +420,8 @@ class Subscription:
             reason = f"not accepted in {failures} attempts"
             self._bury(handout, first, last, DEAD_LETTER_CAUSE_MAX_ATTEMPTS, reason)
             return
-        self._release(handout, first, last, failures, handout.suspect + suspect, not_before)
+        suspect = handout.suspect + bool(lost_by)
+        self._release(handout, first, last, failures, suspect, not_before, lost_by)
 
     def _release(
         self,
@@ -409,6 +431,7 @@ class Subscription:
         failures: int,
         suspect: int = 0,
         not_before: float = 0.0,
+        lost_by: str = "",
     ) -> None:
         base, cursor = handout.entry.base_offset, handout.cursor
         cursor.release(
@@ -420,6 +443,7 @@ class Subscription:
                 suspect,
                 not_before,
                 handout.entry,
+                lost_by,
             )
         )
         self.on_ready(cursor)

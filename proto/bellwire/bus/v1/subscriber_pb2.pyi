@@ -191,6 +191,7 @@ class SubscribeStart(google.protobuf.message.Message):
     MAX_FRAME_DELIVERIES_FIELD_NUMBER: builtins.int
     MAX_ATTEMPTS_FIELD_NUMBER: builtins.int
     LEASE_MILLIS_FIELD_NUMBER: builtins.int
+    PREVIOUS_LEASE_ID_FIELD_NUMBER: builtins.int
     subscription: builtins.str
     """Name of the subscription; its members compete. Empty = ephemeral: this stream alone gets every message."""
     client_id: builtins.str
@@ -208,6 +209,10 @@ class SubscribeStart(google.protobuf.message.Message):
     lease_millis: builtins.int
     """A delivery not settled or renewed for this long is delivered again and its tags are void, 1,000..600,000 ms;
     0 = as long as the stream lives.
+    """
+    previous_lease_id: builtins.str
+    """Lease of the stream this one goes on from after a lost connection: it is taken over at once, though the server may not
+    have noticed the loss, and what it held counts no failure. Empty = none.
     """
     @property
     def topics(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -240,9 +245,10 @@ class SubscribeStart(google.protobuf.message.Message):
         max_frame_deliveries: builtins.int = ...,
         max_attempts: builtins.int = ...,
         lease_millis: builtins.int = ...,
+        previous_lease_id: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["start_position", b"start_position", "window", b"window"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "client_id", b"client_id", "lease_millis", b"lease_millis", "max_attempts", b"max_attempts", "max_batch_messages", b"max_batch_messages", "max_frame_deliveries", b"max_frame_deliveries", "ordering", b"ordering", "overflow_policy", b"overflow_policy", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "window", b"window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "client_id", b"client_id", "lease_millis", b"lease_millis", "max_attempts", b"max_attempts", "max_batch_messages", b"max_batch_messages", "max_frame_deliveries", b"max_frame_deliveries", "ordering", b"ordering", "overflow_policy", b"overflow_policy", "previous_lease_id", b"previous_lease_id", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "window", b"window"]) -> None: ...
 
 Global___SubscribeStart: typing_extensions.TypeAlias = SubscribeStart
 

@@ -14,7 +14,12 @@ from bellwire.bus.v1.subscriber_pb2 import DISPOSITION_REJECT, ORDERING_NONE, OR
 from bellwire.coordinator.core.dead_letters import redriven_batches
 from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.log.records import CursorRecord, DeadLetterRecord, Record
-from bellwire.wire.errors import StoreFullError, StoreReadOnlyError, UnknownDeliveryTagError
+from bellwire.wire.errors import (
+    LeaseExpiredError,
+    StoreFullError,
+    StoreReadOnlyError,
+    UnknownDeliveryTagError,
+)
 
 
 def letters(records: list[Record]) -> list[DeadLetterRecord]:
@@ -175,3 +180,33 @@ def test_redriven_letters_go_to_the_subscription_that_gave_them_up_and_no_other(
     assert all_offsets(stage.take_all(member)) == [2, 3]
     assert all_offsets(stage.take_all(other)) == [3]
     assert stage.topic.stats.dropped == {}
+
+
+def test_a_subscriber_that_was_only_cut_off_counts_no_failure():
+    stage = Stage(max_attempts=3)
+    subscription = stage.subscribe()
+    stage.publish(3)
+    member = stage.join(subscription)
+    for attempt in range(10):
+        handout = stage.take(member)
+        assert (offsets(handout), handout and handout.attempt) == ([0, 1, 2], attempt)
+        stage.bus.leave(member, lost=True)
+        subscription.take_over(member.lease_id)
+        member = stage.join(subscription)
+    assert letters(stage.commit()) == []
+
+
+@pytest.mark.parametrize("ordering", [ORDERING_PARTITION, ORDERING_NONE])
+def test_a_new_stream_takes_over_from_one_whose_loss_nobody_has_noticed(ordering):
+    stage = Stage()
+    subscription = stage.subscribe(ordering=ordering)
+    stage.publish(2)
+    old = stage.join(subscription)
+    stage.take(old)
+    subscription.take_over(old.lease_id)
+    new = stage.join(subscription)
+    assert stage.take(old) is None
+    assert isinstance(old.failed, LeaseExpiredError)
+    assert offsets(stage.take(new)) == [0, 1]
+    stage.bus.leave(old, lost=True)
+    assert new.messages_in_flight == 2

@@ -199,3 +199,13 @@ def test_an_unsettled_message_is_in_the_record_with_its_attempt():
     cursors = [record for record in stage.commit() if isinstance(record, CursorRecord)]
     assert [(c.next_offset, c.open_runs) for c in cursors] == [(5, ((2, 3, 1, 0), (4, 5, 1, 0)))]
     assert cursors[0].floor == 2
+
+
+def test_nothing_is_recorded_of_a_topic_after_its_deletion():
+    stage = durable()
+    stage.join(stage.subscribe(topics=["bars.>"]))
+    stage.publish(1)
+    stage.bus.delete_topic("bars.1h")
+    kinds = [type(record).__name__ for record in stage.commit()]
+    assert kinds == ["SubscriptionRecord", "EntryRecord", "TopicDeletedRecord"]
+    assert stage.commit() == []

@@ -1,8 +1,5 @@
-"""The SQLite store: durable topics, cursors, producers, dead letters and results in one folder."""
+"""The SQLite store."""
 
-from bellwire.coordinator.log.sqlite.backup import backup, restore
-from bellwire.coordinator.log.sqlite.doctor import examine
-from bellwire.coordinator.log.sqlite.findings import Finding, Report, Severity
 from bellwire.coordinator.log.sqlite.store import SqliteStore
 
-__all__ = ["Finding", "Report", "Severity", "SqliteStore", "backup", "examine", "restore"]
+__all__ = ["SqliteStore"]

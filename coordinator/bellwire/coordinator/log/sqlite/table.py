@@ -92,7 +92,7 @@ class Table(Generic[R]):
     def corrupt(self, values: Sequence[Value]) -> DataCorruptError:
         """Return the error that names a row by its key."""
         key = ", ".join(
-            f"{column} {value}"
+            f"{column} {value!r}"
             for column, value in zip(self.columns[: self.keys], values, strict=False)
         )
         return DataCorruptError(
