@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from bellwire.wire.errors import BellwireError, StoreReadOnlyError
 READ_BYTES: Final = 1 << 20  # Loaded at once for a reader that has fallen behind: about 1 ms.
 LATENCIES_KEPT: Final = 10_000
 T = TypeVar("T")
+_log = logging.getLogger("bellwire.coordinator")
 
 
 class Committer:
@@ -36,6 +38,7 @@ class Committer:
         self._wake: asyncio.TimerHandle | asyncio.Handle | None = None
         self._micros: deque[int] = deque(maxlen=LATENCIES_KEPT)
         self._closed = False
+        self._failing = False
         self.commits = 0
         engine.journal.on_work = self._on_work
         engine.logs.on_wanted = self._on_wanted
@@ -135,9 +138,15 @@ class Committer:
     def _finish(self, group: Group, error: BellwireError | None) -> None:
         journal = self._engine.journal
         if error is None:
+            if self._failing:
+                self._failing = False
+                _log.warning("the store takes commits again")
             self.commits += 1
             journal.committed(group)
         else:
+            if not self._failing:
+                self._failing = True  # Said once, not with every try.
+                _log.error("a commit failed: %s", error.message)
             journal.failed(group, error)
         self._look()
 

@@ -194,13 +194,23 @@ class Bus:
                 "change; create another topic and replay into it",
                 metadata={"topic": name},
             )
-        topic.settings = settings
         if topic.is_durable:
             self._journal.check_writable()
-            self._journal.stage(topic.record())
+        topic.settings = settings
+        if topic.is_durable:
+            self._stage_topic(topic)
         for partition in topic.partitions:
             self._on_room(partition)
         return topic
+
+    def _stage_topic(self, topic: Topic) -> None:
+        """Have changed settings recorded; tried again with each group until they are."""
+
+        def undo(_: BellwireError | None) -> None:
+            if self._journal.broken is None and self.topics.get(topic.name) is topic:
+                self._stage_topic(topic)
+
+        self._journal.stage(topic.record(), undo=undo)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic with its messages; deliveries in flight may still be settled.

@@ -187,7 +187,8 @@ class Cursor:
             if self._keeps_order:
                 self.retry_at = not_before
                 return False
-        run = part.run or Run(part.first_offset, part.first_offset + 1, 0, entry=part.entry)
+        entry = None if self.partition.log.durable else part.entry
+        run = part.run or Run(part.first_offset, part.first_offset + 1, 0, entry=entry)
         self._take(part, 1)
         self.release(
             replace(run, first=part.first_offset, last=part.first_offset + 1, not_before=not_before)

@@ -45,6 +45,7 @@ class Partition:
         self._producers_mark = _ProducersMark(log.log_id, self._producers)
         self._admitted_ns = 0
         if isinstance(log, DurableLog):
+            self._admitted_ns = log.last_admitted_ns
             log.on_readable = self._on_readable
             log.on_rolled_back = self._on_rolled_back
 

@@ -442,7 +442,8 @@ class Subscription:
                 failures,
                 suspect,
                 not_before,
-                handout.entry,
+                # A durable log has it still, and memory need not: releases may be delayed for minutes.
+                None if cursor.partition.log.durable else handout.entry,
                 lost_by,
             )
         )

@@ -114,6 +114,11 @@ class DurableLog:
     def __len__(self) -> int:
         return len(self._segments)
 
+    @property
+    def last_admitted_ns(self) -> int:
+        """When the last entry was admitted; 0 = there is none."""
+        return self._segments[-1].last_admitted_ns if self._segments else 0
+
     # ------------------------------------------------------------ append and commit
 
     def append(self, entry: Entry) -> None:
