@@ -126,7 +126,7 @@ class Cursor:
         """
         self.retry_at = None
         if self._conflation is not None:
-            all_known = self._conflation.catch_up(self.partition.log)
+            all_known = self._conflation.catch_up(self.partition.log, self.subscription.name)
             if not all_known:
                 self.retry_at = None if all_known is None else now  # Who loads calls again.
                 return None
@@ -196,6 +196,8 @@ class Cursor:
         return True
 
     def _drop(self, part: Part, count: int, reason: str) -> None:
+        if self._conflation is not None:
+            self._conflation.gone(part, count)
         self._take(part, count)
         if reason:
             self._count_dropped(count, reason)
@@ -209,7 +211,7 @@ class Cursor:
         """Count the first `taken` messages of what `next_part` returned as handed out."""
         self.in_flight += taken
         if self._conflation is not None:
-            self._conflation.delivered(part, taken)
+            self._conflation.gone(part, taken)
         self._take(part, taken)
 
     def _take(self, part: Part, taken: int) -> None:
@@ -250,6 +252,8 @@ class Cursor:
         """Go on at an offset; what is in flight or waits to be delivered again is forgotten."""
         self.generation += 1
         self.next_offset = offset
+        # At once: what it was moved back to must not be evicted before the store has heard of it.
+        self.floor, self.saved_floor = min(self.floor, offset), min(self.saved_floor, offset)
         self.redeliveries.clear()
         self.flights.clear()
         self.in_flight = 0

@@ -11,6 +11,8 @@ from bellwire.coordinator.log.protocol import PartitionLog
 
 SCAN_ENTRIES_MAX: Final = 16  # Opened in one go, about 0.3 ms; a longer backlog takes several.
 
+KEYS_MIN: Final = 1_000  # Keys from which on those of evicted messages are looked for.
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -37,8 +39,9 @@ class Conflation:
     def __init__(self, from_offset: int) -> None:
         self._latest: dict[str, int] = {}
         self._scanned = from_offset
+        self._prune_above = KEYS_MIN
 
-    def catch_up(self, log: PartitionLog) -> bool | None:
+    def catch_up(self, log: PartitionLog, subscription: str) -> bool | None:
         """Look at some more of what waits; True when all is known, None when entries must be loaded first."""
         self._scanned = max(self._scanned, log.low_offset)
         for _ in range(SCAN_ENTRIES_MAX):
@@ -47,9 +50,13 @@ class Conflation:
             entry = log.read(self._scanned)
             if entry is None:
                 return None
-            for offset, message in enumerate(entry.messages(), entry.base_offset):
-                if message.key:
-                    self._latest[message.key] = offset
+            only = entry.batch.header.only_subscription
+            if not only or only == subscription:
+                for offset, message in enumerate(entry.messages(), entry.base_offset):
+                    if message.key:
+                        self._latest[message.key] = offset
+            if len(self._latest) > self._prune_above:
+                self._prune(log.low_offset)
             self._scanned = entry.next_offset
         return self._scanned >= log.high_watermark
 
@@ -57,8 +64,13 @@ class Conflation:
         """Tell whether a later message has its key."""
         return bool(message.key) and self._latest.get(message.key, -1) > offset
 
-    def delivered(self, part: Part, count: int) -> None:
-        """Forget keys whose latest message is on its way."""
+    def _prune(self, low_offset: int) -> None:
+        """Forget keys whose latest message was evicted; seldom, for it looks at all."""
+        self._latest = {key: at for key, at in self._latest.items() if at >= low_offset}
+        self._prune_above = max(KEYS_MIN, 2 * len(self._latest))
+
+    def gone(self, part: Part, count: int) -> None:
+        """Forget keys whose latest message is delivered or dropped."""
         for offset, message in enumerate(part.messages()[:count], part.first_offset):
             if self._latest.get(message.key) == offset:
                 del self._latest[message.key]

@@ -68,7 +68,7 @@ class Leases:
         if not lease.member.messages_in_flight:
             del self._leases[lease_id]
             self._bus.leave(lease.member)
-        elif any(item.disposition == DISPOSITION_RENEW for item in settlements):
+        elif _renewed(settlements, failures):
             lease.deadline = now + lease.seconds
         return failures
 
@@ -77,3 +77,10 @@ class Leases:
         late = [lease_id for lease_id, lease in self._leases.items() if lease.deadline <= now]
         for lease_id in late:
             self._bus.leave(self._leases.pop(lease_id).member, lost=True)
+
+
+def _renewed(settlements: Sequence[Settlement], failures: Sequence[SettleFailure]) -> bool:
+    """Tell whether a RENEW was applied; one that was refused prolongs nothing."""
+    asked = sum(item.disposition == DISPOSITION_RENEW for item in settlements)
+    refused = sum(item.settlement.disposition == DISPOSITION_RENEW for item in failures)
+    return asked > refused

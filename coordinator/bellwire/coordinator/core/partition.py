@@ -173,7 +173,9 @@ class Partition:
         for cursor in self.cursors:
             cursor.on_readable()
 
-    def _on_rolled_back(self) -> None:
+    def _on_rolled_back(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self.topic.stats.count_append(entry, times=-1)
         self._producers.roll_back(self.log.high_watermark)
 
 

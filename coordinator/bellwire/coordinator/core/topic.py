@@ -138,12 +138,12 @@ class TopicStats:
         self.dropped: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
 
-    def count_append(self, entry: Entry) -> None:
-        """Count an appended batch."""
-        self.published_messages += entry.count
-        self.published_batches += 1
-        self.published_bytes += entry.stored_bytes
-        self.published_uncompressed_bytes += entry.uncompressed_bytes
+    def count_append(self, entry: Entry, times: int = 1) -> None:
+        """Count an appended batch, or with -1 one that was taken back."""
+        self.published_messages += times * entry.count
+        self.published_batches += times
+        self.published_bytes += times * entry.stored_bytes
+        self.published_uncompressed_bytes += times * entry.uncompressed_bytes
 
 
 class Topic:

@@ -64,7 +64,7 @@ class DurableLog:
     Attributes:
         on_missing: Called with an offset that must be loaded; answered by `loaded` or `load_failed`.
         on_readable: Called when more can be read than before.
-        on_rolled_back: Called when everything staged was taken back.
+        on_rolled_back: Called with everything staged when it was taken back.
         error: Why entries cannot be read; None = they can.
     """
 
@@ -108,7 +108,7 @@ class DurableLog:
         self._loading: set[int] = set()
         self.on_missing: Callable[[int], None] = _ignore
         self.on_readable: Callable[[], None] = _nothing
-        self.on_rolled_back: Callable[[], None] = _nothing
+        self.on_rolled_back: Callable[[list[Entry]], None] = _forget
         self.error: BellwireError | None = None
 
     def __len__(self) -> int:
@@ -139,24 +139,25 @@ class DurableLog:
 
     def roll_back(self) -> None:
         """Forget everything at or above the high watermark: its commit has failed."""
-        for entry in self._staged:
-            self.stored_bytes -= entry.stored_bytes
+        taken_back = list(self._staged)
+        self.stored_bytes -= sum(entry.stored_bytes for entry in taken_back)
         while self._segments and self._segments[-1].base_offset >= self.high_watermark:
             self._segments.pop()
         if self._segments and self._segments[-1].next_offset > self.high_watermark:
             last = self._segments[-1]
-            lost = [entry for entry in self._staged if entry.base_offset < last.next_offset]
+            lost = [entry for entry in taken_back if entry.base_offset < last.next_offset]
             last.next_offset = self.high_watermark
             last.entries -= len(lost)
             last.stored_bytes -= sum(entry.stored_bytes for entry in lost)
             last.dirty = True
         self._staged.clear()
         self.end_offset = self.high_watermark
-        self.on_rolled_back()
+        self.on_rolled_back(taken_back)
 
     def _extend(self, entry: Entry) -> None:
-        last_time_ns = entry.batch.header.last_time_unix_nano
         last = self._segments[-1] if self._segments else None
+        last_time_ns = max(entry.time_reached_ns, last.last_time_ns if last is not None else 0)
+        entry.time_reached_ns = last_time_ns
         if last is None or self._is_full(last):
             last = Segment(
                 entry.base_offset, entry.base_offset, 0, 0, last_time_ns, entry.admitted_ns
@@ -165,7 +166,7 @@ class DurableLog:
         last.next_offset = entry.next_offset
         last.entries += 1
         last.stored_bytes += entry.stored_bytes
-        last.last_time_ns = max(last.last_time_ns, last_time_ns)
+        last.last_time_ns = last_time_ns
         last.last_admitted_ns = max(last.last_admitted_ns, entry.admitted_ns)
         last.dirty = True
 
@@ -268,3 +269,7 @@ def _ignore(offset: int) -> None:
 
 def _nothing() -> None:
     """Nobody waits."""
+
+
+def _forget(entries: list[Entry]) -> None:
+    """Nobody counts."""

@@ -15,7 +15,7 @@ _BASE_OFFSET = attrgetter("base_offset")
 
 
 def _last_time(entry: Entry) -> int:
-    return entry.batch.header.last_time_unix_nano
+    return entry.time_reached_ns
 
 
 class MemoryLog:
@@ -36,6 +36,8 @@ class MemoryLog:
 
     def append(self, entry: Entry) -> None:
         """Keep an entry at the end."""
+        if self._order:
+            entry.time_reached_ns = max(entry.time_reached_ns, self._order[-1].time_reached_ns)
         self._order.append(entry)
         self._by_base[entry.base_offset] = entry
         self.end_offset = self.high_watermark = entry.next_offset
@@ -53,8 +55,8 @@ class MemoryLog:
     def find_time(self, time_unix_nano: int) -> int:
         """Return the base offset of the first entry that reaches the time, else the end offset.
 
-        Entries are searched by bisection on their last message time, which publishers keep
-        non-decreasing by and large; where they do not, the result may be an entry too early.
+        Entries are searched by bisection on the largest time so far: where publishers' clocks differ, the
+        result may be too early and never too late.
         """
         at = bisect_left(self._order, time_unix_nano, key=_last_time)
         return self._order[at].base_offset if at < len(self._order) else self.end_offset

@@ -252,4 +252,4 @@ def _sorted(records: dict[Any, Any]) -> list[Any]:
 
 
 def _last_time(entry: Entry) -> int:
-    return entry.batch.header.last_time_unix_nano
+    return entry.time_reached_ns

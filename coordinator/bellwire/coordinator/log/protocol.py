@@ -22,6 +22,7 @@ class Entry:
         admitted_ns: When the coordinator admitted it, nanoseconds since the Unix epoch.
         sampled: traceparents of its sampled messages, empty for most batches.
         principal: Authenticated publisher; empty without authentication.
+        time_reached_ns: Largest message time of its log up to here: in order, so that times can be searched.
         plain: Whether every subscriber may have all of it at any time: nothing expires, waits or is redriven.
     """
 
@@ -35,6 +36,7 @@ class Entry:
         "principal",
         "sampled",
         "stored_bytes",
+        "time_reached_ns",
         "uncompressed_bytes",
     )
 
@@ -51,6 +53,7 @@ class Entry:
         self.admitted_ns = admitted_ns
         self.sampled = sampled
         self.principal = ""
+        self.time_reached_ns = header.last_time_unix_nano
         self.plain = not (
             header.min_expire_time_unix_nano
             or header.max_not_before_time_unix_nano

@@ -68,13 +68,12 @@ def _flat(tuples: Sequence[Sequence[int]]) -> bytes:
 
 def _entry_values(record: EntryRecord) -> tuple[Value, ...]:
     entry = record.entry
-    header = entry.batch.header
     return (
         record.log_id,
         entry.base_offset,
         entry.next_offset,
         entry.stored_bytes,
-        min(header.last_time_unix_nano, INTEGER_MAX),
+        min(entry.time_reached_ns, INTEGER_MAX),
         entry.admitted_ns,
         entry.principal,
         entry.batch.SerializeToString(),
