@@ -187,7 +187,7 @@ class Cursor:
             if self._keeps_order:
                 self.retry_at = not_before
                 return False
-        entry = None if self.partition.log.durable else part.entry
+        entry = None if self.is_durable else part.entry
         run = part.run or Run(part.first_offset, part.first_offset + 1, 0, entry=entry)
         self._take(part, 1)
         self.release(
@@ -251,6 +251,8 @@ class Cursor:
     def seek(self, offset: int) -> None:
         """Go on at an offset; what is in flight or waits to be delivered again is forgotten."""
         self.generation += 1
+        if offset > self.next_offset:
+            self._count_dropped(offset - self.next_offset, "skipped_by_seek")
         self.next_offset = offset
         # At once: what it was moved back to must not be evicted before the store has heard of it.
         self.floor, self.saved_floor = min(self.floor, offset), min(self.saved_floor, offset)

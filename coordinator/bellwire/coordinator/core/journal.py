@@ -99,6 +99,7 @@ class Journal:
         self._next = Group()
         self._writing: Group | None = None
         self._lazy_since: float | None = None
+        self._hurry = False
         self.on_work: Callable[[], None] = _nothing
         self.on_room: Callable[[], None] = _nothing
         self.broken: StoreReadOnlyError | None = None
@@ -156,9 +157,17 @@ class Journal:
         if self._writing is not None:
             self._writing.marked.pop(source, None)
 
-    def barrier(self) -> Ticket | None:
-        """Return the ticket after which everything staged so far is durable; None = it is already."""
+    def barrier(self, *, marks: bool = False) -> Ticket | None:
+        """Return the ticket after which everything staged so far is durable; None = it is already.
+
+        Args:
+            marks: Whether what is only marked counts, too; then it does not wait for company.
+        """
         if self._next.records:
+            return self._next.ticket
+        if marks and self._next.marked and self.broken is None:
+            self._hurry = True
+            self.on_work()
             return self._next.ticket
         return self._writing.ticket if self._writing is not None else None
 
@@ -168,7 +177,7 @@ class Journal:
         """Return when to call `take`: `now`, later when only latest values wait, None when nothing does."""
         if self._writing is not None or self.broken is not None:
             return None
-        if self._next.records:
+        if self._next.records or self._hurry:
             return now
         if not self._next.marked:
             return None
@@ -185,6 +194,7 @@ class Journal:
             return None
         self._next = Group()
         self._lazy_since = None
+        self._hurry = False
         for source in group.marked:
             group.records.extend(source.records())
         self._writing = group
@@ -205,6 +215,7 @@ class Journal:
         behind, self._next = self._next, Group()
         self._writing = None
         self._lazy_since = None
+        self._hurry = False
         if isinstance(error, StoreReadOnlyError):
             self.broken = error
         for failed in (behind, group):  # Newest first.

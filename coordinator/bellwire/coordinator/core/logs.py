@@ -50,6 +50,7 @@ class Logs:
             self._cache,
             retention_messages=settings.retention_messages,
             retention_bytes=settings.retention_bytes,
+            retention_seconds=settings.retention_seconds,
             segments=segments,
         )
 

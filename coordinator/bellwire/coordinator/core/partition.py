@@ -59,7 +59,10 @@ class Partition:
 
         Raises:
             ProducerFencedError, SequenceGapError: See `ProducerTable.check`.
+            StoreReadOnlyError: The store is in doubt, and so is what this table says.
         """
+        if self.log.durable:
+            self.topic.journal.check_writable()
         header = batch.header
         if not header.producer_id:
             return None
@@ -103,7 +106,7 @@ class Partition:
         if not seconds:
             return
         before_ns = now_ns - seconds * NANOS
-        while (oldest := self.log.oldest()) is not None and oldest.last_admitted_ns < before_ns:
+        while (oldest := self.log.expired(before_ns)) is not None:
             if oldest.next_offset > self._block_floor():
                 return
             self._evict(oldest)

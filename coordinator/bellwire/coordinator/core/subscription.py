@@ -442,8 +442,8 @@ class Subscription:
                 failures,
                 suspect,
                 not_before,
-                # A durable log has it still, and memory need not: releases may be delayed for minutes.
-                None if cursor.partition.log.durable else handout.entry,
+                # Where the log holds it for this cursor memory need not: releases may be delayed for minutes.
+                None if cursor.is_durable else handout.entry,
                 lost_by,
             )
         )

@@ -20,6 +20,7 @@ from bellwire.wire.errors import BellwireError, DataCorruptError
 
 SEGMENT_BYTES_MAX: Final = 8 << 20  # Dropped in one transaction: some hundred rows.
 SEGMENT_MESSAGES_MAX: Final = 100_000
+NANOS: Final = 1_000_000_000
 SEGMENTS_PER_LOG: Final = 8  # At least: retention is exact to an eighth.
 
 
@@ -78,6 +79,7 @@ class DurableLog:
         *,
         retention_messages: int,
         retention_bytes: int,
+        retention_seconds: int = 0,
         segments: Iterable[SegmentRecord] = (),
     ) -> None:
         self.log_id = log_id
@@ -87,6 +89,8 @@ class DurableLog:
             SEGMENT_MESSAGES_MAX, max(1, retention_messages // SEGMENTS_PER_LOG)
         )
         self._segment_bytes = min(SEGMENT_BYTES_MAX, max(1, retention_bytes // SEGMENTS_PER_LOG))
+        self._segment_ns = retention_seconds * NANOS // SEGMENTS_PER_LOG
+        self._segment_began_ns = 0
         self._segments = deque(
             Segment(
                 s.base_offset,
@@ -158,7 +162,8 @@ class DurableLog:
         last = self._segments[-1] if self._segments else None
         last_time_ns = max(entry.time_reached_ns, last.last_time_ns if last is not None else 0)
         entry.time_reached_ns = last_time_ns
-        if last is None or self._is_full(last):
+        if last is None or self._is_full(last) or self._is_old(entry):
+            self._segment_began_ns = entry.admitted_ns
             last = Segment(
                 entry.base_offset, entry.base_offset, 0, 0, last_time_ns, entry.admitted_ns
             )
@@ -175,6 +180,10 @@ class DurableLog:
             segment.stored_bytes >= self._segment_bytes
             or segment.next_offset - segment.base_offset >= self._segment_messages
         )
+
+    def _is_old(self, entry: Entry) -> bool:
+        """Tell whether retention by time wants a new segment; one from before a restart is old."""
+        return 0 < self._segment_ns < entry.admitted_ns - self._segment_began_ns
 
     def records(self) -> Iterator[Record]:
         """Yield what the store does not know yet of segments and eviction."""
@@ -249,9 +258,22 @@ class DurableLog:
             return None
         return self._segments[0]
 
+    def expired(self, before_ns: int) -> Segment | None:
+        """Return the oldest segment, be it the only one, if all of it was admitted before this time."""
+        oldest = self._segments[0] if self._segments else None
+        if oldest is None or not oldest.entries or oldest.next_offset > self.high_watermark:
+            return None
+        return oldest if oldest.last_admitted_ns < before_ns else None
+
     def evict_oldest(self) -> Segment:
         """Drop the oldest segment and return it."""
         segment = self._segments.popleft()
+        if not self._segments:
+            # An empty one remembers where the log goes on, and how late it was.
+            end = segment.next_offset
+            self._segments.append(
+                Segment(end, end, 0, 0, segment.last_time_ns, segment.last_admitted_ns)
+            )
         self.low_offset = segment.next_offset
         self.stored_bytes -= segment.stored_bytes
         self._cached.forget_below(self.low_offset)

@@ -65,6 +65,11 @@ class MemoryLog:
         """Return the entry that eviction would take next."""
         return self._order[0] if self._order else None
 
+    def expired(self, before_ns: int) -> Entry | None:
+        """Return the oldest entry if it was admitted before this time."""
+        oldest = self.oldest()
+        return oldest if oldest is not None and oldest.admitted_ns < before_ns else None
+
     def evict_oldest(self) -> Entry:
         """Drop the oldest entry and return it."""
         entry = self._order.popleft()

@@ -129,6 +129,9 @@ class PartitionLog(Protocol):
     def oldest(self) -> Span | None:
         """Return what eviction would take next."""
 
+    def expired(self, before_ns: int) -> Span | None:
+        """Return what eviction would take next if all of it was admitted before this time."""
+
     def evict_oldest(self) -> Span:
         """Drop the oldest span and return it."""
 

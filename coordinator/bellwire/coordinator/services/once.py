@@ -68,7 +68,7 @@ async def once(
     request_id: str = request.request_id  # type: ignore[attr-defined]
     if not request_id:
         response = await carry_out()
-        await durable(journal.barrier() if wait else None)
+        await durable(journal.barrier(marks=True) if wait else None)
         return response
     stored: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -88,7 +88,7 @@ async def once(
     try:
         response = await carry_out()
         results.finish(rpc, request_id, response.SerializeToString())
-        await durable(journal.barrier())
+        await durable(journal.barrier(marks=True))
     except BaseException as error:
         known = (
             error

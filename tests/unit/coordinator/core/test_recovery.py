@@ -7,7 +7,11 @@ from random import Random
 import pytest
 from tests.unit.coordinator.core.stage import Stage, all_offsets, offsets
 
-from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_BLOCK
+from bellwire.bus.v1.subscriber_pb2 import (
+    OVERFLOW_POLICY_BLOCK,
+    START_POLICY_EARLIEST,
+    StartPosition,
+)
 from bellwire.coordinator.core.engine import Engine
 from bellwire.coordinator.log.durable import DurableLog
 from bellwire.coordinator.log.records import (
@@ -173,3 +177,42 @@ def test_only_what_is_cached_stays_in_memory():
             break
     assert seen == list(range(10))
     assert log._cached._cache.size_bytes <= 3_000
+
+
+def test_retention_by_time_empties_a_quiet_topic_and_its_offsets_go_on():
+    stage = Stage(durable=True, retention_seconds=8)
+    partition = stage.topic.partitions[0]
+    second = 1_000_000_000
+    for at in range(4):
+        stage.now_ns = at * second
+        batch = encode_batch("bars.1h", 0, [new_message(data=b"x")])
+        partition.append(batch, stage.now_ns)
+    records = stage.commit()
+    partition.expire(9 * second)
+    assert (partition.log.low_offset, len(partition.log)) == (1, 3)
+    partition.expire(20 * second)
+    assert (partition.log.low_offset, partition.log.end_offset, partition.log.stored_bytes) == (
+        4,
+        4,
+        0,
+    )
+    gone = stage.commit()
+    assert [r.low_offset for r in gone if isinstance(r, EvictedRecord)] == [4]
+    kept = [r for r in records if not isinstance(r, SegmentRecord)]
+    after = restarted(stage, kept + [r for r in gone if isinstance(r, SegmentRecord)])
+    assert after.topic.partitions[0].append(batch, 0).base_offset == 4
+
+
+def test_what_a_seek_moved_back_to_is_kept_though_the_store_has_not_heard_of_it():
+    stage = Stage(durable=True, retention_messages=8)
+    member = stage.join(stage.subscribe(overflow=OVERFLOW_POLICY_BLOCK))
+    stage.commit()
+    for _ in range(8):
+        stage.publish(1)
+    stage.commit()
+    for handout in stage.take_all(member):
+        stage.accept(member, handout)
+    stage.commit()
+    stage.bus.seek("risk", StartPosition(policy=START_POLICY_EARLIEST))
+    assert not stage.topic.partitions[0].make_room()
+    assert all_offsets(stage.take_all(member)) == list(range(8))

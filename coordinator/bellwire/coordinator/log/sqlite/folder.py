@@ -13,7 +13,7 @@ DATABASE_NAME: Final = "bellwire.db"
 LOCK_NAME: Final = "LOCK"
 SIDE_SUFFIXES: Final = ("-wal", "-shm")  # Files SQLite keeps beside a database.
 FOLDER_MODE: Final = 0o700  # What agents say to each other is nobody else's business.
-LOCK_MODE: Final = 0o600
+FILE_MODE: Final = 0o600
 _PID_BYTES_MAX: Final = 32
 
 
@@ -31,6 +31,17 @@ class DataFolder:
         names = [f"{DATABASE_NAME}{suffix}" for suffix in SIDE_SUFFIXES] + [DATABASE_NAME]
         return [self.path / name for name in names if (self.path / name).exists()]
 
+    def make_database(self) -> bool:
+        """Make an empty file for the database, readable by its owner only; False when there is one."""
+        try:
+            fd = os.open(self.database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise self._unusable("cannot be written", error) from None
+        os.close(fd)
+        return True
+
     def lock(self) -> None:
         """Make the folder when it is missing and hold it until `unlock` or the process ends.
 
@@ -40,7 +51,7 @@ class DataFolder:
         """
         self._make()
         try:
-            fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, LOCK_MODE)
+            fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         except OSError as error:
             raise self._unusable("cannot be written", error) from None
         try:

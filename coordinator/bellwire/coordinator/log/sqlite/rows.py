@@ -92,6 +92,7 @@ def _entry_record(
 ) -> EntryRecord:
     entry = Entry(Batch.FromString(batch), base_offset, admitted_ns)
     entry.principal = principal
+    entry.time_reached_ns = max(entry.time_reached_ns, last_time_ns)
     if entry.next_offset != next_offset:
         raise ValueError("the batch holds another number of messages")
     return EntryRecord(log_id, entry)

@@ -103,7 +103,7 @@ class SqliteStore:
 
     def _open(self) -> Snapshot:
         database = self._folder.database
-        is_new = not database.exists()
+        is_new = self._folder.make_database()
         connection = self._connection = open_for_writing(database, self._pragmas)
         prepare(connection, database)
         if is_new:
