@@ -126,7 +126,9 @@ class Cursor:
         """
         self.retry_at = None
         if self._conflation is not None:
-            all_known = self._conflation.catch_up(self.partition.log, self.subscription.name)
+            all_known = self._conflation.catch_up(
+                self.partition.log, self.subscription.name, self._waits_from
+            )
             if not all_known:
                 self.retry_at = None if all_known is None else now  # Who loads calls again.
                 return None
@@ -140,6 +142,12 @@ class Cursor:
             elif not self._wait_for(part, now + (head.due_ns - now_ns) / NANOS):
                 return None
         return None
+
+    def _waits_from(self) -> int:
+        """Return the lowest offset that may still be delivered."""
+        runs = (run.first for run in self.redeliveries)
+        flights = (flight.handout.entry.base_offset for flight in self.flights)
+        return min((*runs, *flights), default=self.next_offset)
 
     def _peek(self, now: float) -> Part | None:
         """Return the head: released messages first, then new ones.
@@ -173,7 +181,7 @@ class Cursor:
         rest = rest_of(run, through)
         if rest is not None:
             self.redeliveries.appendleft(rest)
-        self._count_dropped(through - run.first, "overflow")
+        self.count_dropped(through - run.first, "overflow")
         self.mark()
 
     def _wait_for(self, part: Part, not_before: float) -> bool:
@@ -196,22 +204,19 @@ class Cursor:
         return True
 
     def _drop(self, part: Part, count: int, reason: str) -> None:
-        if self._conflation is not None:
-            self._conflation.gone(part, count)
         self._take(part, count)
         if reason:
-            self._count_dropped(count, reason)
+            self.count_dropped(count, reason)
         self.mark()
 
-    def _count_dropped(self, count: int, reason: str) -> None:
+    def count_dropped(self, count: int, reason: str) -> None:
+        """Count messages that will not be delivered, for the topic and the subscription."""
         self.subscription.dropped[self.partition.topic.name, reason] += count
         self.partition.topic.stats.dropped[reason] += count
 
     def advance(self, part: Part, taken: int) -> None:
         """Count the first `taken` messages of what `next_part` returned as handed out."""
         self.in_flight += taken
-        if self._conflation is not None:
-            self._conflation.gone(part, taken)
         self._take(part, taken)
 
     def _take(self, part: Part, taken: int) -> None:
@@ -252,7 +257,7 @@ class Cursor:
         """Go on at an offset; what is in flight or waits to be delivered again is forgotten."""
         self.generation += 1
         if offset > self.next_offset:
-            self._count_dropped(offset - self.next_offset, "skipped_by_seek")
+            self.count_dropped(offset - self.next_offset, "skipped_by_seek")
         self.next_offset = offset
         # At once: what it was moved back to must not be evicted before the store has heard of it.
         self.floor, self.saved_floor = min(self.floor, offset), min(self.saved_floor, offset)
@@ -324,9 +329,11 @@ class Cursor:
         if self.next_offset >= span.next_offset:
             return
         lost = span.next_offset - max(self.next_offset, span.base_offset)
+        if self._conflation is not None:
+            self._conflation.lost(self.next_offset, span.next_offset)
         self.next_offset = span.next_offset
         self.dropped += lost
-        self._count_dropped(lost, "overflow")
+        self.count_dropped(lost, "overflow")
         self.mark()
         if self.subscription.overflow_policy == OVERFLOW_POLICY_DISCONNECT:
             self.subscription.on_overflow(self)

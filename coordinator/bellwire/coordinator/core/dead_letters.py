@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,23 +20,17 @@ BATCH_BYTES_MAX: Final = (
 
 
 class DeadLetters:
-    """Numbers dead letters and hands them to the journal.
-
-    Attributes:
-        counts: Dead letters per topic now, those on their way to the store included.
-    """
+    """Numbers dead letters and hands them to the journal."""
 
     def __init__(
         self,
         journal: Journal,
         clock_ns: Callable[[], int],
         last_id: int = 0,
-        counts: dict[str, int] | None = None,
     ) -> None:
         self._journal = journal
         self._clock_ns = clock_ns
         self._last_id = last_id
-        self.counts: Counter[str] = Counter(counts or {})
 
     def check_open(self) -> None:
         """Refuse what could not be kept.
@@ -63,7 +56,6 @@ class DeadLetters:
         now_ns = self._clock_ns()
 
         def taken_back(_: BellwireError | None) -> None:
-            self.counts[topic] -= last - first
             undo(first, last)
 
         for index in range(first, last):
@@ -87,18 +79,11 @@ class DeadLetters:
             self._journal.stage(
                 record, undo=taken_back if index == first else None, size_bytes=len(data)
             )
-        self.counts[topic] += last - first
 
     def remove(self, letters: Sequence[DeadLetterRecord]) -> None:
         """Have dead letters removed with the next group."""
         ids = tuple(letter.id for letter in letters)
-        found = Counter(letter.topic for letter in letters)
-        self.counts -= found
-
-        def taken_back(_: BellwireError | None) -> None:
-            self.counts += found
-
-        self._journal.stage(DeadLettersRemovedRecord(ids), undo=taken_back)
+        self._journal.stage(DeadLettersRemovedRecord(ids))
 
 
 @dataclass(frozen=True, slots=True)

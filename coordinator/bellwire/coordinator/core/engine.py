@@ -89,9 +89,7 @@ class Engine:
         self.workers = Workers(settings.workers, settings.worker_inbox_batches, clock_ns)
         self.journal.on_room = self.workers.on_room_everywhere
         self.logs = Logs(self.journal, settings.store_cache_bytes, self._random)
-        self.dead_letters = DeadLetters(
-            self.journal, clock_ns, found.last_dead_letter_id, found.dead_letters
-        )
+        self.dead_letters = DeadLetters(self.journal, clock_ns, found.last_dead_letter_id)
         producer_ids = ProducerIds(self._random.getrandbits(INCARNATION_BITS))
         self.producer_names = ProducerNames(self.journal, producer_ids, found.producer_names)
         self.results = Results(

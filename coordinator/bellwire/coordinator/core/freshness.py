@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,7 @@ from bellwire.coordinator.log.protocol import PartitionLog
 
 SCAN_ENTRIES_MAX: Final = 16  # Opened in one go, about 0.3 ms; a longer backlog takes several.
 
-KEYS_MIN: Final = 1_000  # Keys from which on those of evicted messages are looked for.
+KEYS_MIN: Final = 1_000  # Keys from which on those no longer needed are looked for.
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,10 @@ class Head:
 
 
 class Conflation:
-    """Knows the latest offset of each key among the messages that wait (policy CONFLATE).
+    """Knows the latest offset of each key that came since the cursor began (policy CONFLATE).
 
-    Messages without a key are not conflated.
+    A message with a later one of its key is stale, be that one waiting, in flight or delivered. Messages
+    without a key are not conflated.
     """
 
     def __init__(self, from_offset: int) -> None:
@@ -41,8 +43,16 @@ class Conflation:
         self._scanned = from_offset
         self._prune_above = KEYS_MIN
 
-    def catch_up(self, log: PartitionLog, subscription: str) -> bool | None:
-        """Look at some more of what waits; True when all is known, None when entries must be loaded first."""
+    def catch_up(
+        self, log: PartitionLog, subscription: str, waits_from: Callable[[], int]
+    ) -> bool | None:
+        """Look at some more of what waits; True when all is known, None when entries must be loaded first.
+
+        Args:
+            log: Where it waits.
+            subscription: Whose messages count.
+            waits_from: Tells the lowest offset that may still be delivered; of what is below, nothing need be known.
+        """
         self._scanned = max(self._scanned, log.low_offset)
         for _ in range(SCAN_ENTRIES_MAX):
             if self._scanned >= log.high_watermark:
@@ -55,25 +65,23 @@ class Conflation:
                 for offset, message in enumerate(entry.messages(), entry.base_offset):
                     if message.key:
                         self._latest[message.key] = offset
-            if len(self._latest) > self._prune_above:
-                self._prune(log.low_offset)
             self._scanned = entry.next_offset
+            if len(self._latest) > self._prune_above:
+                self._prune(waits_from())
         return self._scanned >= log.high_watermark
 
     def is_superseded(self, message: Message, offset: int) -> bool:
         """Tell whether a later message has its key."""
         return bool(message.key) and self._latest.get(message.key, -1) > offset
 
-    def _prune(self, low_offset: int) -> None:
-        """Forget keys whose latest message was evicted; seldom, for it looks at all."""
-        self._latest = {key: at for key, at in self._latest.items() if at >= low_offset}
-        self._prune_above = max(KEYS_MIN, 2 * len(self._latest))
+    def lost(self, first: int, last: int) -> None:
+        """Forget messages `first..last` (offsets, `last` exclusive): evicted before they were delivered."""
+        self._latest = {k: at for k, at in self._latest.items() if not first <= at < last}
 
-    def gone(self, part: Part, count: int) -> None:
-        """Forget keys whose latest message is delivered or dropped."""
-        for offset, message in enumerate(part.messages()[:count], part.first_offset):
-            if self._latest.get(message.key) == offset:
-                del self._latest[message.key]
+    def _prune(self, waits_from: int) -> None:
+        """Forget keys that nothing can be older than; seldom, for it looks at all."""
+        self._latest = {key: at for key, at in self._latest.items() if at > waits_from}
+        self._prune_above = max(KEYS_MIN, 2 * len(self._latest))
 
 
 def look_at(part: Part, now_ns: int, subscription: str, conflation: Conflation | None) -> Head:

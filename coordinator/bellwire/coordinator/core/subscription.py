@@ -466,8 +466,14 @@ class Subscription:
         cause: DeadLetterCause.ValueType,
         reason: str,
     ) -> None:
-        """Give messages up; the dead letters and the cursor travel in one group."""
+        """Give messages up; the dead letters and the cursor travel in one group.
+
+        Those of an ephemeral subscription are only counted: there is nobody to redrive them for.
+        """
         if self._graveyard is None or not handout.is_current:
+            return
+        if not self.name:
+            handout.cursor.count_dropped(last - first, "rejected")
             return
         topic = handout.cursor.partition.topic.name
 

@@ -15,6 +15,7 @@ from bellwire.admin.v1 import topic_pb2 as pb
 from bellwire.bus.v1.subscriber_pb2 import OverflowPolicy
 from bellwire.coordinator.core.subscription import Subscription
 from bellwire.coordinator.core.topic import PriorityClass, Topic, TopicSettings, log_kind
+from bellwire.coordinator.log.store import DeadLetterQuery
 from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.paging import page_of
 from bellwire.coordinator.services.status import ServicerContext
@@ -97,8 +98,11 @@ class TopicService:
     ) -> pb.GetTopicStatsResponse:
         """Count what happened in one topic."""
         topic = self._state.bus.existing_topic(request.name)
-        dead_letters = self._state.engine.dead_letters.counts[topic.name]
-        return _stats(topic, self._state.bus.subscriptions(), dead_letters)
+        query = DeadLetterQuery(topic.name)
+        found = await self._state.committer.read(
+            lambda: self._state.store.count_dead_letters(query)
+        )
+        return _stats(topic, self._state.bus.subscriptions(), found[0])
 
     def _settings(self, topic: pb.Topic) -> TopicSettings:
         engine = self._state.engine

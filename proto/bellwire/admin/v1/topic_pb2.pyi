@@ -538,7 +538,8 @@ class GetTopicStatsResponse(google.protobuf.message.Message):
     """Dead letters of the topic now."""
     @property
     def dropped_messages(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
-        """Messages dropped, by reason: "overflow", "expired", "conflated", "skipped_by_seek"; counted once per subscription that
+        """Messages dropped, by reason: "overflow", "expired", "conflated", "skipped_by_seek", and "rejected" by an
+        ephemeral subscription, which has no dead letters; counted once per subscription that
         missed one.
         """
 

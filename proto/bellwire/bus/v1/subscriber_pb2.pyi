@@ -126,7 +126,7 @@ class _DispositionEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     DISPOSITION_RELEASE: _Disposition.ValueType  # 2
     """Deliver again, to any member, after `delay_millis`."""
     DISPOSITION_REJECT: _Disposition.ValueType  # 3
-    """Never deliver again: dead-letter it."""
+    """Never deliver again: dead-letter it; from an ephemeral subscription only count it."""
     DISPOSITION_RENEW: _Disposition.ValueType  # 4
     """More time for this lease."""
 
@@ -140,7 +140,7 @@ DISPOSITION_ACCEPT: Disposition.ValueType  # 1
 DISPOSITION_RELEASE: Disposition.ValueType  # 2
 """Deliver again, to any member, after `delay_millis`."""
 DISPOSITION_REJECT: Disposition.ValueType  # 3
-"""Never deliver again: dead-letter it."""
+"""Never deliver again: dead-letter it; from an ephemeral subscription only count it."""
 DISPOSITION_RENEW: Disposition.ValueType  # 4
 """More time for this lease."""
 Global___Disposition: typing_extensions.TypeAlias = Disposition

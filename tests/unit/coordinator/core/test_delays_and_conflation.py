@@ -100,6 +100,37 @@ def test_a_superseded_message_is_not_delivered_again():
     assert all_offsets(stage.take_all(member)) == [1]
 
 
+def test_a_stale_message_is_not_delivered_after_a_fresh_one_of_its_key():
+    stage = Stage()
+    stage.now_ns = 100 * SECOND_NS
+    subscription = stage.subscribe(overflow=OVERFLOW_POLICY_CONFLATE, ordering=ORDERING_NONE)
+    member = stage.join(subscription)
+    publish(stage, keys="k")
+    stale = stage.take(member)
+    publish(stage, keys="k")
+    assert all_offsets(stage.take_all(member)) == [1]
+    assert stale is not None
+    stage.release(member, stale)
+    assert stage.take(member) is None
+
+
+def test_a_fresh_message_that_was_evicted_does_not_take_the_stale_one_with_it():
+    stage = Stage(retention_messages=2)
+    member = stage.join(stage.subscribe(overflow=OVERFLOW_POLICY_CONFLATE))
+    publish(stage, keys="k")
+    held = stage.take(member)
+    member.paused = True
+    publish(stage, keys="k")
+    member.paused = False
+    assert held is not None
+    stage.release(member, held, delay_millis=1_000)
+    assert stage.take(member) is None
+    for _ in range(3):
+        stage.publish(1)
+    stage.now += 1
+    assert all_offsets(stage.take_all(member)) == [0, 3, 4]
+
+
 def test_a_long_backlog_is_looked_through_in_steps():
     stage = Stage()
     for _ in range(2 * SCAN_ENTRIES_MAX + 1):

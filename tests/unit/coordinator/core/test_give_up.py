@@ -50,7 +50,7 @@ def test_a_rejected_message_is_a_dead_letter_and_not_delivered_again(durable: bo
     ]
     assert Message.FromString(letters(records)[0].message).data == b"1"
     assert stage.take(member) is None
-    assert stage.engine.dead_letters.counts == {"bars.1h": 2}
+    assert member.subscription.dead_lettered == {"bars.1h": 2}
     if durable:
         assert [r.floor for r in records if isinstance(r, CursorRecord)] == [5]
 
@@ -70,7 +70,7 @@ def test_a_rejected_message_whose_dead_letter_was_not_written_is_delivered_again
     stage.settle(member, 5, 5, DISPOSITION_REJECT)
     stage.commit(StoreFullError("full"))
     handout = stage.take(member)
-    assert (offsets(handout), stage.engine.dead_letters.counts["bars.1h"]) == ([4], 0)
+    assert (offsets(handout), member.subscription.dead_lettered["bars.1h"]) == ([4], 0)
 
 
 def test_a_reject_is_refused_where_dead_letters_cannot_be_kept():
@@ -108,6 +108,16 @@ def test_an_ephemeral_subscription_never_gives_up():
         assert handout is not None
         stage.release(member, handout)
     assert letters(stage.commit()) == []
+
+
+def test_what_an_ephemeral_subscription_rejects_is_only_counted():
+    stage = Stage()
+    member = stage.join(stage.subscribe(""))
+    stage.publish(2)
+    stage.take(member)
+    stage.settle(member, 1, 2, DISPOSITION_REJECT)
+    assert letters(stage.commit()) == []
+    assert stage.topic.stats.dropped == {"rejected": 2}
 
 
 def test_leaving_in_order_counts_no_failure():

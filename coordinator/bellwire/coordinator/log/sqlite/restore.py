@@ -125,10 +125,6 @@ def _copy(source: sqlite3.Connection, unfinished: Path, *, keep_log_ids: bool) -
         with transaction(target):
             for table in _TABLES:
                 target.executemany(table.upsert, _renamed(source, table, log_ids))
-            given = source.execute("SELECT seq FROM sqlite_sequence").fetchone()
-            target.execute("DELETE FROM sqlite_sequence")
-            if given is not None:
-                target.execute("INSERT INTO sqlite_sequence VALUES ('dead_letters', ?)", given)
 
 
 class _written:

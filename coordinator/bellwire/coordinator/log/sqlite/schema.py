@@ -15,10 +15,10 @@ SCHEMA_VERSION: Final = 1  # Kept in `PRAGMA user_version`.
 APPLICATION_ID: Final = 0x424C5752  # "BLWR", kept in `PRAGMA application_id`.
 
 INCARNATION: Final = "incarnation"
+LAST_DEAD_LETTER: Final = "last_dead_letter"  # Greatest id ever given.
 CLEAN: Final = "clean"  # 1 while the store is closed and was closed properly.
 
-# Keys are declared with the rows (WITHOUT ROWID), so an append is one insert into one tree. Only dead letters
-# keep a rowid: AUTOINCREMENT remembers the greatest id ever given.
+# Keys are declared with the rows (WITHOUT ROWID), so an append is one insert into one tree.
 TABLES: Final = (
     """CREATE TABLE entries (
         log_id INTEGER NOT NULL, base_offset INTEGER NOT NULL, next_offset INTEGER NOT NULL,
@@ -52,7 +52,7 @@ TABLES: Final = (
         open_runs BLOB NOT NULL, checksum INTEGER NOT NULL,
         PRIMARY KEY (subscription, log_id)) WITHOUT ROWID, STRICT""",
     """CREATE TABLE dead_letters (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, partition INTEGER NOT NULL,
+        id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL,
         offset INTEGER NOT NULL, log_id INTEGER NOT NULL, subscription TEXT NOT NULL,
         cause INTEGER NOT NULL, reason TEXT NOT NULL, attempts INTEGER NOT NULL,
         time_ns INTEGER NOT NULL, key TEXT NOT NULL, message BLOB NOT NULL,
@@ -81,8 +81,8 @@ def prepare(connection: sqlite3.Connection, database: Path) -> None:
     with transaction(connection):
         for statement in TABLES:
             connection.execute(statement)
-        connection.execute(META.upsert, META.row(Meta(INCARNATION, 0)))
-        connection.execute(META.upsert, META.row(Meta(CLEAN, 1)))
+        for one in (Meta(INCARNATION, 0), Meta(LAST_DEAD_LETTER, 0), Meta(CLEAN, 1)):
+            connection.execute(META.upsert, META.row(one))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 

@@ -10,13 +10,13 @@ from bellwire.coordinator.log.records import Snapshot
 from bellwire.coordinator.log.sqlite import rows
 from bellwire.coordinator.log.sqlite.connection import one_state, transaction
 from bellwire.coordinator.log.sqlite.rows import META, Eviction, Meta
-from bellwire.coordinator.log.sqlite.schema import CLEAN, INCARNATION, number
+from bellwire.coordinator.log.sqlite.schema import CLEAN, INCARNATION, LAST_DEAD_LETTER
 from bellwire.coordinator.log.sqlite.table import Table
 from bellwire.wire.errors import DataCorruptError
 
 R = TypeVar("R")
 
-# Entries and dead letters are left out: they are many, and checked when they are read.
+# Entries are left out: they are many, and checked when they are read.
 CHECKED_TABLES: Final = (
     "topics",
     "segments",
@@ -25,6 +25,7 @@ CHECKED_TABLES: Final = (
     "producer_names",
     "subscriptions",
     "cursors",
+    "dead_letters",
     "results",
     "meta",
 )
@@ -41,8 +42,9 @@ def load(connection: sqlite3.Connection) -> tuple[Snapshot, Sequence[Eviction]]:
         for table in CHECKED_TABLES:
             _check_shape(connection, table)
         meta = {one.name: one.value for one in _all(connection, META)}
-        if INCARNATION not in meta or CLEAN not in meta:
-            raise META.corrupt((INCARNATION,))
+        for name in (INCARNATION, LAST_DEAD_LETTER, CLEAN):
+            if name not in meta:
+                raise META.corrupt((name,))
         snapshot = Snapshot(
             topics=_all(connection, rows.TOPICS),
             segments=_all(connection, rows.SEGMENTS),
@@ -52,7 +54,7 @@ def load(connection: sqlite3.Connection) -> tuple[Snapshot, Sequence[Eviction]]:
             cursors=_all(connection, rows.CURSORS),
             results=_all(connection, rows.RESULTS),
             dead_letters=_dead_letters(connection),
-            last_dead_letter_id=_last_dead_letter_id(connection),
+            last_dead_letter_id=meta[LAST_DEAD_LETTER],
             incarnation=meta[INCARNATION] + 1,
             after_crash=not meta[CLEAN],
         )
@@ -77,8 +79,8 @@ def _all(connection: sqlite3.Connection, table: Table[R]) -> list[R]:
 
 
 def _check_shape(connection: sqlite3.Connection, table: str) -> None:
-    """Rows carry their own checksums; that none is missing, only the tree's shape can tell."""
-    found = connection.execute(f"PRAGMA quick_check({table})").fetchone()[0]
+    """Rows carry their own checksums; that none is missing, only the trees' shapes can tell."""
+    found = connection.execute(f"PRAGMA integrity_check({table})").fetchone()[0]
     if found != "ok":
         raise DataCorruptError(
             f"table {table} is damaged ({found}): run `bellwire doctor` on the data folder, "
@@ -89,9 +91,3 @@ def _check_shape(connection: sqlite3.Connection, table: str) -> None:
 
 def _dead_letters(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT topic, count(*) FROM dead_letters GROUP BY topic"))
-
-
-def _last_dead_letter_id(connection: sqlite3.Connection) -> int:
-    return number(
-        connection, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'dead_letters'"
-    )

@@ -112,7 +112,7 @@ class SqliteStore:
         checkpoint(connection, "PASSIVE")
         found, evictions = snapshot.load(connection)
         snapshot.mark_opened(connection, found.incarnation)
-        self._writer = Writer(connection, evictions)
+        self._writer = Writer(connection, evictions, found.last_dead_letter_id)
         if not self._exclusive:
             self._reading = open_for_reading(database)
             self._checkpointer = Checkpointer(

@@ -26,7 +26,8 @@ from bellwire.coordinator.log.records import (
 )
 from bellwire.coordinator.log.sqlite import rows
 from bellwire.coordinator.log.sqlite.connection import PAGE_BYTES
-from bellwire.coordinator.log.sqlite.rows import INTEGER_MAX, Eviction
+from bellwire.coordinator.log.sqlite.rows import INTEGER_MAX, Eviction, Meta
+from bellwire.coordinator.log.sqlite.schema import LAST_DEAD_LETTER
 from bellwire.coordinator.log.sqlite.table import Table
 
 # Entries removed in one transaction, at least; twice as many as it adds, so that it catches up.
@@ -51,8 +52,14 @@ class Writer:
     than a bounded number of entries to be taken out, and after a crash the rest goes on where it stood.
     """
 
-    def __init__(self, connection: sqlite3.Connection, evictions: Iterable[Eviction]) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        evictions: Iterable[Eviction],
+        last_dead_letter_id: int,
+    ) -> None:
         self._connection = connection
+        self._last_dead_letter_id = last_dead_letter_id
         self._evictions = {eviction.log_id: eviction.low_offset for eviction in evictions}
         self._deletions: dict[type, Callable[[Any], None]] = {
             TopicDeletedRecord: self._delete_topic,
@@ -77,6 +84,7 @@ class Writer:
             delete = self._deletions[kind]
             for record in run:
                 delete(record)
+        self._note_last_dead_letter(records)
         entries = sum(type(record) is EntryRecord for record in records)
         self._sweep(max(SWEPT_ENTRIES_MIN, 2 * entries))
 
@@ -85,6 +93,18 @@ class Writer:
         table = rows.EVICTIONS
         kept = map(table.record, self._connection.execute(table.select).fetchall())
         self._evictions = {eviction.log_id: eviction.low_offset for eviction in kept}
+        meta = self._connection.execute(
+            f"{rows.META.select} WHERE name = ?", (LAST_DEAD_LETTER,)
+        ).fetchone()
+        self._last_dead_letter_id = rows.META.record(meta).value
+
+    def _note_last_dead_letter(self, records: Sequence[Record]) -> None:
+        """Keep the greatest id ever given: a removed dead letter's id is not given again."""
+        last = max((one.id for one in records if type(one) is DeadLetterRecord), default=0)
+        if last > self._last_dead_letter_id:
+            self._last_dead_letter_id = last
+            row = rows.META.row(Meta(LAST_DEAD_LETTER, last))
+            self._connection.execute(rows.META.upsert, row)
 
     # ------------------------------------------------------------ deletions
 
