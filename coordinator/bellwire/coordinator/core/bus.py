@@ -500,7 +500,7 @@ def start_offset(
     if policy == START_POLICY_EARLIEST:
         return log.low_offset
     if policy == START_POLICY_TIME:
-        return log.find_time(time_unix_nano)
+        return min(log.find_time(time_unix_nano), log.high_watermark)
     if policy == START_POLICY_POSITIONS:
         position = positions.get((partition.topic.name, partition.index))
         if position is None:

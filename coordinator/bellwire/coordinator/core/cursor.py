@@ -256,8 +256,10 @@ class Cursor:
     def seek(self, offset: int) -> None:
         """Go on at an offset; what is in flight or waits to be delivered again is forgotten."""
         self.generation += 1
-        if offset > self.next_offset:
-            self.count_dropped(offset - self.next_offset, "skipped_by_seek")
+        again = sum(max(0, min(run.last, offset) - run.first) for run in self.redeliveries)
+        skipped = max(0, offset - self.next_offset) + again
+        if skipped:
+            self.count_dropped(skipped, "skipped_by_seek")
         self.next_offset = offset
         # At once: what it was moved back to must not be evicted before the store has heard of it.
         self.floor, self.saved_floor = min(self.floor, offset), min(self.saved_floor, offset)

@@ -155,6 +155,7 @@ class ProducerIds:
         drawn = randbits(INCARNATION_BITS) if incarnation is None else incarnation
         self._incarnation = drawn or 1
         self._counter = count(1)
+        self._epochs: dict[int, int] = {}
 
     def issue(self) -> int:
         """Return a new id, never 0."""
@@ -163,3 +164,21 @@ class ProducerIds:
     def issued(self, producer_id: int) -> bool:
         """Tell whether `issue` gave this id."""
         return producer_id >> COUNTER_BITS == self._incarnation
+
+    def fence(self, producer_id: int, epoch: int) -> None:
+        """Let only this epoch of a producer append from now on."""
+        self._epochs[producer_id] = epoch
+
+    def check_epoch(self, producer_id: int, epoch: int) -> None:
+        """Refuse an instance that another one has replaced.
+
+        Raises:
+            ProducerFencedError: A newer epoch was given out.
+        """
+        current = self._epochs.get(producer_id)
+        if current is not None and epoch < current:
+            raise ProducerFencedError(
+                f"producer {producer_id} epoch {epoch} is fenced: another instance of the same name has taken "
+                f"over with epoch {current}; stop this one",
+                metadata={"epoch": str(epoch), "current_epoch": str(current)},
+            )

@@ -127,21 +127,32 @@ class Member:
         self.window.messages_in_flight = self.window.bytes_in_flight = 0
         return ended
 
-    def expire(self, now: float) -> list[tuple[Handout, int, int]]:
-        """Take out of flight what was held for longer than the lease; the same result as `settle`."""
+    def expire(self, now: float, *, keep_order: bool) -> list[tuple[Handout, int, int, bool]]:
+        """Take out of flight what was held for longer than the lease.
+
+        Where order is kept, what was handed out of the same partition goes with it, for that must come
+        after it again.
+
+        Returns:
+            As `settle` does, and for each run whether it was late itself.
+        """
         if self.lease_seconds is None:
             return []
         late = [f for f in self._in_flight if f.deadline is not None and f.deadline <= now]
         if not late:
             return []
-        ended: list[tuple[Handout, int, int]] = []
-        for flight in late:
+        taken = list(late)
+        if keep_order:
+            cursors = {flight.handout.cursor for flight in late}
+            taken = [flight for flight in self._in_flight if flight.handout.cursor in cursors]
+        ended: list[tuple[Handout, int, int, bool]] = []
+        for flight in taken:
             handout = flight.handout
             self._expired.append(
                 (handout.first_tag, handout.first_tag + handout.last - handout.first - 1)
             )
             self.window.give_back(flight.open_count, handout.size_bytes)
-            ended += self._end(flight)
+            ended += [(*run, flight in late) for run in self._end(flight)]
             flight.open_count = 0
         self._forget_settled(0, len(self._in_flight))
         return ended

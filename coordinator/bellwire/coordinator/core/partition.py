@@ -66,6 +66,8 @@ class Partition:
         header = batch.header
         if not header.producer_id:
             return None
+        # Here and not at the door: a batch may have waited for room while a newer instance came.
+        self.topic.producer_ids.check_epoch(header.producer_id, header.producer_epoch)
         return self._producers.check(
             header.producer_id,
             header.producer_epoch,

@@ -11,7 +11,7 @@ from typing import Final
 from bellwire.coordinator.core.dedupe import ProducerIds
 from bellwire.coordinator.core.journal import Journal
 from bellwire.coordinator.log.records import ProducerNameRecord
-from bellwire.wire.errors import CallerError, CapacityError, ProducerFencedError
+from bellwire.wire.errors import CallerError, CapacityError
 
 NAMES_MAX: Final = 10_000  # Bound on names ever used; policy REFUSE.
 NAME_BYTES_MAX: Final = 256
@@ -26,7 +26,8 @@ class ProducerNames:
         self._journal = journal
         self._ids = ids
         self._names = {record.name: record for record in records}
-        self._epochs = {record.producer_id: record.epoch for record in self._names.values()}
+        for record in self._names.values():
+            ids.fence(record.producer_id, record.epoch)
 
     def open(self, name: str) -> ProducerNameRecord:
         """Return the producer's id with the next epoch; to be used once the journal has it.
@@ -51,20 +52,6 @@ class ProducerNames:
         else:
             record = ProducerNameRecord(name, known.producer_id, known.epoch + 1)
         self._names[name] = record
-        self._epochs[record.producer_id] = record.epoch
+        self._ids.fence(record.producer_id, record.epoch)
         self._journal.stage(record)
         return record
-
-    def check(self, producer_id: int, epoch: int) -> None:
-        """Refuse an instance that another one has replaced.
-
-        Raises:
-            ProducerFencedError: A newer epoch was given out.
-        """
-        current = self._epochs.get(producer_id)
-        if current is not None and epoch < current:
-            raise ProducerFencedError(
-                f"producer {producer_id} epoch {epoch} is fenced: another instance of the same name has taken "
-                f"over with epoch {current}; stop this one",
-                metadata={"epoch": str(epoch), "current_epoch": str(current)},
-            )

@@ -154,7 +154,8 @@ class PublishSession:
         self._started = True
         names = self._engine.producer_names
         if start.producer_id:
-            names.check(start.producer_id, start.producer_epoch)
+            ids = self._engine.bus.producer_ids
+            ids.check_epoch(start.producer_id, start.producer_epoch)
             self._say_started(start.producer_id, start.producer_epoch)
         elif start.producer_name:
             record = names.open(start.producer_name)
@@ -227,7 +228,6 @@ class PublishSession:
         header = batch.header
         topic = engine.bus.topic(header.topic, now_ns)
         level = check_ack_level(topic, asked)
-        engine.producer_names.check(header.producer_id, header.producer_epoch)
         sampled = admit_batch(batch, topic, self._settings.limits, "", now_ns)
         partition = topic.partitions[header.partition]
         worker = engine.workers.owner(partition)

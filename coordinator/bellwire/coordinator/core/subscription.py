@@ -391,9 +391,10 @@ class Subscription:
     def expire(self, now: float) -> None:
         """Deliver again what members have held for longer than their lease."""
         for member in (*self.members, *self.retired):
-            ended = member.expire(now)
-            for handout, first, last in ended:
-                self._bring_back(handout, first, last, failed=True, lost_by=member.lease_id)
+            ended = member.expire(now, keep_order=self.ordering != ORDERING_NONE)
+            for handout, first, last, late in ended:
+                lost_by = member.lease_id if late else ""
+                self._bring_back(handout, first, last, failed=late, lost_by=lost_by)
                 self._settled(handout.cursor)
             if ended:
                 member.wake()

@@ -88,7 +88,6 @@ async def once(
     try:
         response = await carry_out()
         results.finish(rpc, request_id, response.SerializeToString())
-        await durable(journal.barrier(marks=True))
     except BaseException as error:
         known = (
             error
@@ -97,5 +96,17 @@ async def once(
         )
         results.give_up(rpc, request_id, known)
         raise
-    results.settle(rpc, request_id)
+
+    # From here on the work is staged together with its response. A caller that goes away while that is being
+    # committed must not make the response forgotten: it will ask for it under the same id.
+    def settle(error: BellwireError | None) -> None:
+        if error is None:  # Otherwise `results` has heard of it from the journal.
+            results.settle(rpc, request_id)
+
+    ticket = journal.barrier(marks=True)
+    if ticket is None:
+        settle(None)
+        return response
+    ticket.then(settle)
+    await durable(ticket)
     return response

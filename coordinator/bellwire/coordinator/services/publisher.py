@@ -95,8 +95,6 @@ class PublisherService:
             except BellwireError as error:
                 topic.stats.refused[error.reason] += 1
                 raise
-            header = request.batch.header
-            state.engine.producer_names.check(header.producer_id, header.producer_epoch)
             return topic, [(request.batch, sampled)]
         topic = state.bus.topic(request.topic, now_ns)
         return topic, admit_messages(

@@ -119,8 +119,8 @@ def test_a_named_producer_keeps_its_id_and_fences_the_one_before():
     two = after.engine.producer_names.open("execution/paper-0")
     assert (two.producer_id, two.epoch) == (one.producer_id, one.epoch + 1)
     with pytest.raises(ProducerFencedError, match="another instance"):
-        after.engine.producer_names.check(one.producer_id, one.epoch)
-    after.engine.producer_names.check(two.producer_id, two.epoch)
+        after.bus.producer_ids.check_epoch(one.producer_id, one.epoch)
+    after.bus.producer_ids.check_epoch(two.producer_id, two.epoch)
 
 
 def test_an_entry_the_store_has_lost_is_an_error_for_its_readers_not_a_silent_gap():

@@ -124,3 +124,19 @@ def test_a_renewed_lease_begins_anew():
     subscription.expire(stage.now)
     stage.settle(member, 1, 1)
     assert member.messages_in_flight == 0
+
+
+def test_what_came_behind_an_expired_delivery_comes_behind_it_again():
+    stage = Stage()
+    subscription = stage.subscribe()
+    member = subscription.join("slow", Window(10, 1 << 20), lambda: None, 5.0)
+    stage.publish(1)
+    stage.take(member)
+    stage.now += 4
+    stage.publish(1)
+    stage.take(member)
+    stage.now += 1
+    subscription.expire(stage.now)
+    assert member.messages_in_flight == 0
+    handouts = stage.take_all(member)
+    assert [(offsets(h), h.attempt, h.failures) for h in handouts] == [([0], 1, 1), ([1], 1, 0)]

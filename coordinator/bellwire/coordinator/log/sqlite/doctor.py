@@ -18,6 +18,12 @@ from bellwire.wire.errors import DataCorruptError, SchemaVersionError
 PROBLEMS_MAX: Final = 100  # SQLite's own, as it finds them page by page.
 _RESTORE: Final = "restore a backup with `bellwire restore`"
 _PRIMARY: Final = 0xFF
+_NO_SHARED_MEMORY: Final = (
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+)
 
 
 def examine(path: str | Path) -> Report:
@@ -38,14 +44,14 @@ def examine(path: str | Path) -> Report:
             report.add(
                 Severity.WARNING,
                 str(database),
-                "it lies on a read-only disk: what its write-ahead log holds was not looked at",
+                "its disk is read-only or cannot map files: what its write-ahead log holds was not looked at",
                 "copy it with the files beside it to a writable folder and look there",
             )
         try:
             with closing(open_for_reading(database, immutable=immutable)) as connection:
                 _examine(connection, database, report)
         except sqlite3.Error as error:
-            if not immutable and _is_read_only(error):
+            if not immutable and _needs_immutable(error):
                 continue
             _report_unreadable(database, error, report)
         return report
@@ -85,10 +91,13 @@ def _problems(connection: sqlite3.Connection) -> Sequence[str]:
     return found
 
 
-def _is_read_only(error: sqlite3.Error) -> bool:
-    """A write-ahead log needs files beside the database even for a reader."""
-    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
-    return code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+def _needs_immutable(error: sqlite3.Error) -> bool:
+    """A write-ahead log needs files beside the database, and shared memory, even for a reader."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code in _NO_SHARED_MEMORY or code & _PRIMARY in (
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+    )
 
 
 def _report_unreadable(database: Path, error: sqlite3.Error, report: Report) -> None:

@@ -102,9 +102,9 @@ class Examination:
                 found = self._connection.execute(_NEXT_LOG, (log_id,)).fetchone()[0]
             except sqlite3.DatabaseError:
                 return  # The walk through each log says where and why.
-            if found is None:
-                return
-            log_id = int(found)
+            if not isinstance(found, int):
+                return  # The end, or a broken page.
+            log_id = found
             yield log_id
 
     # ------------------------------------------------------------ what points into logs

@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from bellwire.coordinator.log.protocol import Entry
 from bellwire.coordinator.log.records import SegmentRecord
 from bellwire.coordinator.log.sqlite.findings import LogSummary, Report, Severity
 from bellwire.coordinator.log.sqlite.rows import ENTRIES
@@ -82,7 +81,7 @@ class LogExamination:
                     self._connection.execute(_AFTER, (self._summary.log_id, position))
                 ) as found:
                     for row in found:
-                        position = row[1]
+                        position = row[1] if isinstance(row[1], int) else position
                         yield row
                 return
             except sqlite3.DatabaseError as error:
@@ -99,7 +98,10 @@ class LogExamination:
         return next((base - 1 for base in bases if base - 1 > (position or 0)), None)
 
     def _take(self, row: Row) -> None:
-        base_offset, next_offset = row[1], row[2]
+        _, base_offset, next_offset, stored_bytes = row[:4]
+        if not all(isinstance(one, int) for one in row[:4]):
+            self._open(row)  # It says what is wrong; where the entry ends is not known.
+            return
         if next_offset <= self._low_offset:
             self._evicted += 1
             return
@@ -108,27 +110,23 @@ class LogExamination:
             summary.first_offset = base_offset
         elif base_offset != summary.next_offset:
             self._gap(summary.next_offset, base_offset)
-        entry = self._open(row)
-        summary.next_offset = entry.next_offset if entry else next_offset
+        self._open(row)
+        summary.next_offset = next_offset
         summary.entries += 1
-        summary.messages += summary.next_offset - base_offset
-        summary.stored_bytes += row[3]
-        self._tally(base_offset, row[3])
+        summary.messages += next_offset - base_offset
+        summary.stored_bytes += stored_bytes
+        self._tally(base_offset, stored_bytes)
 
-    def _open(self, row: Row) -> Entry | None:
+    def _open(self, row: Row) -> None:
         where = f"{self._summary.name} offset {row[1]}"
         try:
-            entry = ENTRIES.record(row).entry
-            open_batch(entry.batch, _LIMITS)
+            open_batch(ENTRIES.record(row).entry.batch, _LIMITS)
         except DataCorruptError:
             self._summary.unreadable += 1
             self._error(where, "the entry is not what was written", RESTORE)
         except BellwireError as error:
             self._summary.unreadable += 1
             self._error(where, f"the batch cannot be opened: {error.message}", RESTORE)
-        else:
-            return entry
-        return None
 
     def _gap(self, expected: int, found: int) -> None:
         what = (

@@ -27,11 +27,13 @@ _TIME_FROM: Final = (
     "SELECT base_offset, next_offset, last_time_ns FROM entries"
     " WHERE log_id = ? AND base_offset >= ? AND base_offset < ? ORDER BY base_offset LIMIT 1"
 )
-_STORED_BYTES: Final = ENTRIES.columns.index("stored_bytes")
 
 
 class Reader:
-    """Reads what is committed; every call sees one state of the database."""
+    """Reads what is committed; every call sees one state of the database.
+
+    In a broken page any column may be of another type, so a TypeError means the same as SQLite's own errors.
+    """
 
     def __init__(self, connection: sqlite3.Connection, database: Path) -> None:
         self._connection = connection
@@ -46,7 +48,7 @@ class Reader:
                 if first is not None:
                     for entry in self._neighbours(log_id, first, offset, bytes_max):
                         entries.append(entry)  # noqa: PERF402  # Those before an error are kept.
-        except (sqlite3.DatabaseError, DataCorruptError) as error:
+        except (sqlite3.DatabaseError, DataCorruptError, TypeError) as error:
             if not entries:
                 raise self._unreadable(log_id, offset, error) from error
         return entries
@@ -61,10 +63,10 @@ class Reader:
         expected = None
         with closing(self._connection.execute(_FROM, (log_id, first))) as found:
             for row in found:
-                bytes_max -= row[_STORED_BYTES]
+                entry = ENTRIES.record(row).entry
+                bytes_max -= entry.stored_bytes
                 if expected is not None and bytes_max < 0:
                     return
-                entry = ENTRIES.record(row).entry
                 if entry.next_offset <= max(offset, low_offset):
                     return  # The offset lies behind the last entry, or below the oldest that is kept.
                 if expected not in (None, entry.base_offset):
@@ -92,7 +94,7 @@ class Reader:
                         low = int(row[1])
                     else:
                         found, high = int(row[0]), middle
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, TypeError) as error:
             raise self._unreadable(log_id, low, error) from error
         return found
 

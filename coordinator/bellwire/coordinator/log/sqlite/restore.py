@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from secrets import randbits
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from bellwire.coordinator.log.memory import LOG_ID_BITS
 from bellwire.coordinator.log.sqlite import rows
@@ -155,16 +155,15 @@ def _renamed(
 ) -> Iterator[Row]:
     named = table.columns.index("log_id") if "log_id" in table.columns else None
     for row in source.execute(table.select + table.order):
-        *values, checksum = row
-        if table.checksum(values) != checksum:
-            raise table.corrupt(values)
-        if table is rows.TOPICS and log_ids:
+        values = table.verified(row)
+        if table is rows.TOPICS:
             topic = rows.TOPICS.record(row)
             renamed = tuple(log_ids.get(one, one) for one in topic.log_ids)
             yield rows.TOPICS.row(replace(topic, log_ids=renamed))
             continue
         if named is not None:
-            values[named] = log_ids.get(values[named], values[named])
+            log_id = cast(int, values[named])
+            values[named] = log_ids.get(log_id, log_id)
         yield (*values, table.checksum(values))
 
 

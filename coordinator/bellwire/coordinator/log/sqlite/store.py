@@ -194,9 +194,11 @@ class SqliteStore:
                 "nothing durable is accepted until a restart; check the disk",
                 metadata={"path": str(self._folder.database), "cause": str(error)},
             )
-        _logger.error("checkpoint failed: %s", failure.message)
         if isinstance(failure, StoreReadOnlyError):
             self._broken = failure
+            _logger.error("checkpoint failed: %s", failure.message)
+        else:
+            _logger.warning("checkpoint put off: %s", failure.message)
 
     # ------------------------------------------------------------ read
 

@@ -68,12 +68,24 @@ class Table(Generic[R]):
         Raises:
             DataCorruptError: It is not what was written.
         """
+        values = self.verified(row)
+        try:
+            return self.unpack(*values)
+        except (ValueError, TypeError, struct.error, DecodeError):
+            raise self.corrupt(values) from None  # Whatever it is, nobody has written it.
+
+    def verified(self, row: Row) -> list[Value]:
+        """Return a row's columns without the checksum.
+
+        Raises:
+            DataCorruptError: It is not what was written.
+        """
         *values, checksum = row
         try:
             if self.checksum(values) == checksum:
-                return self.unpack(*values)
-        except (ValueError, TypeError, struct.error, DecodeError):
-            pass  # Whatever it is, nobody has written it.
+                return values
+        except TypeError:
+            pass  # Of a broken row, values may be of any type, or missing.
         raise self.corrupt(values)
 
     def checksum(self, values: Sequence[Value]) -> int:
@@ -89,7 +101,7 @@ class Table(Generic[R]):
                 parts += (b"b%d:" % len(value), value)
         return crc32(b"".join(parts))
 
-    def corrupt(self, values: Sequence[Value]) -> DataCorruptError:
+    def corrupt(self, values: Sequence[object]) -> DataCorruptError:
         """Return the error that names a row by its key."""
         key = ", ".join(
             f"{column} {value!r}"
