@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.integration.conftest import OpenBus
 
 from bellwire.admin.v1.topic_pb2 import Topic
 from bellwire.agent.v1.agent_pb2 import CAPABILITY_KIND_TOOL, Agent, Capability, LoadReport
@@ -33,9 +34,7 @@ from bellwire.client import (
     InvalidTopicNameError,
     Message,
     NoCapableAgentError,
-    NotImplementedYetError,
     PayloadTooLargeError,
-    SettleFailure,
     SlowSubscriberError,
     SubscriptionMismatchError,
     TopicExistsError,
@@ -43,47 +42,16 @@ from bellwire.client import (
     UnknownTopicError,
     at_positions,
     at_time,
-    connect,
     new_message,
 )
 from bellwire.client.protocol import BusClient
-from bellwire.testing import InMemoryBus, running_coordinator
 from bellwire.trading.v1.market_data_pb2 import Bar
 from bellwire.wire.errors import UnknownDeliveryTagError
 from bellwire.wire.partitioner import partition_for_key
 
 pytestmark = pytest.mark.integration
 
-Clients = Callable[..., BusClient]
-OpenBus = Callable[..., AbstractAsyncContextManager[Clients]]
 MEBIBYTE = 1 << 20
-
-
-@asynccontextmanager
-async def _real(transport: str, **overrides: Any) -> AsyncIterator[Clients]:
-    async with running_coordinator(**overrides) as running:
-        address = running.tcp if transport == "tcp" else running.unix
-        yield lambda settings=None: connect(address, settings)
-
-
-@asynccontextmanager
-async def _memory(**overrides: Any) -> AsyncIterator[Clients]:
-    bus = InMemoryBus(**overrides)
-    yield bus.client
-
-
-@pytest.fixture(params=["memory", "tcp", "unix"])
-def open_bus(request: pytest.FixtureRequest) -> OpenBus:
-    """A bus to open with coordinator settings by name; gives a maker of clients."""
-    if request.param == "memory":
-        return _memory
-    return lambda **overrides: _real(request.param, **overrides)
-
-
-@pytest.fixture
-async def client(open_bus: OpenBus) -> AsyncIterator[BusClient]:
-    async with open_bus() as clients, clients() as opened:
-        yield opened
 
 
 def numbered(count: int, *, key: str = "", start: int = 0) -> list[Message]:
@@ -403,25 +371,6 @@ async def test_settling_twice_is_a_clear_error(client: BusClient) -> None:
         await subscription.accept(received)
         with pytest.raises(UnknownDeliveryTagError, match="settled already"):
             await subscription.accept(received)
-
-
-async def test_a_refused_rejection_is_told_and_the_message_can_still_be_accepted(
-    client: BusClient,
-) -> None:
-    await client.publisher().publish("bars", b"poison")
-    told: asyncio.Queue[SettleFailure] = asyncio.Queue()
-    async with client.subscribe(
-        "bars", subscription="risk", settle="manual", on_settle_failure=told.put_nowait
-    ) as subscription:
-        received = await anext(aiter(subscription))
-        await subscription.reject(received, reason="cannot be parsed")
-        failure = await told.get()
-        assert isinstance(failure.error, NotImplementedYetError)
-        assert (failure.topic, failure.first_offset, failure.last_offset) == ("bars", 0, 0)
-        assert subscription.settle_failures == (failure,)
-        await subscription.accept(received)
-    stats = await client.admin.topic_stats("bars")
-    assert [s.backlog_messages for s in stats.subscriptions] == [0]
 
 
 async def test_the_window_is_a_hard_limit(client: BusClient) -> None:

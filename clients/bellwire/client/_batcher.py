@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from bellwire.bus.v1.message_pb2 import Batch, Message, PositionRange
+from bellwire.bus.v1.message_pb2 import Batch, Message
 from bellwire.bus.v1.publisher_pb2 import (
     AckLevel,
     PublishAck,
@@ -22,35 +21,25 @@ from bellwire.bus.v1.publisher_pb2 import (
 from bellwire.client._buffer import Buffer
 from bellwire.client._frames import FramesInFlight
 from bellwire.client._lane import Lane
+from bellwire.client._outcomes import Landed, Refused
 from bellwire.client._packer import Packer
 from bellwire.client._segment import OutBatch, Segment, Ticket
 from bellwire.client.settings import PublishSettings
-from bellwire.wire.errors import BellwireError, SequenceGapError, from_item_error
+from bellwire.wire.errors import (
+    BellwireError,
+    ProducerFencedError,
+    SequenceGapError,
+    StoreReadOnlyError,
+    from_item_error,
+)
 from bellwire.wire.window import Window
 
 BATCH_OVERHEAD_BYTES: Final = 512  # A header with the longest topic name, and the field tags.
 RETRY_DELAY_SECONDS: Final = 0.1  # Times the tries so far, for a refusal that names no delay.
 RETRY_DELAY_MAX_SECONDS: Final = 5.0
-STALL_SECONDS: Final = (
-    0.25  # Far above a round trip: a frame this old waits for room in a full topic.
-)
+# Only a restart ends it, and with that the stream: asking more often helps nobody.
+IN_DOUBT_DELAY_SECONDS: Final = 1.0
 EXPECTED_SEQUENCE_KEY: Final = "expected"  # Of the metadata of OUT_OF_ORDER_SEQUENCE.
-
-
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """A batch was appended."""
-
-    out: OutBatch
-    position: PositionRange
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Segments were refused for good."""
-
-    segments: list[Segment]
-    error: BellwireError
 
 
 class Batcher:
@@ -62,6 +51,7 @@ class Batcher:
         producer_id: Id the coordinator gave; 0 = none yet.
         producer_lost: True when the coordinator and we disagree on sequences: reconnect.
         last_refusal: Why something is being tried again; None when nothing is.
+        fenced: A newer instance of this producer has taken over: nothing more can be appended.
     """
 
     def __init__(self, settings: PublishSettings, ack_level: AckLevel.ValueType) -> None:
@@ -79,6 +69,7 @@ class Batcher:
         self.producer_epoch = 0
         self.producer_lost = False
         self.last_refusal: BellwireError | None = None
+        self.fenced: ProducerFencedError | None = None
 
     def add(
         self,
@@ -195,7 +186,7 @@ class Batcher:
         """Begin on a new stream; another producer id means that the coordinator knows no sequences."""
         if (producer_id, producer_epoch) != (self.producer_id, self.producer_epoch):
             for lane in self._lanes.values():
-                lane.next_sequence = 0
+                lane.start_over()
         self.producer_id = producer_id
         self.producer_epoch = producer_epoch
         self._window = window
@@ -237,7 +228,7 @@ class Batcher:
             out.lane.landed(out)
             self.last_refusal = None
             self.buffer.free(out.segments)
-            self.outcomes.append(Landed(out, position))
+            self.outcomes.append(Landed(out, position, ack.ack_level))
             self._end_rewind(out.lane)
 
     def on_failure(self, failure: PublishFailure, now: float) -> None:
@@ -251,7 +242,14 @@ class Batcher:
         lane = out.lane
         error = from_item_error(failure.error)
         may_retry = out.tries < self._settings.tries_max
-        if isinstance(error, SequenceGapError) and lane.rewinding:
+        if isinstance(error, ProducerFencedError):
+            self.fenced = error
+        if isinstance(error, StoreReadOnlyError):
+            self.last_refusal = error
+            lane.doubted(out)
+            lane.rewound.append(out)
+            lane.hold_until = max(lane.hold_until, now + IN_DOUBT_DELAY_SECONDS)
+        elif isinstance(error, SequenceGapError) and lane.rewinding:
             lane.returned(out)
             lane.rewound.append(out)
         elif isinstance(error, SequenceGapError) and may_retry:

@@ -14,7 +14,7 @@ from bellwire.agent.v1.invocation_pb2 import (
 )
 from bellwire.agent.v1.invocation_pb2_grpc import InvocationServiceStub
 from bellwire.client._trace import current_context
-from bellwire.client._unary import request
+from bellwire.client._unary import read, request
 from bellwire.client.results import CallReply, ToolReply
 from bellwire.mcp.v1.mcp_pb2 import CallToolRequest, ListToolsRequest, RequestMeta, Tool
 from bellwire.mcp.v1.mcp_pb2_grpc import McpServiceStub
@@ -46,6 +46,7 @@ class Caller:
         agent_id: str,
         traceparent: str,
         tracestate: str,
+        request_id: str,
         seconds: float,
     ) -> CallReply:
         """Call a capability; the deadline travels with the call."""
@@ -59,6 +60,7 @@ class Caller:
                 arguments=encoded(arguments),
                 content_type=JSON,
                 routing=Routing(policy=policy, agent_id=agent_id),
+                request_id=request_id,
                 traceparent=traceparent,
                 tracestate=tracestate,
             ),
@@ -71,6 +73,7 @@ class Caller:
             response.is_error,
             response.agent_id,
             response.duration_micros,
+            response.replayed,
         )
 
     async def list_tools(self, seconds: float) -> list[Tool]:
@@ -78,7 +81,7 @@ class Caller:
         tools: list[Tool] = []
         cursor = ""
         while True:
-            page = await request(
+            page = await read(
                 self._services()[1].ListTools,
                 ListToolsRequest(cursor=cursor),
                 seconds,
@@ -90,7 +93,7 @@ class Caller:
                 return tools
 
     async def call_tool(
-        self, name: str, arguments: Mapping[str, object] | bytes, seconds: float
+        self, name: str, arguments: Mapping[str, object] | bytes, request_id: str, seconds: float
     ) -> ToolReply:
         """Call a tool the way MCP does."""
         traceparent, tracestate = current_context()
@@ -100,6 +103,7 @@ class Caller:
                 meta=RequestMeta(traceparent=traceparent, tracestate=tracestate),
                 name=name,
                 arguments_json=encoded(arguments),
+                request_id=request_id,
             ),
             seconds,
             f"the answer of tool {name!r} through {self._pool.address}",

@@ -39,6 +39,10 @@ class Consumer(ABC):
             BellwireError: It failed for good.
         """
 
+    def still_holds(self, batch: Batch, index: int) -> bool:
+        """Tell whether a batch from `index` on is still ours to hand over, and not delivered again."""
+        return batch.lease >= self.first_lease
+
     @abstractmethod
     def accept_soon(self, batch: Batch) -> None:
         """Accept the first `batch.done` messages, whatever that is by then, within a few ms."""
@@ -61,7 +65,9 @@ class Consumer(ABC):
     async def release(
         self, delivered: ReceivedMessage | Batch, *, delay_seconds: float = 0.0
     ) -> None:
-        """Have it delivered again, to any member, not before the delay.
+        """Have it delivered again, to any member, not before the delay; this counts as an attempt.
+
+        Where partitions keep their order, the partition waits for it.
 
         Raises:
             UnknownDeliveryTagError: It is settled already.
@@ -69,12 +75,35 @@ class Consumer(ABC):
         _settle(delivered, DISPOSITION_RELEASE, round(delay_seconds * MILLIS))
 
     async def reject(self, delivered: ReceivedMessage | Batch, *, reason: str = "") -> None:
-        """Dead-letter it; a coordinator that cannot says so in `settle_failures`.
+        """Never have it delivered again: it becomes a dead letter, with the reason, to be redriven or purged.
+
+        A coordinator that cannot keep it says so in `settle_failures`, and it can still be settled.
+
+        Args:
+            delivered: A message, or a batch: then one dead letter for each of its open messages.
+            reason: Why, at most 1,024 bytes; for whoever looks through the dead letters.
 
         Raises:
             UnknownDeliveryTagError: It is settled already.
         """
         _settle(delivered, DISPOSITION_REJECT, 0, reason)
+
+    async def renew(self, delivered: ReceivedMessage | Batch) -> None:
+        """Begin the lease of its delivery anew: whoever handles it needs more time.
+
+        Without `lease_seconds` there is nothing to renew. One that ended already shows in
+        `settle_failures`, and its messages are delivered again.
+
+        Raises:
+            UnknownDeliveryTagError: It is settled already.
+        """
+        if delivered.settled:
+            raise _settled_already(delivered)
+        if isinstance(delivered, Batch):
+            await delivered.renew()
+        else:
+            index = delivered.index
+            delivered.batch.renew_part(index, index)
 
 
 def _settle(
@@ -88,11 +117,17 @@ def _settle(
     else:
         batch, first, last = delivered.batch, delivered.index, delivered.index
     if not batch.settle_open(first, last, disposition, delay_millis, reason):
-        raise UnknownDeliveryTagError(
-            f"{batch.topic}/{batch.partition} offset {batch.first_offset + first} is settled already: "
-            "settle each delivery once, and open the subscription with settle='manual' to do so yourself",
-            metadata={"topic": batch.topic, "offset": str(batch.first_offset + first)},
-        )
+        raise _settled_already(delivered)
+
+
+def _settled_already(delivered: ReceivedMessage | Batch) -> UnknownDeliveryTagError:
+    batch = delivered if isinstance(delivered, Batch) else delivered.batch
+    offset = batch.first_offset if isinstance(delivered, Batch) else delivered.offset
+    return UnknownDeliveryTagError(
+        f"{batch.topic}/{batch.partition} offset {offset} is settled already: "
+        "settle each delivery once, and open the subscription with settle='manual' to do so yourself",
+        metadata={"topic": batch.topic, "offset": str(offset)},
+    )
 
 
 class _BatchIterator:
@@ -133,7 +168,7 @@ class _MessageIterator:
         batch = self._batch
         if batch is not None:
             index = self._index + 1
-            more = index < len(batch.messages) and batch.lease >= self._consumer.first_lease
+            more = index < len(batch.messages) and self._consumer.still_holds(batch, index)
             if self._auto:
                 batch.done = index
                 if not batch.lingering:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from bellwire.bus.v1.subscriber_pb2 import DISPOSITION_ACCEPT, Delivery
+from bellwire.client._lease import Lease
 from bellwire.client._resume import Resume
 from bellwire.client.received import Batch, Settler, runs
 from bellwire.wire.batch import BatchLimits, open_batch
@@ -26,21 +28,38 @@ class Inbox:
         duplicates_skipped: Messages delivered again and not handed over again.
     """
 
-    def __init__(self, settler: Settler, resume: Resume, window_messages: int) -> None:
+    def __init__(
+        self,
+        settler: Settler,
+        resume: Resume,
+        window_messages: int,
+        lease: Lease,
+        on_expired: Callable[[int], None],
+    ) -> None:
         self._settler = settler
         self._resume = resume
         self._window_messages = window_messages
-        self._queue: deque[tuple[Delivery, int, int]] = deque()  # delivery, lease, bits to skip
+        self._lease = lease
+        self._on_expired = on_expired
+        # Delivery, lease, bits to skip, and when its tags become void.
+        self._queue: deque[tuple[Delivery, int, int, float]] = deque()
         self._opened: deque[Batch] = deque()
         self._messages = 0
         self._room = asyncio.Event()
         self.arrived = asyncio.Event()
         self.duplicates_skipped = 0
 
-    def put(self, delivery: Delivery, lease: int, skipped: int) -> None:
+    def put(self, delivery: Delivery, skipped: int) -> None:
         """Add a delivery; `skipped` has a bit for each message that was received before."""
-        self._queue.append((delivery, lease, skipped))
+        while self._queue and self._lease.is_void(self._queue[0][1], self._queue[0][3]):
+            self._drop_expired()  # Or a consumer that takes nothing would gather each new try of it.
+        self._queue.append((delivery, self._lease.number, skipped, self._lease.void_at()))
         self._messages += delivery.batch.header.message_count
+        self.arrived.set()
+
+    def put_back(self, batch: Batch) -> None:
+        """Hand a batch over again, before everything else."""
+        self._opened.appendleft(batch)
         self.arrived.set()
 
     def take(self) -> Batch | None:
@@ -49,15 +68,28 @@ class Inbox:
         Raises:
             InvalidBatchError: The coordinator sent a batch that does not open; it is stepped over.
         """
-        while not self._opened:
+        while True:
+            while self._opened:
+                batch = self._opened.popleft()
+                if not self._lease.is_void(batch.lease, batch.void_at):
+                    return batch
+                self._on_expired(batch.open.bit_count())
             if not self._queue:
                 return None
-            delivery, lease, skipped = self._queue.popleft()
-            self._messages -= delivery.batch.header.message_count
-            if self._messages <= self._window_messages:
-                self._room.set()
-            self._open(delivery, lease, skipped)
-        return self._opened.popleft()
+            if self._lease.is_void(self._queue[0][1], self._queue[0][3]):
+                self._drop_expired()
+            else:
+                self._open(*self._pop())
+
+    def _pop(self) -> tuple[Delivery, int, int, float]:
+        item = self._queue.popleft()
+        self._messages -= item[0].batch.header.message_count
+        if self._messages <= self._window_messages:
+            self._room.set()
+        return item
+
+    def _drop_expired(self) -> None:
+        self._on_expired(self._pop()[0].batch.header.message_count)
 
     def drop(self) -> None:
         """Forget everything: it will be delivered again."""
@@ -72,7 +104,7 @@ class Inbox:
             self._room.clear()
             await self._room.wait()
 
-    def _open(self, delivery: Delivery, lease: int, skipped: int) -> None:
+    def _open(self, delivery: Delivery, lease: int, skipped: int, void_at: float) -> None:
         header = delivery.batch.header
         batch = Batch(
             open_batch(delivery.batch, DELIVERY_LIMITS),
@@ -87,6 +119,7 @@ class Inbox:
             admitted_time_unix_nano=delivery.admitted_time_unix_nano,
             lease=lease,
             first_tag=delivery.first_delivery_tag,
+            void_at=void_at,
         )
         if lease > 1:
             key = (batch.topic, batch.partition)

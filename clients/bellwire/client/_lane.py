@@ -21,6 +21,10 @@ class Lane:
     OUT_OF_ORDER_SEQUENCE; the lane then *rewinds*: it sends nothing until all of it is back, and sends
     it again in the old order with new sequences.
 
+    A refusal tells that a batch was not appended, with one exception: of a store in doubt
+    (STORE_READ_ONLY) nobody knows before the coordinator is restarted. Such a batch keeps its sequences
+    and its place, whoever still waits for it: another batch in its place would be taken for it.
+
     Attributes:
         topic: Topic.
         partition: Partition, 0-based.
@@ -29,6 +33,7 @@ class Lane:
         in_flight: Batches sent and not answered, in the order sent.
         rewound: Batches that came back while rewinding, in no order.
         rewinding: True from a refusal until nothing is in flight.
+        in_doubt: True while rewinding because of a store in doubt.
         next_sequence: Sequence of the next message sent.
         hold_until: Loop time before which nothing may be sent.
         queued: True while the batcher has the lane in its turn list.
@@ -36,6 +41,7 @@ class Lane:
 
     __slots__ = (
         "hold_until",
+        "in_doubt",
         "in_flight",
         "next_sequence",
         "partition",
@@ -55,6 +61,7 @@ class Lane:
         self.in_flight: deque[OutBatch] = deque()
         self.rewound: list[OutBatch] = []
         self.rewinding = False
+        self.in_doubt = False
         self.next_sequence = 0
         self.hold_until = 0.0
         self.queued = False
@@ -80,11 +87,18 @@ class Lane:
         """Tell whether one more batch might not be recognised after a lost connection."""
         return len(self.in_flight) >= BATCHES_IN_FLIGHT_MAX
 
+    def start_over(self) -> None:
+        """Number everything anew: the coordinator gave another producer id, and knows none of its sequences."""
+        self.next_sequence = 0
+        for out in self.ready:
+            out.fixed = False
+
     def sent(self, out: OutBatch) -> None:
-        """Number a batch and count it as in flight."""
-        out.base_sequence = self.next_sequence
+        """Number a batch, unless it keeps its number, and count it as in flight."""
+        if not out.fixed:
+            out.base_sequence = self.next_sequence
         out.tries += 1
-        self.next_sequence += out.count
+        self.next_sequence = max(self.next_sequence, out.base_sequence + out.count)
         self.in_flight.append(out)
 
     def landed(self, out: OutBatch) -> None:
@@ -94,25 +108,32 @@ class Lane:
             self.next_sequence = max(self.next_sequence, out.base_sequence + out.count)
 
     def returned(self, out: OutBatch, *, expected_sequence: int | None = None) -> None:
-        """Note that a batch was not appended, and begin to rewind."""
+        """Note that a batch was refused, and begin to rewind; it is sent again unless refused for good."""
         self.in_flight.remove(out)
-        out.fixed = False
+        out.fixed = out.fixed and self.in_doubt
         expected = out.base_sequence if expected_sequence is None else expected_sequence
         self.next_sequence = min(self.next_sequence, expected)
         self.rewinding = True
 
+    def doubted(self, out: OutBatch) -> None:
+        """Note that nobody knows whether a batch was appended, nor those sent before a lost connection."""
+        out.fixed = True
+        out.tries = 0  # As while nobody can be reached: it is not the batch that is refused.
+        self.in_doubt = True
+        self.returned(out)
+
     def end_rewind(self) -> list[OutBatch]:
         """Make what came back ready again, once nothing is in flight; return what nobody waits for.
 
-        Those can be dropped without a gap: a batch that came back was never appended, and sequences
-        are given out when a batch is sent.
+        Those can be dropped without a gap: they were never appended, and sequences are given out when
+        a batch is sent. What is in doubt stands before them, and stays.
         """
         if not self.rewinding or self.in_flight:
             return []
-        self.rewinding = False
+        self.rewinding = self.in_doubt = False
         self.rewound.sort(key=_by_sequence)
-        dropped = [out for out in self.rewound if out.abandoned()]
-        kept = [out for out in self.rewound if not out.abandoned()]
+        dropped = [out for out in self.rewound if out.abandoned() and not out.fixed]
+        kept = [out for out in self.rewound if out.fixed or not out.abandoned()]
         self.rewound = []
         self.ready.extendleft(reversed(kept))
         return dropped
@@ -121,17 +142,16 @@ class Lane:
         """Make everything unanswered ready again, with the sequences it was sent with.
 
         Nothing may be dropped or cut differently here: whether a batch was appended is unknown, and
-        the coordinator recognises it by its sequences.
+        the coordinator recognises it by its sequences. Nor may a number be given out twice: a batch
+        behind these may have been acknowledged already, when their frame waits for another topic.
         """
-        if self.in_flight:
-            first = self.in_flight[0].base_sequence
-            self.next_sequence = min(self.next_sequence, first)
         for out in self.in_flight:
             out.fixed = True
         unanswered = sorted([*self.in_flight, *self.rewound], key=_by_sequence)
         self.in_flight.clear()
         self.rewound = []
-        self.rewinding = False
+        self.rewinding = self.in_doubt = False
+        self.hold_until = 0.0  # Asked for by a coordinator that may be another one now.
         self.ready.extendleft(reversed(unanswered))
 
     def take_pending(

@@ -10,10 +10,11 @@ from typing import Final, Generic
 
 import grpc
 
+from bellwire.client._reconnect import Reconnect
 from bellwire.client._side import RequestT, ResponseT, Side
 from bellwire.client.errors import UnreachableError
 from bellwire.client.settings import ClientSettings
-from bellwire.policy.backoff import Backoff
+from bellwire.transport.channel import ChannelPool
 from bellwire.transport.status import error_from_rpc
 from bellwire.wire.errors import (
     BellwireError,
@@ -60,11 +61,13 @@ class Link(Generic[RequestT, ResponseT]):
     def __init__(
         self,
         side: Side[RequestT, ResponseT],
+        pool: ChannelPool,
         name: str,
         settings: ClientSettings,
         heartbeat_seconds: float,
     ) -> None:
         self._side = side
+        self._pool = pool
         self._name = name
         self._settings = settings
         self._heartbeat_seconds = heartbeat_seconds
@@ -155,8 +158,7 @@ class Link(Generic[RequestT, ResponseT]):
     # ------------------------------------------------------------ one stream after the other
 
     async def _run(self) -> None:
-        settings = self._settings
-        backoff = Backoff(settings.reconnect_first_seconds, settings.reconnect_max_seconds)
+        reconnect = Reconnect(self._settings)
         clock = asyncio.get_running_loop().time
         faults = 0
         while True:
@@ -173,11 +175,23 @@ class Link(Generic[RequestT, ResponseT]):
                 self._side.on_failed(error)
                 return
             self._move(LinkState.CONNECTING)
-            if clock() - opened_at >= settings.reconnect_max_seconds:
-                backoff.reset()
-            delay = backoff.next_delay(self._side.reconnect_after())
+            delay = reconnect.after_stream(clock() - opened_at, self._side.reconnect_after())
             _log.info("%s ended (%s); next try in %.3f s", self._name, error.message, delay)
-            await asyncio.sleep(delay)
+            if await self._rest(delay):
+                await asyncio.sleep(reconnect.after_outage())
+
+    async def _rest(self, seconds: float) -> bool:
+        """Sleep; when the coordinator is out of reach, until it is back. True when it was."""
+        reachability = self._pool.reachability()
+        restored = asyncio.create_task(reachability.restored())
+        try:
+            done, _ = await asyncio.wait([restored], timeout=seconds)
+            if not done and reachability.is_connected:
+                return False
+            await restored
+            return True
+        finally:
+            restored.cancel()
 
     def _is_final(self, error: BellwireError, faults: int) -> bool:
         if isinstance(error, self._side.final_errors):

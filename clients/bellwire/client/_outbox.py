@@ -36,20 +36,30 @@ class Outbox:
         *,
         client_id: str,
         ack_level: AckLevel.ValueType,
-        control: bool,
+        control: bool = False,
+        producer_name: str = "",
     ) -> None:
         self._address = pool.address
         self._topics = topics
         self._batch_messages = settings.publish.batch_messages_max
-        self._side = PublishSide(pool, topics, settings, client_id, ack_level, control)
+        self._side = PublishSide(
+            pool, topics, settings, client_id, ack_level, control, producer_name
+        )
         self._batcher = self._side.batcher
         self._resolved = self._side.resolved
-        self._where = f"{'control ' if control else ''}publish stream to {pool.address}"
-        self._link = Link(self._side, self._where, settings, settings.heartbeat_seconds)
+        owner = f" of producer {producer_name!r}" if producer_name else ""
+        self._where = f"{'control ' if control else ''}publish stream{owner} to {pool.address}"
+        self.ack_level = ack_level
+        self._link = Link(self._side, pool, self._where, settings, settings.heartbeat_seconds)
         self._line = asyncio.Lock()
         self._closed = False
 
     # ------------------------------------------------------------ for the publisher
+
+    async def ready(self, seconds: float) -> None:
+        """Open the stream, which is otherwise done with the first message."""
+        self._check_open()
+        await self._link.opened(seconds)
 
     async def enqueue(
         self, topic: str, message: Message, seconds: float

@@ -17,7 +17,8 @@ from bellwire.bus.v1.publisher_pb2 import (
     PublishStreamResponse,
 )
 from bellwire.bus.v1.publisher_pb2_grpc import PublisherServiceStub
-from bellwire.client._batcher import Batcher, Landed
+from bellwire.client._batcher import Batcher
+from bellwire.client._outcomes import Landed
 from bellwire.client._segment import Ticket
 from bellwire.client._ticket import ManyTicket
 from bellwire.client._topics import TopicDirectory
@@ -52,12 +53,14 @@ class PublishSide:
         client_id: str,
         ack_level: AckLevel.ValueType,
         control: bool,
+        producer_name: str = "",
     ) -> None:
         self._pool = pool
         self._topics = topics
         self._settings = settings
         self._client_id = client_id
         self._control = control
+        self._producer_name = producer_name
         self._channel: grpc.aio.Channel | None = None
         self._opened_before = False
         self._drain_deadline: float | None = None
@@ -72,9 +75,7 @@ class PublishSide:
         self._topics.forget()
         for topic in self.batcher.topics_waiting():
             with contextlib.suppress(CallerError):  # Its batches will be refused with this.
-                await self._topics.route(
-                    topic, self._settings.timeout_seconds, wait_for_ready=False
-                )
+                await self._topics.route(topic, self._settings.timeout_seconds, patient=False)
 
     def open_call(self) -> grpc.aio.StreamStreamCall[PublishStreamRequest, PublishStreamResponse]:
         """Begin the RPC, on the channel kept for it."""
@@ -91,6 +92,7 @@ class PublishSide:
                 client_id=self._client_id,
                 producer_id=batcher.producer_id,
                 producer_epoch=batcher.producer_epoch,
+                producer_name=self._producer_name,
             )
         )
 
@@ -135,6 +137,8 @@ class PublishSide:
                 pass  # A heartbeat, or something newer than this client: hearing it is enough.
         if batcher.buffer.freed:
             self._tell()
+        if batcher.fenced is not None:
+            raise batcher.fenced
         if batcher.producer_lost:
             raise PeerError("publish stream: the coordinator does not know our sequences")
         return batcher.has_work() or self._drain_deadline is not None
@@ -178,16 +182,16 @@ class PublishSide:
 
 
 def _place(landed: Landed) -> None:
-    position = landed.position
+    position, level = landed.position, landed.ack_level
     topic, partition, duplicate = position.topic, position.partition, position.duplicate
     offset = position.first_offset
     for segment in landed.out.segments:
         after = offset + len(segment.messages)
         ticket = segment.ticket
         if isinstance(ticket, ManyTicket):
-            ticket.place(PublishedRange(topic, partition, offset, after - 1, duplicate))
+            ticket.place(PublishedRange(topic, partition, offset, after - 1, duplicate, level))
         elif isinstance(ticket, asyncio.Future) and not ticket.done():
-            ticket.set_result(PublishResult(topic, partition, offset, duplicate))
+            ticket.set_result(PublishResult(topic, partition, offset, duplicate, level))
         offset = after
 
 

@@ -139,14 +139,28 @@ class NamedResume:
         for key in reset:
             self._next.pop(key, None)
 
+    def _forget_range(self, key: Key, first: int, last: int) -> None:
+        accepted, self._accepted = self._accepted, deque()
+        for held, low, high in accepted:
+            if held != key or last < low or high < first:
+                self._accepted.append((held, low, high))
+                continue
+            self._accepted_messages -= min(high, last) - max(low, first) + 1
+            if low < first:
+                self._accepted.append((held, low, first - 1))
+            if last < high:
+                self._accepted.append((held, last + 1, high))
+
     def start_position(self) -> StartPosition | None:
         """The coordinator knows."""
         return None
 
     def on_received(self, key: Key, first: int, count: int, attempt: int, log_id: int = 0) -> int:
-        """Note how far the log goes."""
+        """Note how far the log goes; what was accepted and comes as new was sought again."""
         if self._logs.changed(key, log_id):
             self._forget({key})
+        elif attempt == 0 and first < self._next.get(key, 0):
+            self._forget_range(key, first, first + count - 1)
         self._next[key] = max(self._next.get(key, 0), first + count)
         return 0
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from bellwire.bus.v1.subscriber_pb2 import (
     DISPOSITION_ACCEPT,
+    DISPOSITION_RENEW,
     Disposition,
     Settle,
     Settlement,
@@ -87,7 +88,7 @@ class Settlements:
         return self._since if self.urgent else self._since + self._linger_seconds
 
     def take(self) -> tuple[Settle, int]:
-        """Return the next frame's worth and the messages it settles; at least one must be waiting."""
+        """Return the next frame's worth and the messages it ends; at least one must be waiting."""
         self._merge()
         others, self._others = self._others[:RANGES_MAX], self._others[RANGES_MAX:]
         room = RANGES_MAX - len(others)
@@ -96,10 +97,14 @@ class Settlements:
             Settlement(first_tag=first, last_tag=last, disposition=DISPOSITION_ACCEPT)
             for first, last in accepted
         ]
-        count = sum(item.last_tag - item.first_tag + 1 for item in settlements)
+        count = ended = 0
+        for item in settlements:
+            length = item.last_tag - item.first_tag + 1
+            count += length
+            ended += length if item.disposition != DISPOSITION_RENEW else 0
         self.messages -= count
         self.urgent = bool(self.messages)
-        return Settle(settlements=settlements), count
+        return Settle(settlements=settlements), ended
 
     def clear(self) -> None:
         """Forget everything: the lease has ended."""

@@ -17,30 +17,32 @@ from bellwire.bus.v1.message_pb2 import CODEC_LZ4_BLOCK, CODEC_NONE, Window
 from bellwire.bus.v1.subscriber_pb2 import (
     DISPOSITION_ACCEPT,
     DISPOSITION_RELEASE,
+    DISPOSITION_RENEW,
     Delivery,
     Disposition,
     Ordering,
     OverflowPolicy,
+    Pause,
     StartPosition,
     SubscribeHeartbeat,
     SubscribeRequest,
     SubscribeResponse,
     SubscribeStart,
 )
+from bellwire.bus.v1.subscriber_pb2 import (
+    Resume as ResumeFrame,
+)
 from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceStub
 from bellwire.client._inbox import Inbox
+from bellwire.client._lease import Lease
+from bellwire.client._provisional import Provisional
 from bellwire.client._resume import EphemeralResume, NamedResume, Resume
 from bellwire.client._settlements import Settlements
 from bellwire.client.received import Batch
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.transport.channel import ChannelPool
-from bellwire.wire.errors import (
-    BellwireError,
-    InternalError,
-    SlowSubscriberError,
-    from_item_error,
-)
+from bellwire.wire.errors import BellwireError, InternalError, SlowSubscriberError
 
 if TYPE_CHECKING:
     from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceAsyncStub
@@ -49,7 +51,6 @@ _log = logging.getLogger("bellwire.client")
 
 FRAME_DELIVERIES_MAX: Final = 64  # The contract's limit: a frame costs more than a batch.
 URGENT_SHARE: Final = 8  # An eighth of the window settled: the coordinator should hear of it now.
-PROVISIONAL_MAX: Final = 1_024  # RELEASE and REJECT ranges whose refusal can be traced to a batch.
 FAILURES_MAX: Final = 100  # Latest refusals kept for the user; policy DROP_OLDEST.
 MILLIS: Final = 1_000
 _START: Final = StartPosition()
@@ -69,6 +70,8 @@ class SubscribeOptions:
     ordering: Ordering.ValueType
     overflow_policy: OverflowPolicy.ValueType
     control: bool
+    max_attempts: int = 0
+    lease_millis: int = 0
 
 
 class SubscribeSide:
@@ -83,7 +86,8 @@ class SubscribeSide:
         failed: Why the subscription ended, if it did.
         dropped_messages: Messages the coordinator dropped because we fell behind.
         stale_settlements: Dispositions that came after their stream was lost.
-        lease: Counts the streams; tags are scoped to one.
+        expired_messages: Messages not handed over because they waited here longer than their lease.
+        paused: Nothing more is wanted; the coordinator is told, on each new stream again.
         crowded: Set when so much is settled that the consumer should let the sender run.
     """
 
@@ -108,15 +112,19 @@ class SubscribeSide:
         )
         self._lingering: list[Batch] = []
         self._linger_until: float | None = None
-        self._provisional: dict[tuple[int, int], tuple[Batch, int, int]] = {}
+        self._provisional = Provisional()
         self._resume: Resume = (
             NamedResume(options.window_messages) if options.subscription else EphemeralResume()
         )
         self._drain_deadline: float | None = None
         self._reconnect_after = 0.0
         self._lease_id = ""
-        self.inbox = Inbox(self, self._resume, options.window_messages)
-        self.lease = 1
+        self._lease = Lease(options.lease_millis / MILLIS if options.lease_millis else None)
+        self.inbox = Inbox(
+            self, self._resume, options.window_messages, self._lease, self._on_expired
+        )
+        self.paused = False
+        self._told_paused = False
         self.closing = False
         self.crowded = False
         self.wake: Callable[[], None] = lambda: None
@@ -125,6 +133,12 @@ class SubscribeSide:
         self.settle_failures: deque[SettleFailure] = deque(maxlen=FAILURES_MAX)
         self.dropped_messages = 0
         self.stale_settlements = 0
+        self.expired_messages = 0
+
+    @property
+    def lease(self) -> int:
+        """Counts the streams; tags are scoped to one."""
+        return self._lease.number
 
     # ------------------------------------------------------------ for the subscription
 
@@ -142,18 +156,55 @@ class SubscribeSide:
         first_offset, last_offset = batch.first_offset + first, batch.first_offset + last
         if disposition == DISPOSITION_ACCEPT:
             self._resume.on_accepted(key, first_offset, last_offset)
-        elif disposition == DISPOSITION_RELEASE:
-            self._resume.on_released(key, first_offset, last_offset)
         if batch.lease != self.lease:
-            self.stale_settlements += last - first + 1
+            self._settle_stale(batch, first, last, disposition, delay_millis)
             return
+        if disposition == DISPOSITION_RELEASE:
+            self._resume.on_released(key, first_offset, last_offset)
         first_tag, last_tag = batch.first_tag + first, batch.first_tag + last
         if disposition != DISPOSITION_ACCEPT:
-            self._remember(first_tag, last_tag, batch, first, last)
+            self._provisional.remember(first_tag, last_tag, batch, first, last)
+        if disposition == DISPOSITION_RENEW:
+            batch.void_at = self._lease.void_at()
         now = asyncio.get_running_loop().time()
         if self._settlements.add(first_tag, last_tag, disposition, delay_millis, reason, now):
             self.crowded = self._settlements.urgent
             self.wake()
+
+    def _settle_stale(
+        self,
+        batch: Batch,
+        first: int,
+        last: int,
+        disposition: Disposition.ValueType,
+        delay_millis: int,
+    ) -> None:
+        """Take a disposition whose stream was lost; it can mean something on this side only.
+
+        The coordinator delivers again what a named subscription held. Of an ephemeral one it knows
+        nothing any more, so what its user gives back is brought again from here.
+        """
+        self.stale_settlements += last - first + 1
+        if disposition == DISPOSITION_RELEASE and not self._options.subscription:
+            again = batch.part(first, last)
+            again.attempt += 1
+            loop = asyncio.get_running_loop()
+            loop.call_later(delay_millis / MILLIS, self.inbox.put_back, again)
+
+    def holds(self, batch: Batch) -> bool:
+        """Tell whether the time of a batch is not up."""
+        return not self._lease.is_void(batch.lease, batch.void_at)
+
+    def forget_rest(self, batch: Batch, first: int) -> None:
+        """Give up the open messages from `first` on of a batch whose time is up."""
+        rest = batch.open >> first << first
+        batch.open ^= rest
+        self._on_expired(rest.bit_count())
+
+    def _on_expired(self, count: int) -> None:
+        """Count messages that are delivered again, because we held them for too long."""
+        self.expired_messages += count
+        self._in_flight -= count
 
     def accept_soon(self, batch: Batch) -> None:
         """Settle what is done of a batch when the linger time has passed."""
@@ -162,11 +213,6 @@ class SubscribeSide:
             now = asyncio.get_running_loop().time()
             self._linger_until = now + self._settings.subscribe.settle_linger_seconds
             self.wake()
-
-    def _remember(self, first_tag: int, last_tag: int, batch: Batch, first: int, last: int) -> None:
-        self._provisional[first_tag, last_tag] = (batch, first, last)
-        if len(self._provisional) > PROVISIONAL_MAX:
-            del self._provisional[next(iter(self._provisional))]
 
     # ------------------------------------------------------------ Side of the link
 
@@ -196,6 +242,8 @@ class SubscribeSide:
                 ordering=options.ordering,
                 overflow_policy=options.overflow_policy,
                 max_frame_deliveries=FRAME_DELIVERIES_MAX,
+                max_attempts=options.max_attempts,
+                lease_millis=options.lease_millis,
                 previous_lease_id=self._lease_id,
             )
         )
@@ -205,7 +253,12 @@ class SubscribeSide:
         return SubscribeRequest(heartbeat=SubscribeHeartbeat(time_unix_nano=time.time_ns()))
 
     def next_frame(self, now: float) -> SubscribeRequest | None:
-        """Return gathered dispositions once they are due, or None."""
+        """Return a pause or its end, or gathered dispositions once they are due, or None."""
+        if self.paused != self._told_paused:
+            self._told_paused = self.paused
+            if self.paused:
+                return SubscribeRequest(pause=Pause())
+            return SubscribeRequest(resume=ResumeFrame())
         if self._linger_until is not None and (now >= self._linger_until or self.closing):
             self._settle_lingering()
         due_at = self._settlements.due_at()
@@ -253,7 +306,8 @@ class SubscribeSide:
         header = delivery.batch.header
         count = header.message_count
         self._in_flight += count
-        if self._in_flight > self._options.window_messages:
+        # Under a lease that ended here later than there, more may be on its way than we count as free.
+        if self._in_flight > self._options.window_messages and not self._lease.is_timed:
             raise InternalError(
                 f"coordinator sent {self._in_flight} messages into a window of "
                 f"{self._options.window_messages}"
@@ -263,22 +317,11 @@ class SubscribeSide:
         skipped = self._resume.on_received(
             key, delivery.first_offset, count, delivery.attempt, delivery.log_id
         )
-        self.inbox.put(delivery, self.lease, skipped)
+        self.inbox.put(delivery, skipped)
 
     def _on_settle_failure_frame(self, frame: subscriber_pb2.SettleFailure) -> None:
-        settlement = frame.settlement
-        error = from_item_error(frame.error)
-        topic, partition, first_offset, last_offset = "", -1, -1, -1
-        known = self._provisional.pop((settlement.first_tag, settlement.last_tag), None)
-        if known is not None:
-            batch, first, last = known
-            batch.open |= ((1 << (last - first + 1)) - 1) << first
-            self._in_flight += last - first + 1
-            topic, partition = batch.topic, batch.partition
-            first_offset, last_offset = batch.first_offset + first, batch.first_offset + last
-        failure = SettleFailure(
-            topic, partition, first_offset, last_offset, settlement.disposition, error
-        )
+        failure, reopened = self._provisional.refused(frame)
+        self._in_flight += reopened
         self.settle_failures.append(failure)
         if self._on_settle_failure is None:
             return
@@ -303,11 +346,12 @@ class SubscribeSide:
         self._settle_lingering()  # Not to be sent, but to be recognised when delivered again.
         self._drain_deadline = None
         self._in_flight = 0
+        self._told_paused = False
         self._settlements.clear()
         self._provisional.clear()
         if self._options.subscription:
             self.inbox.drop()
-        self.lease += 1
+        self._lease.number += 1
         if self._options.subscription:
             self.revoke(self.lease)
 

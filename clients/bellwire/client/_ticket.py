@@ -55,4 +55,5 @@ def _touch(before: PublishedRange, after: PublishedRange) -> bool:
         before.last_offset + 1 == after.first_offset
         and before.partition == after.partition
         and before.duplicate == after.duplicate
+        and before.ack_level == after.ack_level
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.publisher_pb2 import GetTopicMetadataRequest
 from bellwire.bus.v1.publisher_pb2_grpc import PublisherServiceStub
-from bellwire.client._unary import request
+from bellwire.client._unary import read, request
 from bellwire.transport.channel import ChannelPool
 from bellwire.wire.partitioner import partition_for_key
 from bellwire.wire.payload_run import PayloadRun
@@ -90,8 +90,13 @@ class TopicDirectory:
         """Return the route, if it was asked for before."""
         return self._routes.get(topic)
 
-    async def route(self, topic: str, seconds: float, *, wait_for_ready: bool = True) -> TopicRoute:
+    async def route(self, topic: str, seconds: float, *, patient: bool = True) -> TopicRoute:
         """Return the route of a topic; the coordinator creates it where auto-create is on.
+
+        Args:
+            topic: Its name.
+            seconds: Deadline.
+            patient: Within the deadline wait for a coordinator that cannot be reached.
 
         Raises:
             InvalidTopicNameError: No topic can be named so.
@@ -103,13 +108,14 @@ class TopicDirectory:
             return route
         check_topic_name(topic)
         stub: PublisherServiceAsyncStub = PublisherServiceStub(self._pool.first())
-        metadata = await request(
-            stub.GetTopicMetadata,
-            GetTopicMetadataRequest(topic=topic),
-            seconds,
-            f"metadata of topic {topic!r} from {self._pool.address}",
-            wait_for_ready=wait_for_ready,
-        )
+        message = GetTopicMetadataRequest(topic=topic)
+        where = f"metadata of topic {topic!r} from {self._pool.address}"
+        if patient:
+            metadata = await read(stub.GetTopicMetadata, message, seconds, where)
+        else:
+            metadata = await request(
+                stub.GetTopicMetadata, message, seconds, where, wait_for_ready=False
+            )
         route = TopicRoute(topic, metadata.partition_count, self._sticky_messages)
         self._routes[topic] = route
         return route

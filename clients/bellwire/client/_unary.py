@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import asyncio
+from typing import Final, TypeVar
 
 import grpc
 
 from bellwire.client.errors import timed_out
+from bellwire.policy.backoff import Backoff
 from bellwire.transport.status import error_from_rpc
-from bellwire.wire.errors import DeadlineExceededError
+from bellwire.wire.errors import DeadlineExceededError, PeerError
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+READ_AGAIN_FIRST_SECONDS: Final = 0.02  # Above a round trip; jittered, and doubled with each try.
+READ_AGAIN_MAX_SECONDS: Final = 0.25  # Below what a restarted coordinator may cost.
 
 
 async def request(
@@ -42,3 +46,31 @@ async def request(
         if type(rebuilt) is DeadlineExceededError:
             raise timed_out(seconds, waited_for, error.details() or "") from None
         raise rebuilt from None
+
+
+async def read(
+    method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+    message: RequestT,
+    seconds: float,
+    waited_for: str,
+) -> ResponseT:
+    """Call a method that changes nothing, within the deadline again and again while nobody answers.
+
+    gRPC waits for a connection before it sends a request; one that was cut off in the middle it gives up.
+
+    Raises:
+        DeadlineExceededError: No answer within `seconds`.
+        BellwireError: What the peer answered instead.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + seconds
+    backoff = Backoff(READ_AGAIN_FIRST_SECONDS, READ_AGAIN_MAX_SECONDS)
+    left = seconds
+    while True:
+        try:
+            return await request(method, message, left, waited_for)
+        except PeerError as error:
+            left = deadline - clock() - (delay := backoff.next_delay())
+            if not error.retryable or left <= 0:
+                raise
+        await asyncio.sleep(delay)

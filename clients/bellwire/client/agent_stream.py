@@ -37,7 +37,7 @@ class AgentStream:
         self._settings = settings
         self._side = AgentSide(pool, settings, agent, lease_seconds)
         beat = min(settings.heartbeat_seconds, lease_seconds / BEATS_PER_LEASE)
-        self._link = Link(self._side, self._where, settings, beat)
+        self._link = Link(self._side, pool, self._where, settings, beat)
         self._side.wake = self._link.wake
         self._on_close = on_close
         self._closed = False

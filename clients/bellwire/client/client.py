@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from bellwire.agent.v1.agent_pb2 import Agent
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_NONE, ACK_LEVEL_UNSPECIFIED, AckLevel
@@ -21,14 +21,15 @@ from bellwire.bus.v1.subscriber_pb2 import (
     StartPosition,
 )
 from bellwire.client._caller import Caller
-from bellwire.client._outbox import Outbox
+from bellwire.client._outboxes import Outboxes
 from bellwire.client._subscribe_side import SubscribeOptions
-from bellwire.client._topics import TopicDirectory
+from bellwire.client._unary_publisher import UnaryPublisher
 from bellwire.client.admin import Admin
 from bellwire.client.agent_stream import AgentStream
 from bellwire.client.errors import UnreachableError
 from bellwire.client.protocol import SettleMode
 from bellwire.client.publisher import CONTROL_PREFIX, Publisher
+from bellwire.client.replay import Replay, replay_request
 from bellwire.client.results import CallReply, ToolReply
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
@@ -39,6 +40,8 @@ from bellwire.transport.channel import ChannelPool
 from bellwire.wire.errors import BellwireError, ClosedError, NotImplementedYetError
 
 __all__ = ["Client", "connect"]
+
+MILLIS: Final = 1_000
 
 _log = logging.getLogger("bellwire.client")
 
@@ -77,18 +80,17 @@ class Client:
         self.settings = settings or ClientSettings()
         self.client_id = self.settings.client_id or f"{socket.gethostname()}-{os.getpid()}"
         self._pool = ChannelPool(self.address, self.settings.transport) if pool is None else pool
-        self._topics = TopicDirectory(self._pool, self.settings.publish.batch_messages_max)
+        self._outboxes = Outboxes(self._pool, self.settings, self.client_id)
         self._caller = Caller(self._pool)
         self._admin = Admin(self._pool, self.settings.timeout_seconds)
-        self._outboxes: dict[tuple[bool, int], Outbox] = {}
-        self._publishers: dict[tuple[str, int], Publisher] = {}
-        self._open: set[Subscription | AgentStream] = set()
+        self._publishers: dict[tuple[str, int, str], Publisher] = {}
+        self._open: set[Subscription | AgentStream | Replay] = set()
         self._entered = False
         self._closed = False
 
     @property
     def admin(self) -> Admin:
-        """Topics, agents and the server itself."""
+        """Topics, subscriptions, dead letters, agents and the server itself."""
         return self._admin
 
     async def __aenter__(self) -> Self:
@@ -129,30 +131,46 @@ class Client:
             _log.warning("while leaving after %r: %s", error, unsent.message)
 
     def publisher(
-        self, source: str = "", *, ack_level: AckLevel.ValueType = ACK_LEVEL_UNSPECIFIED
+        self,
+        source: str = "",
+        *,
+        ack_level: AckLevel.ValueType = ACK_LEVEL_UNSPECIFIED,
+        producer_name: str = "",
     ) -> Publisher:
         """Return the publisher for a source; the same one each time.
 
-        Publishers share streams, one per acknowledgement level and one more for control topics.
+        Publishers share streams, one per acknowledgement level and one more for control topics. A named
+        producer has a stream of its own, for all its topics.
 
         Args:
             source: Goes into the messages it makes, for example "agents/feed-0".
             ack_level: How far a message must have come; UNSPECIFIED = the topic's default.
+            producer_name: Stable name of a producer that must never run twice, for example
+                "execution/paper-0". Its newest instance fences all older ones: they fail for good with
+                `ProducerFencedError`. Empty = unnamed.
 
         Raises:
             NotImplementedYetError: Level NONE: without acknowledgements nothing would bound what is
                 in flight.
+            CallerError: The named producer publishes at another level already.
         """
         self._check_open()
         if ack_level == ACK_LEVEL_NONE:
             raise NotImplementedYetError(
                 "ACK_LEVEL_NONE is not offered by the client: use `enqueue` and ignore its future"
             )
-        publisher = self._publishers.get((source, ack_level))
+        key = (source, ack_level, producer_name)
+        publisher = self._publishers.get(key)
         if publisher is None:
-            data, control = (self._outbox(ack_level, control=c) for c in (False, True))
-            publisher = Publisher(source, data, control, self.settings.timeout_seconds)
-            self._publishers[source, ack_level] = publisher
+            if producer_name:
+                data = control = self._outboxes.named(producer_name, ack_level)
+            else:
+                data = self._outboxes.shared(ack_level, control=False)
+                control = self._outboxes.shared(ack_level, control=True)
+            unary = UnaryPublisher(self._pool, ack_level)
+            seconds = self.settings.timeout_seconds
+            publisher = Publisher(source, data, control, unary, seconds)
+            self._publishers[key] = publisher
         return publisher
 
     def subscribe(
@@ -166,6 +184,8 @@ class Client:
         max_batch_messages: int = 0,
         ordering: Ordering.ValueType = ORDERING_UNSPECIFIED,
         overflow_policy: OverflowPolicy.ValueType = OVERFLOW_POLICY_UNSPECIFIED,
+        max_attempts: int = 0,
+        lease_seconds: float | None = None,
         on_settle_failure: Callable[[SettleFailure], None] | None = None,
     ) -> Subscription:
         """Return a subscription; nothing is sent before `async with`.
@@ -182,6 +202,10 @@ class Client:
             max_batch_messages: Most messages in one delivery; 0 = as they were published.
             ordering: How deliveries are spread over the members.
             overflow_policy: What happens when this subscriber cannot keep up.
+            max_attempts: Deliveries of a message before it is dead-lettered, 1..1,000, fixed by the first
+                member; 0 = the coordinator's default.
+            lease_seconds: What is not settled or renewed for so long is delivered again, 1..600 with ms
+                resolution: whoever handles it may hang. None = as long as the stream lives.
             on_settle_failure: Told of each disposition the coordinator refused.
         """
         self._check_open()
@@ -199,6 +223,8 @@ class Client:
             ordering=ordering,
             overflow_policy=overflow_policy,
             control=bool(topics) and all(topic.startswith(CONTROL_PREFIX) for topic in topics),
+            max_attempts=max_attempts,
+            lease_millis=0 if lease_seconds is None else round(lease_seconds * MILLIS),
         )
         opened = Subscription(
             self._pool,
@@ -211,6 +237,29 @@ class Client:
         self._open.add(opened)
         return opened
 
+    def replay(
+        self,
+        *topics: str,
+        start: StartPosition | None = None,
+        until_time_unix_nano: int = 0,
+        speed: float = 1.0,
+    ) -> Replay:
+        """Return a stretch of the log again, merged over its partitions by message time.
+
+        Expired messages come too, every batch is marked `replayed`, and no cursor moves.
+
+        Args:
+            *topics: Topics or patterns.
+            start: Where it begins, from `bellwire.client.start`; None = EARLIEST.
+            until_time_unix_nano: Message time where it ends; 0 = at the end of the log as it is now.
+            speed: 1 = the original pace by message time, N = N times faster, 0 = as fast as possible.
+        """
+        self._check_open()
+        request = replay_request(topics, start, until_time_unix_nano, speed)
+        replay = Replay(self._pool, request, self._open.discard)
+        self._open.add(replay)
+        return replay
+
     async def call(
         self,
         capability: str,
@@ -219,6 +268,7 @@ class Client:
         agent_id: str = "",
         traceparent: str = "",
         tracestate: str = "",
+        request_id: str = "",
         timeout: float | None = None,
     ) -> CallReply:
         """Call a capability of the least loaded agent that has it, or of one agent.
@@ -229,6 +279,8 @@ class Client:
             agent_id: That agent or nobody; empty = any.
             traceparent: The caller's context; empty = the current span, where it is sampled.
             tracestate: Goes with the traceparent.
+            request_id: The same call again under this id gets the stored answer for a day, marked
+                `replayed`; at most 128 bytes. A call that ended in an error may be made again.
             timeout: Seconds until the call is given up; the agent is told.
 
         Raises:
@@ -240,7 +292,7 @@ class Client:
         self._check_open()
         seconds = self._seconds(timeout)
         return await self._caller.call(
-            capability, arguments, agent_id, traceparent, tracestate, seconds
+            capability, arguments, agent_id, traceparent, tracestate, request_id, seconds
         )
 
     async def list_tools(self, *, timeout: float | None = None) -> list[Tool]:
@@ -253,16 +305,19 @@ class Client:
         name: str,
         arguments: Mapping[str, object] | bytes = b"{}",
         *,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> ToolReply:
         """Call a tool the way MCP does: a failure of the tool itself is a reply with `is_error`.
+
+        With a `request_id` the same call again gets the stored answer, as with `call`.
 
         Raises:
             UnknownToolError: No live agent has a tool of that name.
             DeadlineExceededError: No answer in time.
         """
         self._check_open()
-        return await self._caller.call_tool(name, arguments, self._seconds(timeout))
+        return await self._caller.call_tool(name, arguments, request_id, self._seconds(timeout))
 
     def agent_stream(self, agent: Agent, *, lease_seconds: float = 10.0) -> AgentStream:
         """Return the stream that registers an agent; nothing is sent before `async with`.
@@ -289,26 +344,13 @@ class Client:
         seconds = self.settings.timeout_seconds
         results = await asyncio.gather(
             *(opened.close() for opened in tuple(self._open)),
-            *(outbox.close(seconds) for outbox in self._outboxes.values()),
+            self._outboxes.close(seconds),
             return_exceptions=True,
         )
         await self._pool.close()
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-
-    def _outbox(self, ack_level: AckLevel.ValueType, *, control: bool) -> Outbox:
-        outbox = self._outboxes.get((control, ack_level))
-        if outbox is None:
-            outbox = self._outboxes[control, ack_level] = Outbox(
-                self._pool,
-                self._topics,
-                self.settings,
-                client_id=self.client_id,
-                ack_level=ack_level,
-                control=control,
-            )
-        return outbox
 
     def _check_open(self) -> None:
         if self._closed:

@@ -10,10 +10,16 @@ from typing import Literal, Protocol, Self
 
 from google.protobuf.message import Message as ProtoMessage
 
+from bellwire.admin.v1.dead_letter_pb2 import (
+    DeadLetter,
+    DeadLetterFilter,
+    PurgeDeadLettersResponse,
+    RedriveDeadLettersResponse,
+)
 from bellwire.admin.v1.server_pb2 import GetServerInfoResponse
 from bellwire.admin.v1.topic_pb2 import GetTopicStatsResponse, Topic
 from bellwire.agent.v1.agent_pb2 import Agent, AgentStatus, LoadReport
-from bellwire.bus.v1.message_pb2 import Message
+from bellwire.bus.v1.message_pb2 import Message, Position
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_UNSPECIFIED, AckLevel
 from bellwire.bus.v1.subscriber_pb2 import (
     ORDERING_UNSPECIFIED,
@@ -33,6 +39,7 @@ __all__ = [
     "BusAgentStream",
     "BusClient",
     "BusPublisher",
+    "BusReplay",
     "BusSubscription",
     "SettleMode",
 ]
@@ -54,6 +61,7 @@ class BusPublisher(Protocol):
         subject: str = "",
         time_unix_nano: int | None = None,
         expire_time_unix_nano: int = 0,
+        not_before_time_unix_nano: int = 0,
         correlation_id: str = "",
         causation_id: str = "",
         traceparent: str = "",
@@ -86,6 +94,7 @@ class BusPublisher(Protocol):
         subject: str = "",
         time_unix_nano: int | None = None,
         expire_time_unix_nano: int = 0,
+        not_before_time_unix_nano: int = 0,
         correlation_id: str = "",
         timeout: float | None = None,
     ) -> list[PublishedRange]:
@@ -96,6 +105,22 @@ class BusPublisher(Protocol):
         self, topic: str, message: Message, *, timeout: float | None = None
     ) -> asyncio.Future[PublishResult]:
         """Wait only for room in the buffer; the future tells when the message is acknowledged."""
+        ...
+
+    async def publish_once(
+        self,
+        topic: str,
+        messages: Sequence[Message],
+        *,
+        request_id: str,
+        atomic: bool = False,
+        timeout: float | None = None,
+    ) -> list[PublishedRange]:
+        """Publish messages once, however often this is called with the same `request_id`."""
+        ...
+
+    async def ready(self, *, timeout: float | None = None) -> None:
+        """Open the stream, which is otherwise done with the first message."""
         ...
 
     async def flush(self, *, timeout: float | None = None) -> None:
@@ -145,8 +170,43 @@ class BusSubscription(Protocol):
         """Dead-letter it."""
         ...
 
+    async def renew(self, delivered: ReceivedMessage | Batch) -> None:
+        """Begin its lease anew: whoever handles it needs more time."""
+        ...
+
+    async def pause(self) -> None:
+        """Have nothing more delivered until `resume`; what was received before is handed over."""
+        ...
+
+    async def resume(self) -> None:
+        """End a pause."""
+        ...
+
     async def close(self) -> None:
         """Send what is settled and end the stream; what is not settled is delivered again."""
+        ...
+
+
+class BusReplay(Protocol):
+    """A stretch of the log again, every batch marked `replayed`; there is nothing to settle."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[ReceivedMessage]: ...
+
+    def batches(self) -> AsyncIterator[Batch]:
+        """Return the deliveries whole."""
+        ...
+
+    async def close(self) -> None:
+        """End it early."""
         ...
 
 
@@ -174,13 +234,27 @@ class BusAgentStream(Protocol):
 
 
 class BusAdmin(Protocol):
-    """Looks after topics and tells what runs."""
+    """Looks after topics, subscriptions and dead letters, and tells what runs."""
 
-    async def create_topic(self, topic: Topic, *, timeout: float | None = None) -> Topic:
+    async def create_topic(
+        self, topic: Topic, *, request_id: str = "", timeout: float | None = None
+    ) -> Topic:
         """Create a topic; the same settings again are no error."""
         ...
 
-    async def delete_topic(self, name: str, *, timeout: float | None = None) -> None:
+    async def update_topic(
+        self, topic: Topic, *, request_id: str = "", timeout: float | None = None
+    ) -> Topic:
+        """Change the settings of a topic."""
+        ...
+
+    async def get_topic(self, name: str, *, timeout: float | None = None) -> Topic:
+        """Look one topic up."""
+        ...
+
+    async def delete_topic(
+        self, name: str, *, request_id: str = "", timeout: float | None = None
+    ) -> None:
         """Delete a topic with its messages."""
         ...
 
@@ -194,6 +268,73 @@ class BusAdmin(Protocol):
         """Count what happened in a topic since the coordinator started."""
         ...
 
+    async def seek(
+        self,
+        subscription: str,
+        position: StartPosition,
+        *,
+        topics: Sequence[str] = (),
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> list[Position]:
+        """Move a subscription; return the next offset to deliver, per partition."""
+        ...
+
+    async def delete_subscription(
+        self, name: str, *, request_id: str = "", timeout: float | None = None
+    ) -> None:
+        """Delete a named subscription with its cursors."""
+        ...
+
+    def dead_letters(
+        self,
+        topic: str,
+        filter: DeadLetterFilter | None = None,
+        *,
+        page_size: int = 100,
+        timeout: float | None = None,
+    ) -> AsyncIterator[DeadLetter]:
+        """Return the dead letters of a topic, oldest first, page by page as they are asked for."""
+        ...
+
+    async def redrive(
+        self,
+        topic: str,
+        filter: DeadLetterFilter | None = None,
+        *,
+        dry_run: bool = False,
+        max_messages: int = 0,
+        up_to_id: int = 0,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> RedriveDeadLettersResponse:
+        """Redrive one page of dead letters."""
+        ...
+
+    async def redrive_all(
+        self,
+        topic: str,
+        filter: DeadLetterFilter | None = None,
+        *,
+        limit: int | None = None,
+        on_progress: Callable[[RedriveDeadLettersResponse], None] | None = None,
+        timeout: float | None = None,
+    ) -> RedriveDeadLettersResponse:
+        """Redrive page after page until nothing that was there at the beginning remains."""
+        ...
+
+    async def purge(
+        self,
+        topic: str,
+        filter: DeadLetterFilter | None = None,
+        *,
+        dry_run: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> PurgeDeadLettersResponse:
+        """Delete dead letters."""
+        ...
+
     async def list_agents(
         self, capability: str = "", *, timeout: float | None = None
     ) -> list[AgentStatus]:
@@ -201,7 +342,7 @@ class BusAdmin(Protocol):
         ...
 
     async def server_info(self, *, timeout: float | None = None) -> GetServerInfoResponse:
-        """Tell what runs at the other end."""
+        """Tell what runs at the other end, and how its store does."""
         ...
 
 
@@ -219,11 +360,15 @@ class BusClient(Protocol):
 
     @property
     def admin(self) -> BusAdmin:
-        """Topics, agents and the server itself."""
+        """Topics, subscriptions, dead letters, agents and the server itself."""
         ...
 
     def publisher(
-        self, source: str = "", *, ack_level: AckLevel.ValueType = ACK_LEVEL_UNSPECIFIED
+        self,
+        source: str = "",
+        *,
+        ack_level: AckLevel.ValueType = ACK_LEVEL_UNSPECIFIED,
+        producer_name: str = "",
     ) -> BusPublisher:
         """Return the publisher for a source; the same one each time."""
         ...
@@ -239,9 +384,21 @@ class BusClient(Protocol):
         max_batch_messages: int = 0,
         ordering: Ordering.ValueType = ORDERING_UNSPECIFIED,
         overflow_policy: OverflowPolicy.ValueType = OVERFLOW_POLICY_UNSPECIFIED,
+        max_attempts: int = 0,
+        lease_seconds: float | None = None,
         on_settle_failure: Callable[[SettleFailure], None] | None = None,
     ) -> BusSubscription:
         """Return a subscription to topics or patterns; nothing is sent before `async with`."""
+        ...
+
+    def replay(
+        self,
+        *topics: str,
+        start: StartPosition | None = None,
+        until_time_unix_nano: int = 0,
+        speed: float = 1.0,
+    ) -> BusReplay:
+        """Return a stretch of the log again, at its own pace or faster."""
         ...
 
     async def call(
@@ -252,6 +409,7 @@ class BusClient(Protocol):
         agent_id: str = "",
         traceparent: str = "",
         tracestate: str = "",
+        request_id: str = "",
         timeout: float | None = None,
     ) -> CallReply:
         """Call a capability of one agent and wait for its answer."""
@@ -266,6 +424,7 @@ class BusClient(Protocol):
         name: str,
         arguments: Mapping[str, object] | bytes = b"{}",
         *,
+        request_id: str = "",
         timeout: float | None = None,
     ) -> ToolReply:
         """Call a tool the way MCP does."""

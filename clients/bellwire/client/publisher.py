@@ -12,6 +12,7 @@ from google.protobuf.message import Message as ProtoMessage
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.client._outbox import Outbox
 from bellwire.client._trace import current_context, traced
+from bellwire.client._unary_publisher import UnaryPublisher
 from bellwire.client.results import PublishedRange, PublishResult
 from bellwire.wire.message import new_message
 from bellwire.wire.payload_run import PayloadRun
@@ -28,11 +29,30 @@ class Publisher:
     (`control.…`) travel on a connection of their own and wait behind nothing else.
     """
 
-    def __init__(self, source: str, data: Outbox, control: Outbox, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        source: str,
+        data: Outbox,
+        control: Outbox,
+        unary: UnaryPublisher,
+        timeout_seconds: float,
+    ) -> None:
         self.source = source
         self._data = data
         self._control = control
+        self._unary = unary
         self._timeout_seconds = timeout_seconds
+
+    async def ready(self, *, timeout: float | None = None) -> None:
+        """Open the stream, which is otherwise done with the first message.
+
+        A named producer fences its predecessor with this, before it has anything to say.
+
+        Raises:
+            UnreachableError: The stream was not established in time.
+            ProducerFencedError: A newer instance of this producer has taken over.
+        """
+        await self._data.ready(self._seconds(timeout))
 
     async def publish(
         self,
@@ -44,6 +64,7 @@ class Publisher:
         subject: str = "",
         time_unix_nano: int | None = None,
         expire_time_unix_nano: int = 0,
+        not_before_time_unix_nano: int = 0,
         correlation_id: str = "",
         causation_id: str = "",
         traceparent: str = "",
@@ -61,6 +82,8 @@ class Publisher:
             subject: Instrument or entity.
             time_unix_nano: Event time; None = now.
             expire_time_unix_nano: Wall-clock time after which it is dropped; 0 = never.
+            not_before_time_unix_nano: Wall-clock time before which it is not delivered, at most 7 days
+                ahead; 0 = at once. Where partitions keep their order, what stands behind it waits too.
             correlation_id: Business transaction.
             causation_id: Id of the message that caused this one.
             traceparent: Creation context; empty = that of the current span, where it is sampled.
@@ -70,6 +93,7 @@ class Publisher:
 
         Raises:
             CallerError: The coordinator refused the message; its class says why.
+            StoreFullError: The topic is durable and its disk is full; nothing was appended.
             BufferFullError: The buffer had no room in time.
             DeadlineExceededError: No acknowledgement in time; whether it was appended is unknown.
         """
@@ -86,6 +110,7 @@ class Publisher:
             source=self.source,
             time_unix_nano=time_unix_nano,
             expire_time_unix_nano=expire_time_unix_nano,
+            not_before_time_unix_nano=not_before_time_unix_nano,
             correlation_id=correlation_id,
             causation_id=causation_id,
             traceparent=traceparent,
@@ -134,6 +159,7 @@ class Publisher:
         subject: str = "",
         time_unix_nano: int | None = None,
         expire_time_unix_nano: int = 0,
+        not_before_time_unix_nano: int = 0,
         correlation_id: str = "",
         timeout: float | None = None,
     ) -> list[PublishedRange]:
@@ -147,6 +173,7 @@ class Publisher:
             subject: Of all.
             time_unix_nano: Event time of all; None = now.
             expire_time_unix_nano: Of all; 0 = never.
+            not_before_time_unix_nano: Of all; 0 = at once.
             correlation_id: Of all.
             timeout: Seconds without any progress; None = `ClientSettings.timeout_seconds`.
 
@@ -160,6 +187,7 @@ class Publisher:
             key=key,
             time_unix_nano=time_unix_nano or 0,
             expire_time_unix_nano=expire_time_unix_nano,
+            not_before_time_unix_nano=not_before_time_unix_nano,
             correlation_id=correlation_id,
             traceparent=traceparent,
             tracestate=tracestate,
@@ -183,6 +211,40 @@ class Publisher:
         (message,) = traced((message,))
         return await self._outbox(topic).enqueue(topic, message, self._seconds(timeout))
 
+    async def publish_once(
+        self,
+        topic: str,
+        messages: Sequence[Message],
+        *,
+        request_id: str,
+        atomic: bool = False,
+        timeout: float | None = None,
+    ) -> list[PublishedRange]:
+        """Publish up to 1,000 messages, once however often this is called with the same `request_id`.
+
+        It survives what a stream's sequences do not: a caller that died and starts again. The coordinator
+        chooses the partitions and keeps the answer for a day. Messages of one call are appended together
+        or not at all; their order to what `publish` sends at the same time is open.
+
+        Args:
+            topic: Where to.
+            messages: The same ones each time: id, time and payload.
+            request_id: Names the request, at most 128 bytes.
+            atomic: Refuse them unless they fall into one partition and form one batch.
+            timeout: Seconds; None = `ClientSettings.timeout_seconds`.
+
+        Returns:
+            One range per partition touched; `duplicate` where a stored answer was replayed.
+
+        Raises:
+            IdempotencyKeyReusedError: The `request_id` was used for another request.
+            CallerError: The coordinator refused the messages; its class says why.
+            PeerError: No answer; the same call again tells what became of it.
+        """
+        return await self._unary.publish(
+            topic, traced(messages), request_id, self._seconds(timeout), atomic=atomic
+        )
+
     async def flush(self, *, timeout: float | None = None) -> None:
         """Wait until everything handed over so far, by any publisher, is acknowledged or refused.
 
@@ -190,7 +252,8 @@ class Publisher:
             DeadlineExceededError: Something is still unacknowledged.
         """
         seconds = self._seconds(timeout)
-        await asyncio.gather(self._data.flush(seconds), self._control.flush(seconds))
+        outboxes = {self._data, self._control}  # A named producer has one for both.
+        await asyncio.gather(*(outbox.flush(seconds) for outbox in outboxes))
 
     def _outbox(self, topic: str) -> Outbox:
         return self._control if topic.startswith(CONTROL_PREFIX) else self._data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from typing import Final, Protocol
 
 from bellwire.bus.v1.message_pb2 import Message
@@ -10,6 +11,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     DISPOSITION_ACCEPT,
     DISPOSITION_REJECT,
     DISPOSITION_RELEASE,
+    DISPOSITION_RENEW,
     Disposition,
 )
 
@@ -51,6 +53,7 @@ class Batch:
         open: One bit for each message that is not settled yet.
         done: Messages, from the first, that an iterator has handed over and seen finished.
         lingering: True while `done` messages wait to be settled together.
+        void_at: Loop time after which what is not settled is delivered again: its lease has ended.
     """
 
     __slots__ = (
@@ -69,6 +72,7 @@ class Batch:
         "principal",
         "replayed",
         "topic",
+        "void_at",
     )
 
     def __init__(
@@ -86,6 +90,7 @@ class Batch:
         admitted_time_unix_nano: int = 0,
         lease: int = 0,
         first_tag: int = 0,
+        void_at: float = inf,
     ) -> None:
         self.messages = messages
         self.topic = topic
@@ -101,6 +106,7 @@ class Batch:
         self.open = (1 << len(messages)) - 1
         self.done = 0
         self.lingering = False
+        self.void_at = void_at
         self._settler = settler
 
     def __len__(self) -> int:
@@ -125,6 +131,7 @@ class Batch:
             admitted_time_unix_nano=self.admitted_time_unix_nano,
             lease=self.lease,
             first_tag=self.first_tag + first,
+            void_at=self.void_at,
         )
 
     @property
@@ -144,6 +151,15 @@ class Batch:
     async def reject(self, *, reason: str = "") -> None:
         """Dead-letter all messages not settled yet."""
         self.settle_open(0, len(self.messages) - 1, DISPOSITION_REJECT, 0, reason)
+
+    async def renew(self) -> None:
+        """Begin the lease of all messages not settled yet anew; without a lease it changes nothing."""
+        for first, last in runs(self.open):
+            self.renew_part(first, last)
+
+    def renew_part(self, first: int, last: int) -> None:
+        """Begin the lease anew that covers the messages `first`..`last` (inclusive), all of them open."""
+        self._settler.settle(self, first, last, DISPOSITION_RENEW)
 
     def settle_done(self) -> None:
         """Accept what has been handed over and finished."""

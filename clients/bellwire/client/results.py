@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_UNSPECIFIED, AckLevel
 from bellwire.mcp.v1.mcp_pb2 import CallToolResponse
 from bellwire.wire.errors import AgentFailedError
 
@@ -20,6 +21,8 @@ class PublishResult:
     offset: int
     duplicate: bool = False
     """True when a lost connection made the client send it twice; this is its first position."""
+    ack_level: AckLevel.ValueType = ACK_LEVEL_UNSPECIFIED
+    """How far it has come: RECEIVED in the coordinator's memory, PERSISTED on its disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class PublishedRange:
     last_offset: int
     duplicate: bool = False
     """True when a lost connection made the client send them twice; this is their first position."""
+    ack_level: AckLevel.ValueType = ACK_LEVEL_UNSPECIFIED
+    """How far they have come: RECEIVED in the coordinator's memory, PERSISTED on its disk."""
 
     def __len__(self) -> int:
         return self.last_offset - self.first_offset + 1
@@ -48,6 +53,8 @@ class CallReply:
     agent_id: str
     duration_micros: int = 0
     """From dispatch to result as the coordinator saw it, µs."""
+    replayed: bool = False
+    """True when this is the stored answer to an earlier call with the same request_id."""
 
     def json(self) -> object:
         """Return the decoded result.
@@ -73,6 +80,11 @@ class ToolReply:
     def agent_id(self) -> str:
         """Which agent answered."""
         return self.response.agent_id
+
+    @property
+    def replayed(self) -> bool:
+        """True when this is the stored answer to an earlier call with the same request_id."""
+        return self.response.replayed
 
     @property
     def text(self) -> str:

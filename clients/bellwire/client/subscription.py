@@ -41,7 +41,7 @@ class Subscription(Consumer):
         self._where = f"subscription {name!r} at {pool.address}"
         self._settings = settings
         self._side = SubscribeSide(pool, settings, options, on_settle_failure)
-        self._link = Link(self._side, self._where, settings, settings.heartbeat_seconds)
+        self._link = Link(self._side, pool, self._where, settings, settings.heartbeat_seconds)
         self._side.wake = self._link.wake
         self._side.revoke = self._revoke
         self._on_close = on_close
@@ -56,6 +56,11 @@ class Subscription(Consumer):
     def duplicates_skipped(self) -> int:
         """Messages delivered again after a lost connection and not handed over again."""
         return self._side.inbox.duplicates_skipped
+
+    @property
+    def expired_messages(self) -> int:
+        """Messages not handed over because they waited here longer than `lease_seconds`."""
+        return self._side.expired_messages
 
     @property
     def settle_failures(self) -> Sequence[SettleFailure]:
@@ -87,6 +92,25 @@ class Subscription(Consumer):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
+    @property
+    def paused(self) -> bool:
+        """True between `pause` and `resume`."""
+        return self._side.paused
+
+    async def pause(self) -> None:
+        """Have nothing more delivered until `resume`; what was received before is still handed over.
+
+        The window and all leases stay, and so does the pause over lost connections. Of a named
+        subscription other members go on, with partitions of their own.
+        """
+        self._side.paused = True
+        self._link.wake()
+
+    async def resume(self) -> None:
+        """End a pause."""
+        self._side.paused = False
+        self._link.wake()
+
     async def next_batch(self) -> Batch:
         """Wait for the next delivery and take it."""
         side = self._side
@@ -107,6 +131,15 @@ class Subscription(Consumer):
                 raise ClosedError(f"{self._where} is not open: use `async with`")
             side.inbox.arrived.clear()
             await side.inbox.arrived.wait()
+
+    def still_holds(self, batch: Batch, index: int) -> bool:
+        """Tell whether a batch from `index` on is still ours to hand over, and not delivered again."""
+        if not super().still_holds(batch, index):
+            return False
+        if self._side.holds(batch):
+            return True
+        self._side.forget_rest(batch, index)
+        return False
 
     def _revoke(self, first_lease: int) -> None:
         self.first_lease = first_lease

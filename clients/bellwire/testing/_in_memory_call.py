@@ -40,14 +40,18 @@ async def unary(rpc: Rpc, request: bytes, timeout_seconds: float | None) -> byte
 
 
 class InMemoryStream(grpc.aio.StreamStreamCall[Any, Any]):
-    """A bidirectional RPC; its servicer runs in a task of its own.
+    """A streaming RPC, with one request or many; its servicer runs in a task of its own.
 
     Behaves as a gRPC call does where the client depends on it: a write after the end raises
     InvalidStateError, a read after a failure AioRpcError, and one after `cancel` CancelledError.
     """
 
     def __init__(
-        self, rpc: Rpc, serialize: Callable[[Any], bytes], parse: Callable[[bytes], Any]
+        self,
+        rpc: Rpc,
+        serialize: Callable[[Any], bytes],
+        parse: Callable[[bytes], Any],
+        request: Any = None,
     ) -> None:
         self._serialize = serialize
         self._parse = parse
@@ -56,11 +60,11 @@ class InMemoryStream(grpc.aio.StreamStreamCall[Any, Any]):
         self._error: grpc.aio.AioRpcError | None = None
         self._cancelled = False
         context = InMemoryContext(self._requests, self._responses, rpc, None)
-        self.task = asyncio.create_task(self._serve(rpc, context), name="in-memory stream")
+        self.task = asyncio.create_task(self._serve(rpc, request, context), name="in-memory stream")
 
-    async def _serve(self, rpc: Rpc, context: InMemoryContext) -> None:
+    async def _serve(self, rpc: Rpc, request: Any, context: InMemoryContext) -> None:
         try:
-            await rpc.behavior(None, context)
+            await rpc.behavior(request, context)
         except Aborted as aborted:
             self._error = rpc_error(aborted.code, aborted.details, aborted.trailers)
         except asyncio.CancelledError:

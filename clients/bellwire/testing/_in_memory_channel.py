@@ -28,7 +28,7 @@ class InMemoryServer(grpc.aio.Server):
         for handler in self._generic:
             found: Any = handler.service(details)
             if found is not None:
-                behavior = found.unary_unary or found.stream_stream
+                behavior = found.unary_unary or found.unary_stream or found.stream_stream
                 # As in gRPC: without a deserializer the servicer gets the bytes themselves.
                 parse = found.request_deserializer or bytes
                 return Rpc(behavior, parse, found.response_serializer or bytes)
@@ -94,16 +94,34 @@ class InMemoryChannel(grpc.aio.Channel):
         """Return the callable of a bidirectional RPC."""
 
         def call(**_: Any) -> InMemoryStream:
-            stream = InMemoryStream(self._rpc(method), request_serializer, response_deserializer)
-            self._streams.add(stream)
-            stream.task.add_done_callback(lambda _: self._streams.discard(stream))
-            return stream
+            return self._opened(
+                InMemoryStream(self._rpc(method), request_serializer, response_deserializer)
+            )
 
         return call
 
-    def unary_stream(self, method: str, *_: Any, **__: Any) -> Any:
-        """Return the callable of a server stream: no client of ours opens one yet."""
-        return _refusing(method)
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        """Return the callable of a server stream."""
+
+        def call(request: Any, **_: Any) -> InMemoryStream:
+            rpc = self._rpc(method)
+            parsed = rpc.parse(request_serializer(request))
+            return self._opened(
+                InMemoryStream(rpc, request_serializer, response_deserializer, parsed)
+            )
+
+        return call
+
+    def _opened(self, stream: InMemoryStream) -> InMemoryStream:
+        self._streams.add(stream)
+        stream.task.add_done_callback(lambda _: self._streams.discard(stream))
+        return stream
 
     def stream_unary(self, method: str, *_: Any, **__: Any) -> Any:
         """Return the callable of a client stream: no client of ours opens one."""

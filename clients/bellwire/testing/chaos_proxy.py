@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 from random import Random
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from bellwire.transport.address import Address, parse_address
 
@@ -183,12 +183,13 @@ class _Line:
             self._pump(far[0], self._near[1], down, Random(f"{self._name}/down")),
         )
         cut = asyncio.ensure_future(self._cut.wait())
+        ends: list[asyncio.Future[Any]] = [pumps, cut]
         try:
-            await asyncio.wait([pumps, cut], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (pumps, cut):
-                task.cancel()
-            await asyncio.gather(pumps, cut, return_exceptions=True)
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
 
     def cut(self, *, reset: bool) -> None:
         """Close both ends at once."""

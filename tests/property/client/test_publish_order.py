@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -10,12 +12,14 @@ from hypothesis import strategies as st
 
 from bellwire.bus.v1.message_pb2 import Batch, Message, PositionRange
 from bellwire.bus.v1.publisher_pb2 import (
+    ACK_LEVEL_PERSISTED,
     ACK_LEVEL_UNSPECIFIED,
     PublishAck,
     PublishBatches,
     PublishFailure,
 )
-from bellwire.client._batcher import Batcher, Landed, Refused
+from bellwire.client._batcher import Batcher
+from bellwire.client._outcomes import Landed, Refused
 from bellwire.client._segment import estimated_bytes
 from bellwire.client.settings import PublishSettings
 from bellwire.wire.batch import open_batch
@@ -23,7 +27,11 @@ from bellwire.wire.errors import (
     BellwireError,
     CallerError,
     CapacityError,
+    DeadlineExceededError,
     SequenceGapError,
+    StoreBusyError,
+    StoreFullError,
+    StoreReadOnlyError,
     to_item_error,
 )
 from bellwire.wire.window import Window
@@ -49,11 +57,15 @@ class Ticket:
 
 @dataclass
 class Partition:
-    """The log of one partition with Kafka's rule: a batch must carry the sequence expected."""
+    """The log of one partition with Kafka's rule: a batch must carry the sequence expected.
+
+    What is appended counts once it is committed; until then it can be rolled back.
+    """
 
     ids: list[str] = field(default_factory=list)
     expected: int = 0
     appended: dict[int, tuple[int, int]] = field(default_factory=dict)
+    uncommitted: list[int] = field(default_factory=list)
 
     def append(self, batch: Batch) -> PositionRange:
         base, count = batch.header.base_sequence, batch.header.message_count
@@ -64,8 +76,23 @@ class Partition:
         first = len(self.ids)
         self.ids += [message.id for message in open_batch(batch)]
         self.appended[base] = (first, count)
+        self.uncommitted.append(base)
         self.expected = base + count
         return self._range(batch, first, duplicate=False)
+
+    @property
+    def committed_ids(self) -> int:
+        """Messages that are committed."""
+        return self.appended[self.uncommitted[0]][0] if self.uncommitted else len(self.ids)
+
+    def roll_back(self) -> None:
+        """Forget what is not committed."""
+        del self.ids[self.committed_ids :]
+        if self.uncommitted:
+            self.expected = self.uncommitted[0]
+        for base in self.uncommitted:
+            del self.appended[base]
+        self.uncommitted.clear()
 
     def _range(self, batch: Batch, first: int, *, duplicate: bool) -> PositionRange:
         return PositionRange(
@@ -77,46 +104,96 @@ class Partition:
         )
 
 
-class Coordinator:
-    """The other end of the stream, and the line between: frames and answers under way."""
+@dataclass
+class Pending:
+    """A frame whose batches are not all answered: positions of those appended, None for those refused."""
 
-    def __init__(self) -> None:
+    sequence: int
+    partitions: list[int]
+    positions: list[PositionRange | None]
+    waiting: set[int]
+
+
+class Coordinator:
+    """The other end of the stream, and the line between: frames and answers under way.
+
+    A commit makes everything appended durable, and only then it is acknowledged. A failed one rolls all
+    of it back and refuses it, in order. A store in doubt does so too, and takes nothing more before a
+    restart; only then it turns out whether the commit had reached the disk.
+    """
+
+    def __init__(self, *, doubts_first: bool) -> None:
+        self._doubts_first = doubts_first  # Refuses as in doubt also what does not follow.
         self.partitions = [Partition(), Partition()]
         self.frames: deque[PublishBatches] = deque()
         self.answers: deque[PublishAck | PublishFailure] = deque()
+        self.pending: list[Pending] = []
         self.faults: deque[str] = deque()
-        self.refused_ids: set[str] = set()
+        self.disk: list[Partition] | None = None
         self.retryable_refusals = 0
 
     def handle_one(self) -> None:
         frame = self.frames.popleft()
-        positions = []
+        held = Pending(frame.frame_sequence, [], [], set())
         for index, batch in enumerate(frame.batches):
+            partition = batch.header.partition
+            held.partitions.append(partition)
+            held.positions.append(None)
             try:
-                positions.append(self._append(batch))
+                held.positions[index] = position = self._append(batch)
+                if position.last_offset >= self.partitions[partition].committed_ids:
+                    held.waiting.add(index)
             except BellwireError as error:
-                at = int(error.metadata.get("message_index", "-1"))
-                self.answers.append(
-                    PublishFailure(
-                        frame_sequence=frame.frame_sequence,
-                        batch_index=index,
-                        message_index=at,
-                        error=to_item_error(error),
-                    )
-                )
-        sequence = frame.frame_sequence
-        self.answers.append(
-            PublishAck(
-                first_frame_sequence=sequence, last_frame_sequence=sequence, positions=positions
-            )
-        )
+                self._fail(held, index, error)
+        self.pending.append(held)
+        self._acknowledge()
+
+    def commit(self) -> None:
+        for partition in self.partitions:
+            partition.uncommitted.clear()
+        for held in self.pending:
+            held.waiting.clear()
+        self._acknowledge()
+
+    def fail_commit(self, error: BellwireError) -> None:
+        for partition in self.partitions:
+            partition.roll_back()
+        for held in self.pending:
+            for index in sorted(held.waiting):
+                held.positions[index] = None
+                self.retryable_refusals += 1
+                self._fail(held, index, error)
+            held.waiting.clear()
+        self._acknowledge()
+
+    def doubt(self, *, on_disk: bool) -> None:
+        """Fail a commit so that nobody knows whether it was written; the model does."""
+        if self.disk is None:
+            self.disk = deepcopy(self.partitions)
+            for partition in self.disk:
+                if on_disk:
+                    partition.uncommitted.clear()
+                else:
+                    partition.roll_back()
+            self.fail_commit(StoreReadOnlyError("in doubt"))
+
+    def restart(self) -> None:
+        """Begin with what is on disk; what was not committed is gone."""
+        if self.disk is not None:
+            self.partitions, self.disk = self.disk, None
+        for partition in self.partitions:
+            partition.roll_back()
 
     def _append(self, batch: Batch) -> PositionRange:
         fault = self.faults.popleft() if self.faults else ""
         partition = self.partitions[batch.header.partition]
         seen_before = batch.header.base_sequence in partition.appended
+        if self.disk is not None and self._doubts_first:
+            raise StoreReadOnlyError("in doubt")
         if seen_before or batch.header.base_sequence != partition.expected:
             return partition.append(batch)  # A coordinator refuses only what it would append.
+        if self.disk is not None:
+            raise StoreReadOnlyError("in doubt")
         if fault == "message":
             raise CallerError("bad message", metadata={"message_index": "0"})
         if fault == "batch":
@@ -126,17 +203,41 @@ class Coordinator:
             raise CapacityError("full")
         return partition.append(batch)
 
+    def _fail(self, held: Pending, index: int, error: BellwireError) -> None:
+        at = int(error.metadata.get("message_index", "-1"))
+        self.answers.append(
+            PublishFailure(
+                frame_sequence=held.sequence,
+                batch_index=index,
+                message_index=at,
+                error=to_item_error(error),
+            )
+        )
+
+    def _acknowledge(self) -> None:
+        for held in [held for held in self.pending if not held.waiting]:
+            self.pending.remove(held)
+            positions = [position for position in held.positions if position is not None]
+            ack = PublishAck(
+                first_frame_sequence=held.sequence,
+                last_frame_sequence=held.sequence,
+                positions=positions,
+                ack_level=ACK_LEVEL_PERSISTED,
+            )
+            self.answers.append(ack)
+
     def lose_connection(self) -> None:
         self.frames.clear()
         self.answers.clear()
+        self.pending.clear()
 
 
 class World:
     """A batcher, its callers and a coordinator, moved step by step."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, doubts_first: bool) -> None:
         self.batcher = Batcher(SETTINGS, ACK_LEVEL_UNSPECIFIED)
-        self.coordinator = Coordinator()
+        self.coordinator = Coordinator(doubts_first=doubts_first)
         self.tickets: list[tuple[int, Ticket]] = []
         self.now = 0.0
         self.next_id = 0
@@ -197,19 +298,37 @@ class World:
                     segment.ticket.error = outcome.error
 
     def lose_connection(self) -> None:
+        self.lose_connection_before(lambda: None)
+
+    def lose_connection_before(self, meanwhile: Callable[[], None]) -> None:
         self.coordinator.lose_connection()
+        meanwhile()
         self.batcher.lost()
         self.settle()
         self.connect()
 
+    def restart(self) -> None:
+        """The coordinator dies and comes back, and with it the connection."""
+        self.lose_connection_before(self.coordinator.restart)
+
+    def abandon(self) -> None:
+        """The caller that has waited longest gives up."""
+        for _, ticket in self.tickets:
+            if not ticket.done() and len(ticket.offsets) < len(ticket.ids):
+                ticket.error = DeadlineExceededError("the caller went away")
+                return
+
     def run_dry(self) -> None:
         """Let everything that is still under way come to its end, without further faults."""
         self.coordinator.faults.clear()
+        if self.coordinator.disk is not None:
+            self.restart()
         for _ in range(10_000):
             self.now += 10.0  # Past every hold and stall.
             progress = self.send()
             while self.coordinator.frames:
                 self.coordinator.handle_one()
+            self.coordinator.commit()
             while self.coordinator.answers:
                 self.answer_one()
                 progress = True
@@ -219,22 +338,16 @@ class World:
 
 
 # Weighted so that faults meet full pipelines: most steps move traffic, few cut the line.
-moves = ("send", "send", "handle", "handle", "answer", "answer", "wait", "lose")
-faults = ("message", "batch", "retry", "")
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("add"), st.integers(0, 1), st.integers(1, 9)),
-        st.tuples(st.sampled_from(moves), st.just(0), st.just(0)),
-        st.tuples(st.sampled_from(moves), st.just(0), st.just(0)),
-        st.tuples(st.sampled_from(faults), st.just(0), st.just(0)),
-    ),
-    min_size=5,
-    max_size=60,
-)
+moves = 4 * ("send", "handle", "answer") + ("wait", "lose", "commit", "commit")
+faults = ("message", "batch", "retry", "full", "busy", "abandon", "abandon")
+doubts = ("doubt", "doubt on disk", "doubt on disk", "restart")
+move = st.tuples(st.sampled_from(moves + faults + doubts), st.just(0), st.just(0))
+add = st.tuples(st.just("add"), st.integers(0, 1), st.integers(1, 9))
+steps = st.lists(st.one_of(add, move, move, move), min_size=25, max_size=80)
 
 
-def played(script: list[tuple[str, int, int]]) -> World:
-    world = World()
+def played(script: list[tuple[str, int, int]], *, doubts_first: bool = False) -> World:
+    world = World(doubts_first=doubts_first)
     for step, partition, count in script:
         match step:
             case "add":
@@ -249,6 +362,19 @@ def played(script: list[tuple[str, int, int]]) -> World:
                     world.answer_one()
             case "lose":
                 world.lose_connection()
+            case "restart":
+                world.restart()
+            case "abandon":
+                world.abandon()
+            case "commit":
+                if world.coordinator.disk is None:
+                    world.coordinator.commit()
+            case "full":
+                world.coordinator.fail_commit(StoreFullError("disk full", retry_delay_seconds=0.1))
+            case "busy":
+                world.coordinator.fail_commit(StoreBusyError("busy"))
+            case "doubt" | "doubt on disk":
+                world.coordinator.doubt(on_disk=step == "doubt on disk")
             case "wait":
                 world.now += 0.2
             case fault:
@@ -257,10 +383,12 @@ def played(script: list[tuple[str, int, int]]) -> World:
     return world
 
 
-@settings(max_examples=500)
-@given(steps)
-def test_each_message_is_appended_once_in_order_or_its_caller_is_told(script) -> None:
-    world = played(script)
+@settings(max_examples=700)
+@given(steps, st.booleans())
+def test_each_message_is_appended_once_in_order_or_its_caller_is_told(
+    script, doubts_first: bool
+) -> None:
+    world = played(script, doubts_first=doubts_first)
     for index, held in enumerate(world.coordinator.partitions):
         assert len(set(held.ids)) == len(held.ids), "appended twice"
         order = [i for p, ticket in world.tickets if p == index for i in ticket.ids]
@@ -278,7 +406,7 @@ def test_each_message_is_appended_once_in_order_or_its_caller_is_told(script) ->
 def test_a_refusal_for_a_reason_to_retry_never_reaches_the_caller_while_tries_are_left(
     script,
 ) -> None:
-    kept = [step for step in script if step[0] not in ("message", "batch")]
+    kept = [step for step in script if step[0] not in ("message", "batch", "abandon")]
     world = played(kept)
     if world.coordinator.retryable_refusals < SETTINGS.tries_max:
         assert all(ticket.error is None for _, ticket in world.tickets)

@@ -13,14 +13,18 @@ from bellwire.bus.v1.publisher_pb2 import (
     PublishAck,
     PublishFailure,
 )
-from bellwire.client._batcher import Batcher, Refused
+from bellwire.client._batcher import Batcher
+from bellwire.client._outcomes import Refused
 from bellwire.client._segment import estimated_bytes
 from bellwire.client.settings import PublishSettings
 from bellwire.wire.errors import (
     CapacityError,
     InternalError,
     PayloadTooLargeError,
+    ProducerFencedError,
     SequenceGapError,
+    StoreFullError,
+    StoreReadOnlyError,
     to_item_error,
 )
 from bellwire.wire.message import new_message
@@ -331,6 +335,101 @@ def test_a_gap_that_nothing_of_ours_explains_asks_for_a_new_producer() -> None:
     assert [(b.header.producer_id, b.header.base_sequence) for b in again.batches.batches] == [
         (8, 0)
     ]
+
+
+def sent_as(frame) -> list[tuple[int, int]]:
+    """Return (base sequence, messages) of each batch."""
+    return [(b.header.base_sequence, b.header.message_count) for b in frame.batches.batches]
+
+
+def test_a_tail_that_was_rolled_back_travels_again_in_order_after_the_delay() -> None:
+    made = batcher(frames_in_flight_max=8)
+    frames = []
+    for count in (3, 2, 1):
+        add(made, count)
+        frames.append(made.next_frame(0.0))
+    error = StoreFullError("disk full", retry_delay_seconds=0.5)
+    refuse(made, frames[0], error)
+    refuse(made, frames[1], error)
+    assert made.next_frame(9.0) is None, "what follows may still be under way"
+    refuse(made, frames[2], SequenceGapError("gap", metadata={"expected": "0"}))
+    assert made.next_frame(0.4) is None
+    again = made.next_frame(0.5)
+    assert sent_as(again) == [(0, 3), (3, 2), (5, 1)]
+    ack(made, again)
+    assert made.buffer.messages == 0
+
+
+def test_a_batch_in_doubt_is_tried_until_the_restart_and_keeps_its_sequences() -> None:
+    made = batcher(tries_max=2)
+    add(made, 3)
+    frame = made.next_frame(0.0)
+    add(made, 2)
+    behind = made.next_frame(0.0)
+    refuse(made, frame, StoreReadOnlyError("in doubt"))
+    refuse(made, behind, SequenceGapError("gap"))
+    for now in range(1, 11):
+        frame = made.next_frame(float(now))
+        assert sent_as(frame) == [(0, 3), (3, 2)]
+        refuse(made, frame, StoreReadOnlyError("in doubt"), index=0, now=float(now))
+        refuse(made, frame, StoreReadOnlyError("in doubt"), index=1, now=float(now))
+        assert made.next_frame(now + 0.5) is None, "it asks too often"
+    assert made.outcomes == []
+
+
+def test_what_is_in_doubt_keeps_its_place_though_nobody_waits_for_it() -> None:
+    made = batcher()
+    doubtful = add(made, 3)
+    frame = made.next_frame(0.0)
+    refuse(made, frame, StoreReadOnlyError("in doubt"))
+    doubtful.over = True
+    add(made, 3)
+    made.lost()
+    made.started(7, 3, Window(1_000, MEBIBYTE))
+    assert sent_as(made.next_frame(0.0)) == [(0, 3), (3, 3)]
+
+
+def test_what_was_sent_before_a_lost_connection_is_in_doubt_with_the_batch_before_it() -> None:
+    made = batcher(batch_messages_max=3)
+    first = add(made, 3)
+    second = add(made, 3)
+    made.next_frame(0.0)
+    made.lost()  # The refusals are lost, too.
+    made.started(7, 3, Window(1_000, MEBIBYTE))
+    frame = made.next_frame(0.0)
+    refuse(made, frame, StoreReadOnlyError("in doubt"), index=0)
+    first.over = second.over = True
+    refuse(made, frame, SequenceGapError("gap"), index=1)
+    add(made, 3)
+    made.lost()
+    made.started(7, 3, Window(1_000, MEBIBYTE))
+    assert sent_as(made.next_frame(0.0)) == [(0, 3), (3, 3), (6, 3)]
+
+
+def test_what_was_refused_for_sure_gives_its_place_to_the_next_one() -> None:
+    made = batcher(batch_messages_max=3)
+    first = add(made, 3)
+    frame = made.next_frame(0.0)
+    first.over = True
+    refuse(made, frame, StoreFullError("disk full", retry_delay_seconds=0.5))
+    add(made, 2)
+    assert sent_as(made.next_frame(0.5)) == [(0, 2)]
+
+
+def test_a_new_stream_does_not_wait_for_what_the_old_coordinator_asked_for() -> None:
+    made = batcher()
+    add(made, 1)
+    refuse(made, made.next_frame(0.0), StoreFullError("disk full", retry_delay_seconds=5.0))
+    made.lost()
+    made.started(7, 3, Window(1_000, MEBIBYTE))
+    assert made.next_frame(0.0) is not None
+
+
+def test_a_fenced_producer_is_told_apart() -> None:
+    made = batcher()
+    add(made, 1)
+    refuse(made, made.next_frame(0.0), ProducerFencedError("epoch 4 has taken over"))
+    assert isinstance(made.fenced, ProducerFencedError)
 
 
 def test_draining_sends_nothing_new_and_the_next_stream_does() -> None:

@@ -109,6 +109,25 @@ class TestNamed:
         assert resume.skipped_now(KEY, 0, 3, 1) == 0
         assert skipped(resume.skipped_now(("bars", 1), 0, 5, 1)) == [0, 1, 2, 3, 4]
 
+    def test_what_was_accepted_before_a_seek_is_handed_over_again_and_again(self) -> None:
+        resume = NamedResume(100)
+        resume.on_received(KEY, 0, 10, 0)
+        resume.on_accepted(KEY, 0, 9)
+        resume.on_received(KEY, 3, 4, 0)  # As new: an operator has moved the subscription.
+        assert skipped(resume.skipped_now(KEY, 0, 10, 1)) == [0, 1, 2, 7, 8, 9]
+        resume.on_accepted(KEY, 3, 6)
+        assert resume.skipped_now(KEY, 0, 10, 1).bit_count() == 10
+        assert resume._accepted_messages == 10
+
+    def test_a_late_first_delivery_forgets_nothing(self) -> None:
+        resume = NamedResume(100)
+        resume.on_received(KEY, 0, 3, 0)
+        resume.on_received(KEY, 4, 3, 0)
+        resume.on_accepted(KEY, 0, 2)
+        resume.on_accepted(KEY, 4, 6)
+        resume.on_received(KEY, 3, 1, 0)  # It was set aside until its time had come.
+        assert skipped(resume.skipped_now(KEY, 0, 7, 1)) == [0, 1, 2, 4, 5, 6]
+
 
 def in_log(offset: int, log_id: int) -> list[Position]:
     return [Position(topic="bars", partition=0, offset=offset, log_id=log_id)]

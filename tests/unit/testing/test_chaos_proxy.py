@@ -104,22 +104,18 @@ async def test_a_delay_is_kept_in_its_direction_and_order_is_kept_under_jitter()
 
 
 async def test_the_same_seed_gives_the_same_delays() -> None:
+    loop = asyncio.get_running_loop()
     drawn: list[list[float]] = []
-
-    class Chance:
-        """Counts what a pump draws."""
-
     for _ in range(2):
         async with through_a_proxy(seed=11) as (proxy, _), connected(proxy) as ends:
-            proxy.up.jitter_seconds = 0.1
+            proxy.up.jitter_seconds = 0.3
             times = []
-            for n in range(5):
-                began = asyncio.get_running_loop().time()
+            for n in range(3):
+                began = loop.time()
                 await echoed(ends, b"%d" % n)
-                times.append(asyncio.get_running_loop().time() - began)
+                times.append(loop.time() - began)
             drawn.append(times)
-    for one, other in zip(*drawn, strict=True):
-        assert one == pytest.approx(other, abs=0.03)
+    assert drawn[0] == pytest.approx(drawn[1], abs=0.05)
 
 
 async def test_a_trickle_takes_as_long_as_its_rate_says() -> None:

@@ -1,0 +1,56 @@
+"""Whether a server can be reached, and when it can again: one connection asks for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+
+__all__ = ["Reachability"]
+
+
+class Reachability:
+    """Watches one channel and keeps it connected.
+
+    After an outage everyone who waits hears of its end at once, instead of each trying a connection
+    of its own in growing intervals. gRPC spaces and jitters the attempts of the one that asks.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        """Begin to watch; `close` ends it."""
+        self._channel = channel
+        self._changed = asyncio.Event()
+        self._outages_ended = 0
+        self._connected = self._look() is grpc.ChannelConnectivity.READY
+        self._task = asyncio.create_task(self._watch(), name="bellwire reachability")
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection stood when last heard of."""
+        return self._connected
+
+    async def restored(self) -> None:
+        """Wait until the server has been out of reach and is back; at once out of reach: until it is back."""
+        before = self._outages_ended
+        while self._outages_ended == before:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def close(self) -> None:
+        """Stop watching; the channel stays."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def _look(self) -> grpc.ChannelConnectivity:
+        return self._channel.get_state(try_to_connect=True)
+
+    async def _watch(self) -> None:
+        state = self._look()
+        while state is not grpc.ChannelConnectivity.SHUTDOWN:
+            connected = state is grpc.ChannelConnectivity.READY
+            if connected and not self._connected:
+                self._outages_ended += 1
+                self._changed.set()
+            self._connected = connected
+            await self._channel.wait_for_state_change(state)
+            state = self._look()
