@@ -21,9 +21,11 @@ class Echo(Agent):
     """Answers with what it was asked."""
 
     name = "echo"
+    calls = 0
 
     @tool(description="Say it again.")
     async def repeat(self, text: str, times: int = 1) -> dict[str, object]:
+        self.calls += 1
         if times > 3:
             raise ValueError("no more than three times")
         return {"said": [text] * times}
@@ -84,7 +86,8 @@ async def test_a_reader_that_has_enough_is_no_failure(bellwire):
 
 async def test_a_live_agent_is_listed_and_its_tool_called(bellwire):
     async with bellwire.serving() as (_, address), connect(address) as client:
-        runner = AgentRunner(Echo(), client)
+        agent = Echo()
+        runner = AgentRunner(agent, client)
         running = asyncio.create_task(runner.run())
         try:
             await asyncio.wait_for(runner.ready.wait(), 20)
@@ -103,6 +106,12 @@ async def test_a_live_agent_is_listed_and_its_tool_called(bellwire):
             assert (status, out) == (1, "")
             assert err.startswith("error: ")
             assert "text" in err
+            before = agent.calls
+            once = ("call", "repeat", '{"text": "once"}', "--request-id", "1", *at, "--json")
+            answers = [json.loads((await bellwire.run(*once))[1]) for _ in range(2)]
+            assert [answer["replayed"] for answer in answers] == [False, True]
+            assert answers[0]["result"] == answers[1]["result"] == {"said": ["once"]}
+            assert agent.calls == before + 1
             too_often = '{"text": "hi", "times": 4}'
             status, _, err = await bellwire.run("call", "repeat", too_often, *at)
             assert status == 1

@@ -13,8 +13,29 @@ from typing import Final
 import typer
 from typer.exceptions import Abort, TyperException
 
-from bellwire.cli import agents, call, config, demo, pub, serve, sub, tail, topics, trace, version
+from bellwire.cli import (
+    agents,
+    backup,
+    call,
+    config,
+    dead_letters,
+    demo,
+    doctor,
+    info,
+    pub,
+    replay,
+    restore,
+    seek,
+    serve,
+    sub,
+    subscriptions,
+    tail,
+    topics,
+    trace,
+    version,
+)
 from bellwire.cli.faults import CommandError, ExitCode
+from bellwire.cli.positions import RelativeTimesCommand
 from bellwire.wire.errors import BellwireError
 
 __all__ = ["app", "run"]
@@ -35,10 +56,18 @@ app.command()(demo.demo)
 app.command()(pub.pub)
 app.command()(sub.sub)
 app.command()(tail.tail)
+app.command()(replay.replay)
+app.command(cls=RelativeTimesCommand)(seek.seek)
 app.command()(call.call)
 app.add_typer(topics.app, name="topics")
+app.add_typer(subscriptions.app, name="subscriptions")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(agents.app, name="agents")
 app.command()(trace.trace)
+app.command()(info.info)
+app.command()(doctor.doctor)
+app.command()(backup.backup)
+app.command()(restore.restore)
 app.add_typer(config.app, name="config")
 app.command()(version.version)
 

@@ -24,6 +24,12 @@ def call(
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="SECONDS", help="Deadline of the call.")
     ] = None,
+    request_id: Annotated[
+        str,
+        typer.Option(
+            "--request-id", metavar="ID", help="Call once: the same call again gets its answer."
+        ),
+    ] = "",
     address: AddressOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -44,4 +50,4 @@ def call(
     if tool is None:
         run_async(lambda: list_all(target, as_json=json))
     else:
-        run_async(lambda: call_one(target, tool, parsed, seconds, as_json=json))
+        run_async(lambda: call_one(target, tool, parsed, seconds, request_id, as_json=json))

@@ -33,16 +33,22 @@ def parse_arguments(text: str) -> dict[str, object]:
 
 
 async def call_one(
-    target: Target, tool: str, arguments: dict[str, object], seconds: float, *, as_json: bool
+    target: Target,
+    tool: str,
+    arguments: dict[str, object],
+    seconds: float,
+    request_id: str = "",
+    *,
+    as_json: bool,
 ) -> None:
-    """Call a tool and print its answer.
+    """Call a tool and print its answer; under the same request id the same call gets the stored one.
 
     Raises:
         CommandError: When the tool itself failed; the text is what it said.
         BellwireError: When the call did not reach it or was not answered in time.
     """
     async with connected(target) as client:
-        reply = await client.call_tool(tool, arguments, timeout=seconds)
+        reply = await client.call_tool(tool, arguments, request_id=request_id, timeout=seconds)
     structured = reply.json()
     if as_json:
         print_json(
@@ -50,6 +56,7 @@ async def call_one(
                 "tool": tool,
                 "agent": reply.agent_id,
                 "is_error": reply.is_error,
+                "replayed": reply.replayed,
                 "result": structured,
                 "text": reply.text,
             }
@@ -57,16 +64,17 @@ async def call_one(
     if reply.is_error:
         raise CommandError(f"{tool} failed on {reply.agent_id}: {reply.text or structured}")
     if not as_json:
-        _print_answer(structured, reply.text, reply.agent_id)
+        _print_answer(structured, reply.text)
+        before = " before" if reply.replayed else ""
+        error_console().print(f"answered{before} by {reply.agent_id}", style=Style.FAINT)
 
 
-def _print_answer(structured: object, text: str, agent_id: str) -> None:
+def _print_answer(structured: object, text: str) -> None:
     out = console()
     if structured is None:
         out.print(text, markup=False)
     else:
         out.print_json(json.dumps(structured, ensure_ascii=False))
-    error_console().print(f"answered by {agent_id}", style=Style.FAINT)
 
 
 async def list_all(target: Target, *, as_json: bool) -> None:

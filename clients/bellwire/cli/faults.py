@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
-__all__ = ["CommandError", "ExitCode", "UsageFault"]
+from bellwire.wire.errors import DataFolderError, DataLockedError, SchemaVersionError
+
+__all__ = ["DATA_FAULTS", "CommandError", "ExitCode", "UsageFault"]
+
+# What is wrong with a folder somebody named. A corrupt database is not among them: that is no mistake of
+# the command line.
+DATA_FAULTS: Final = (DataLockedError, DataFolderError, SchemaVersionError)
 
 
 class ExitCode(IntEnum):

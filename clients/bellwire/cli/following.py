@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bellwire.cli.output import console, encodable, print_json
+from bellwire.cli.output import Style, console, encodable, error_console, harmless, print_json
 from bellwire.cli.record import LineWriter, Received, record_json
 from bellwire.cli.session import Target, connected, run_async
 
 if TYPE_CHECKING:
     from bellwire.bus.v1.subscriber_pb2 import StartPosition
-    from bellwire.cli.sub import Begin
+    from bellwire.client import ReceivedMessage, SettleFailure, Subscription
 
-__all__ = ["Following", "follow"]
+__all__ = ["Following", "LinePrinter", "follow", "print_record"]
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What to receive and how to print it."""
+    """What to receive, how to print it, and how it ends."""
 
     topics: tuple[str, ...]
     subscription: str
-    begin: Begin | None
+    start: StartPosition | None
     count: int | None  # None = until Ctrl-C
     form: Literal["line", "payload"]
+    max_attempts: int = 0  # 0 = the server's default
+    lease_seconds: float | None = None  # None = as long as the stream lives
+    reject_reason: str | None = None  # None = accept
 
 
 def follow(target: Target, following: Following, *, as_json: bool) -> None:
@@ -44,17 +48,39 @@ async def _follow(target: Target, following: Following, as_json: bool) -> None:
         subscription = client.subscribe(
             *following.topics,
             subscription=following.subscription,
-            start=_start(following.begin),
+            start=following.start,
             window_messages=_window(following.count, target.client.subscribe.window_messages),
+            max_attempts=following.max_attempts,
+            lease_seconds=following.lease_seconds,
             settle="manual",
+            on_settle_failure=_complain,
         )
         async with subscription:
             async for message in subscription:
                 show(message)
-                await subscription.accept(message)
                 received += 1
                 if received == following.count:
+                    # Before room is made: what came now would count as tried.
+                    await subscription.pause()
+                await _settle(subscription, message, following.reject_reason)
+                if received == following.count:
                     return
+
+
+async def _settle(
+    subscription: Subscription, message: ReceivedMessage, reject_reason: str | None
+) -> None:
+    if reject_reason is None:
+        await subscription.accept(message)
+    else:
+        await subscription.reject(message, reason=reject_reason)
+
+
+def _complain(failure: SettleFailure) -> None:
+    """Say that a message was printed and will come again all the same."""
+    error_console().print(
+        f"not settled: {harmless(failure.error.message)}", style=Style.WARN, markup=False
+    )
 
 
 def _window(count: int | None, default: int) -> int:
@@ -62,22 +88,16 @@ def _window(count: int | None, default: int) -> int:
     return default if count is None else min(count, default)
 
 
-def _start(begin: Begin | None) -> StartPosition | None:
-    from bellwire.client.start import EARLIEST, LATEST
-
-    return None if begin is None else {"earliest": EARLIEST, "latest": LATEST}[begin.value]
-
-
 def print_record(received: Received) -> None:
     """Print one delivery as a JSON line."""
     print_json(record_json(received))
 
 
-def _printer(form: Literal["line", "payload"]) -> _Printer:
-    return _PayloadPrinter() if form == "payload" else _LinePrinter()
+def _printer(form: Literal["line", "payload"]) -> Callable[[Received], None]:
+    return _print_payload if form == "payload" else LinePrinter()
 
 
-class _LinePrinter:
+class LinePrinter:
     """One decoded, aligned line per message."""
 
     def __init__(self) -> None:
@@ -86,6 +106,7 @@ class _LinePrinter:
         self._is_terminal = self._console.is_terminal
 
     def __call__(self, received: Received) -> None:
+        """Print one delivery."""
         line = self._lines.line(received)
         if not self._is_terminal:
             # A pipe has no width: cutting there would lose what grep looks for.
@@ -95,23 +116,18 @@ class _LinePrinter:
         self._console.print(line)
 
 
-class _PayloadPrinter:
-    """The payload itself: text as it is, known types as JSON, other bytes as hex."""
+def _print_payload(received: Received) -> None:
+    """Print the payload itself: text as it is, known types as JSON, other bytes as hex."""
+    import json
 
-    def __call__(self, received: Received) -> None:
-        import json
+    from bellwire.cli.payload import decode_payload
 
-        from bellwire.cli.payload import decode_payload
-
-        payload = decode_payload(received.message.type, received.message.data)
-        if payload.kind in ("protobuf", "json"):
-            text = json.dumps(payload.value, ensure_ascii=False)
-        elif payload.kind == "binary":
-            text = payload.value.hex()
-        else:
-            text = payload.value or ""
-        sys.stdout.write(f"{encodable(text)}\n")
-        sys.stdout.flush()
-
-
-_Printer = _LinePrinter | _PayloadPrinter
+    payload = decode_payload(received.message.type, received.message.data)
+    if payload.kind in ("protobuf", "json"):
+        text = json.dumps(payload.value, ensure_ascii=False)
+    elif payload.kind == "binary":
+        text = payload.value.hex()
+    else:
+        text = payload.value or ""
+    sys.stdout.write(f"{encodable(text)}\n")
+    sys.stdout.flush()

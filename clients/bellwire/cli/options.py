@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AddressOption", "ConfigOption", "JsonOption", "SetOption"]
+__all__ = ["AddressOption", "ConfigOption", "JsonOption", "SetOption", "YesOption"]
 
 JsonOption = Annotated[
     bool,
@@ -27,3 +27,4 @@ AddressOption = Annotated[
     str | None,
     typer.Option("--address", "-a", metavar="ADDR", help="Coordinator: host:port or unix:///path."),
 ]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

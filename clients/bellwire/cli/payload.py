@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bellwire.cli.faults import UsageFault
@@ -11,9 +12,12 @@ from bellwire.cli.faults import UsageFault
 if TYPE_CHECKING:
     from google.protobuf.message import Message as ProtobufMessage
 
-__all__ = ["Payload", "decode_payload", "encode_payload", "protobuf_of"]
+__all__ = ["Payload", "check_type", "decode_payload", "encode_payload", "protobuf_of"]
 
 PREVIEW_BYTES: Final = 48  # What a terminal line can show as hex beside topic and key.
+
+OUR_NAMESPACE: Final = "bellwire."
+TYPE_CUTOFF: Final = 0.6  # difflib's own: below it a suggestion is a guess.
 
 Kind = Literal["protobuf", "json", "text", "binary", "empty"]
 
@@ -84,6 +88,38 @@ def encode_payload(type_name: str, data: bytes) -> bytes:
     return encoded
 
 
+def check_type(type_name: str) -> None:
+    """Refuse a type in our namespace that the contract does not have: nobody could decode it.
+
+    Raises:
+        UsageFault: With the nearest type there is.
+    """
+    if not type_name.startswith(OUR_NAMESPACE) or _new_protobuf(type_name) is not None:
+        return
+    import difflib
+
+    known = sorted(_contract_types())
+    # Most mistakes are in the last part, and a wrong package should not outweigh it.
+    by_name = {name.rpartition(".")[2].lower(): name for name in known}
+    last = type_name.rpartition(".")[2].lower()
+    near = difflib.get_close_matches(type_name, known, 1, TYPE_CUTOFF)
+    near_by_name = [by_name[name] for name in difflib.get_close_matches(last, by_name, 1)]
+    best = (near_by_name or near)[:1]
+    hint = f"did you mean {best[0]}?" if best else "the contract under proto/ has them all"
+    raise UsageFault(f"--type is {type_name!r}; there is no such type: {hint}")
+
+
+def _contract_types() -> list[str]:
+    """Return the payload types: messages of the packages that travel as payloads."""
+    from bellwire.trading.v1 import market_data_pb2, order_pb2, risk_pb2, signal_pb2
+
+    return [
+        message.full_name
+        for module in (market_data_pb2, order_pb2, risk_pb2, signal_pb2)
+        for message in module.DESCRIPTOR.message_types_by_name.values()
+    ]
+
+
 def _new_protobuf(type_name: str) -> ProtobufMessage | None:
     if "." not in type_name:
         return None
@@ -98,9 +134,13 @@ def _new_protobuf(type_name: str) -> ProtobufMessage | None:
     return message
 
 
+@cache
 def _register_contract() -> None:
-    """Import the payload types of the contract, which puts them into the default pool."""
-    from bellwire.bus.v1 import message_pb2 as _message  # noqa: F401
+    """Import the types of the contract, which puts them into the default pool."""
+    from bellwire.admin.v1 import dead_letter_pb2, server_pb2, topic_pb2  # noqa: F401
+    from bellwire.agent.v1 import agent_pb2, invocation_pb2  # noqa: F401
+    from bellwire.bus.v1 import error_pb2, message_pb2, publisher_pb2, subscriber_pb2  # noqa: F401
+    from bellwire.mcp.v1 import mcp_pb2  # noqa: F401
     from bellwire.trading.v1 import (  # noqa: F401
         market_data_pb2,
         order_pb2,

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from bellwire.cli.faults import CommandError, UsageFault
 from bellwire.cli.line_source import line_groups
+from bellwire.cli.moments import parse_moment
 from bellwire.cli.output import Style, console, print_json
+from bellwire.cli.published import Outcome
 from bellwire.cli.session import Target, connected
 
 if TYPE_CHECKING:
-    from bellwire.client import Message
+    from bellwire.bus.v1.publisher_pb2 import AckLevel
+    from bellwire.cli.pub import Ack
+    from bellwire.client import Message, PublishedRange, Publisher
 
-__all__ = ["Template", "payloads_of", "publish_all"]
+__all__ = ["Publication", "Template", "moment_of", "payloads_of", "publish_all"]
 
 GROUP_MESSAGES: Final = 1000  # Sent before waiting for acks: a full server batch.
 FILE_BYTES_MAX: Final = 1 << 20  # One message; the server's limit for a whole batch.
@@ -31,6 +35,8 @@ class Template:
     key: str = ""
     source: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
+    not_before_ns: int = 0
+    expire_ns: int = 0
 
     @staticmethod
     def parse_attributes(texts: Iterable[str]) -> dict[str, str]:
@@ -63,7 +69,18 @@ class Template:
             key=self.key,
             source=self.source,
             attributes=self.attributes,
+            not_before_time_unix_nano=self.not_before_ns,
+            expire_time_unix_nano=self.expire_ns,
         )
+
+
+def moment_of(text: str | None, now_ns: int, what: str) -> int:
+    """Return the moment a flag names; 0 when it was not given.
+
+    Raises:
+        UsageFault: It is no moment.
+    """
+    return 0 if text is None else parse_moment(text, now_ns, what)
 
 
 def payloads_of(
@@ -102,10 +119,24 @@ def _read(path: Path | None) -> bytes:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is published and what is asked of the coordinator.
+
+    Attributes:
+        ack: How far it must have come; None = the topic's way.
+        request_id: Names the one message, which is then published once however often it is sent.
+    """
+
+    topic: str
+    template: Template
+    ack: Ack | None = None
+    request_id: str = ""
+
+
 async def publish_all(
     target: Target,
-    topic: str,
-    template: Template,
+    publication: Publication,
     payloads: AsyncIterator[list[bytes]],
     *,
     as_json: bool,
@@ -115,18 +146,37 @@ async def publish_all(
     Raises:
         BellwireError: On the first refusal; what was acknowledged before stays published.
     """
-    count = 0
-    size = 0
+    outcome = Outcome()
+    template = publication.template
     async with connected(target) as client:
-        publisher = client.publisher(source=template.source)
+        publisher = client.publisher(source=template.source, ack_level=_ack_level(publication.ack))
         async for group in payloads:
             for start in range(0, len(group), GROUP_MESSAGES):
                 part = [template.message(data) for data in group[start : start + GROUP_MESSAGES]]
-                await publisher.publish_many(topic, part)
-                count += len(part)
-                size += sum(len(message.data) for message in part)
+                outcome.add(part, await _publish(publisher, publication, part))
     if as_json:
-        print_json({"topic": topic, "messages": count, "payload_bytes": size})
+        print_json({"topic": publication.topic, **outcome.json()})
         return
-    noun = "message" if count == 1 else "messages"
-    console().print(f"published {count:,} {noun} to [{Style.NAME}]{topic}[/]")
+    console().print(
+        f"{outcome.text} to [{Style.NAME}]{publication.topic}[/]"
+        + outcome.level_text(asked=publication.ack is not None)
+    )
+
+
+async def _publish(
+    publisher: Publisher, publication: Publication, messages: list[Message]
+) -> list[PublishedRange]:
+    topic, request_id = publication.topic, publication.request_id
+    if not request_id:
+        return await publisher.publish_many(topic, messages)
+    for message in messages:
+        # The coordinator fills them in: made here they would differ each time, and so would the request.
+        message.ClearField("id")
+        message.ClearField("time_unix_nano")
+    return await publisher.publish_once(topic, messages, request_id=request_id)
+
+
+def _ack_level(ack: Ack | None) -> AckLevel.ValueType:
+    from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_UNSPECIFIED, AckLevel
+
+    return ACK_LEVEL_UNSPECIFIED if ack is None else AckLevel.Value(f"ACK_LEVEL_{ack.name}")

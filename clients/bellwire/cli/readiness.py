@@ -8,9 +8,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bellwire.cli.faults import UsageFault
 from bellwire.cli.output import Style, console, print_json
+from bellwire.cli.recovery import recovery_json, recovery_text
+
+if TYPE_CHECKING:
+    from bellwire.admin.v1.server_pb2 import RecoveryReport
 
 __all__ = ["Announcement"]
 
@@ -39,16 +44,20 @@ class Announcement:
         if self.ready_file is not None and not self.ready_file.absolute().parent.is_dir():
             raise UsageFault(f"--ready-file {self.ready_file}: its folder does not exist")
 
-    def ready(self, addresses: Sequence[str]) -> None:
-        """Announce the addresses served, with the ports the system chose."""
-        facts = {"event": "ready", "addresses": list(addresses), "pid": os.getpid()}
+    def ready(self, addresses: Sequence[str], recovery: RecoveryReport | None = None) -> None:
+        """Announce the addresses served, with the ports the system chose, and what was recovered."""
+        facts: dict[str, object] = {
+            "event": "ready",
+            "addresses": list(addresses),
+            "pid": os.getpid(),
+        }
+        if recovery is not None:
+            facts["recovery"] = recovery_json(recovery)
         line = json.dumps(facts).encode() + b"\n"
         if self.as_json:
             print_json(facts)
         else:
-            for address in addresses:
-                console().print(f"listening on [{Style.NAME}]{address}[/]", soft_wrap=True)
-            console().print(f"pid {os.getpid()}; Ctrl-C drains and stops", style=Style.FAINT)
+            _print_ready(addresses, recovery)
         if self.ready_file is not None:
             # Renamed into place, so that a supervisor never reads half of it.
             part = self.ready_file.with_name(f"{self.ready_file.name}.part")
@@ -72,3 +81,13 @@ class Announcement:
         else:
             console().print("stopped", style=Style.FAINT)
         sys.stdout.flush()
+
+
+def _print_ready(addresses: Sequence[str], recovery: RecoveryReport | None) -> None:
+    out = console()
+    if recovery is not None:
+        style = Style.WARN if recovery.after_crash else None
+        out.print(recovery_text(recovery), style=style, markup=False, soft_wrap=True)
+    for address in addresses:
+        out.print(f"listening on [{Style.NAME}]{address}[/]", soft_wrap=True)
+    out.print(f"pid {os.getpid()}; Ctrl-C drains and stops", style=Style.FAINT)

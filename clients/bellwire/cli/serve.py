@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bellwire.cli.options import ConfigOption, JsonOption, SetOption
+from bellwire.cli.topic_words import Log
 
 __all__ = ["serve"]
 
@@ -18,6 +19,16 @@ def serve(
         typer.Option(
             "--listen", "-l", metavar="ADDR", help="host:port or unix:///path; may be repeated."
         ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", "-d", metavar="DIR", help="Folder of the durable store; else all in memory."
+        ),
+    ] = None,
+    default_log: Annotated[
+        Log | None,
+        typer.Option("--default-log", help="Log of topics created without one; else memory."),
     ] = None,
     ready_fd: Annotated[
         int | None,
@@ -32,15 +43,23 @@ def serve(
     json: JsonOption = False,
 ) -> None:
     """Run a coordinator until SIGTERM or Ctrl-C, which drain it; a second signal ends it at once."""
+    from bellwire.cli.faults import UsageFault
     from bellwire.cli.readiness import Announcement
     from bellwire.cli.serving import run_coordinator
     from bellwire.cli.settings import Request, load_settings
 
+    if data == "":
+        # An unset variable of a script; taken as a path it would be the folder it runs in.
+        raise UsageFault("--data is empty; name a folder, or leave it out to keep all in memory")
     tree = load_settings(
         Request(
             config=config,
             assignments=assignments or (),
-            flags={"coordinator.listen": tuple(listen) if listen else None},
+            flags={
+                "coordinator.listen": tuple(listen) if listen else None,
+                "coordinator.data": data,
+                "coordinator.default_log": None if default_log is None else default_log.value,
+            },
             sections=("command", "coordinator", "telemetry"),
         )
     )

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Final
 
-from bellwire.cli.faults import ExitCode, UsageFault
+from bellwire.cli.faults import DATA_FAULTS, ExitCode, UsageFault
 from bellwire.cli.readiness import Announcement
 from bellwire.cli.settings import SettingsTree
 
@@ -50,7 +50,9 @@ def run_coordinator(tree: SettingsTree, announcement: Announcement) -> None:
     """Serve until told to stop.
 
     Raises:
-        UsageFault: When an address cannot be served or readiness cannot be told.
+        UsageFault: When an address cannot be served, the data folder cannot be used, or readiness
+            cannot be told.
+        DataCorruptError: When what the folder holds cannot be read back.
     """
     import uvloop
 
@@ -76,10 +78,10 @@ async def _serve(tree: SettingsTree, announcement: Announcement) -> None:
     coordinator = Coordinator(tree.of(CoordinatorSettings))
     try:
         await coordinator.start()
-    except (AddressError, ListenError) as error:
+    except (AddressError, ListenError, *DATA_FAULTS) as error:
         raise UsageFault(error.message) from error
     try:
-        announcement.ready(coordinator.addresses)
+        announcement.ready(coordinator.addresses, coordinator.recovery())
         await gate.wait()
         announcement.draining(gate.reason)
         await coordinator.drain()

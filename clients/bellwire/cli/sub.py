@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from bellwire.cli.options import AddressOption, ConfigOption, JsonOption, SetOption
+from bellwire.cli.positions import POSITION_HELP
 
-__all__ = ["Begin", "sub"]
-
-
-class Begin(StrEnum):
-    """Where a new cursor begins."""
-
-    EARLIEST = "earliest"
-    """The oldest message kept."""
-    LATEST = "latest"
-    """Only what is published from now on."""
+__all__ = ["sub"]
 
 
 def sub(
@@ -30,10 +21,29 @@ def sub(
         str, typer.Option("--subscription", "-s", metavar="NAME", help="Durable cursor.")
     ] = "",
     begin: Annotated[
-        Begin | None, typer.Option("--from", help="Where a new cursor begins.")
+        str | None,
+        typer.Option(
+            "--from", metavar="POSITION", help=f"Where a new cursor begins: {POSITION_HELP}."
+        ),
     ] = None,
     count: Annotated[
         int | None, typer.Option("--count", "-n", min=1, help="Stop after so many messages.")
+    ] = None,
+    max_attempts: Annotated[
+        int,
+        typer.Option(
+            min=0, max=1_000, help="Of a new subscription: deliveries before a dead letter."
+        ),
+    ] = 0,
+    lease: Annotated[
+        str | None,
+        typer.Option(
+            "--lease", metavar="TIME", help="Unsettled for so long, it is delivered again: 30s."
+        ),
+    ] = None,
+    reject: Annotated[
+        str | None,
+        typer.Option("--reject", metavar="REASON", help="Make dead letters of what is taken."),
     ] = None,
     address: AddressOption = None,
     config: ConfigOption = None,
@@ -43,8 +53,17 @@ def sub(
     """Print payloads and accept them; with --subscription the cursor is shared and remembered."""
     from bellwire.cli.following import Following, follow
     from bellwire.cli.session import read_target
+    from bellwire.cli.taking import check_rejection, parse_begin, parse_lease
 
+    check_rejection(reject, subscription)
     following = Following(
-        topics=tuple(topics), subscription=subscription, begin=begin, count=count, form="payload"
+        topics=tuple(topics),
+        subscription=subscription,
+        start=parse_begin(begin),
+        count=count,
+        form="payload",
+        max_attempts=max_attempts,
+        lease_seconds=parse_lease(lease),
+        reject_reason=reject,
     )
     follow(read_target(address, config, assignments), following, as_json=json)

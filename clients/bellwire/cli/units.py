@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["bytes_text", "clock_text", "count_text", "duration_text", "moment_text"]
+__all__ = [
+    "bytes_text",
+    "clock_text",
+    "count_text",
+    "counted_text",
+    "duration_text",
+    "moment_text",
+    "span_text",
+]
 
 NANOS_PER_SECOND: Final = 1_000_000_000
 _KIB: Final = 1024
@@ -27,6 +35,17 @@ def _three_figures(value: float) -> str:
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
+def span_text(seconds: float) -> str:
+    """Return a long span in its two largest units: "42 s", "3 min 5 s", "2 d 4 h"."""
+    rest = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
 def bytes_text(size: float) -> str:
     """Return a size in binary units: "812 B", "3.4 KiB", "1.2 MiB"."""
     value = float(size)
@@ -40,6 +59,12 @@ def bytes_text(size: float) -> str:
 def count_text(count: int) -> str:
     """Return a count with thousands separated by a comma."""
     return f"{count:,}"
+
+
+def counted_text(count: int, noun: str) -> str:
+    """Return a count with its noun, whose plural ends in -s or -es: "1 batch", "2,500 messages"."""
+    plural = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def clock_text(unix_nano: int) -> str:

@@ -58,7 +58,13 @@ def test_lines_of_standard_input_are_one_message_each(bellwire, topic, monkeypat
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert bellwire("pub", topic, "-", "--json").json == [
-            {"topic": topic, "messages": 2500, "payload_bytes": 2500 * 5 + 10 + 180 + 2700 + 6000}
+            {
+                "topic": topic,
+                "messages": 2500,
+                "payload_bytes": 2500 * 5 + 10 + 180 + 2700 + 6000,
+                "ack_level": "received",
+                "duplicates": 0,
+            }
         ]
     lines = bellwire("sub", topic, "--from", "earliest", "-n", "2500").lines
     assert lines == [f"line {n}" for n in range(2500)]
@@ -249,11 +255,19 @@ def test_help_names_every_verb(bellwire):
         "pub",
         "sub",
         "tail",
+        "replay",
+        "seek",
         "call",
         "topics",
+        "subscriptions",
+        "dead-letters",
         "agents",
         "trace",
         "config",
+        "info",
+        "doctor",
+        "backup",
+        "restore",
         "version",
     ]:
         assert f" {verb} " in helped.out

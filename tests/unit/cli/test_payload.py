@@ -8,7 +8,7 @@ import pytest
 
 from bellwire.cli.faults import UsageFault
 from bellwire.cli.output import encodable, harmless
-from bellwire.cli.payload import decode_payload, encode_payload
+from bellwire.cli.payload import check_type, decode_payload, encode_payload
 from bellwire.cli.summary import summarize
 from bellwire.trading.v1 import order_pb2, risk_pb2
 from bellwire.trading.v1.market_data_pb2 import Bar, Watermark
@@ -168,3 +168,30 @@ def test_foreign_text_cannot_steer_the_terminal(hostile, shown):
 
 def test_a_lone_surrogate_is_printed_in_the_form_json_has_for_it():
     assert encodable('{"a": "\ud800"}') == '{"a": "\\ud800"}'
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("bellwire.trading.v1.Singal", "bellwire.trading.v1.Signal"),
+        ("bellwire.trading.v1.signal", "bellwire.trading.v1.Signal"),
+        ("bellwire.trade.v1.OrderRequest", "bellwire.trading.v1.OrderRequest"),
+        ("bellwire.Bar", "bellwire.trading.v1.Bar"),
+    ],
+)
+def test_a_misspelt_type_of_ours_is_refused_with_the_nearest(wrong, right):
+    with pytest.raises(UsageFault, match=rf"there is no such type: did you mean {right}\?"):
+        check_type(wrong)
+
+
+def test_a_type_of_ours_that_is_like_none_is_refused_too():
+    with pytest.raises(UsageFault, match="the contract under proto/ has them all"):
+        check_type("bellwire.xyzzy.v9.Qwrtzp")
+
+
+@pytest.mark.parametrize(
+    "type_name",
+    ["", "text/plain", "acme.v1.Singal", "bellwire.trading.v1.Signal", "bellwire.agent.v1.Agent"],
+)
+def test_types_of_the_contract_and_of_others_are_taken(type_name):
+    check_type(type_name)

@@ -1,0 +1,115 @@
+"""A coordinator and its store, as a table and as JSON."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from rich.markup import escape
+from rich.table import Table
+
+from bellwire.admin.v1.server_pb2 import GetServerInfoResponse, StoreInfo
+from bellwire.cli.output import Style, console, harmless, plain_table, print_json
+from bellwire.cli.recovery import recovery_json, recovery_text
+from bellwire.cli.session import Target, connected
+from bellwire.cli.units import (
+    bytes_text,
+    count_text,
+    counted_text,
+    duration_text,
+    moment_text,
+    span_text,
+)
+
+__all__ = ["info_json", "info_table", "show_info"]
+
+MICROS_PER_SECOND: Final = 1_000_000
+NANOS_PER_SECOND: Final = 1_000_000_000
+
+
+async def show_info(target: Target, *, as_json: bool) -> None:
+    """Print what runs at the other end."""
+    async with connected(target) as client:
+        found = await client.admin.server_info()
+    if as_json:
+        print_json(info_json(found))
+    else:
+        console().print(info_table(found, time.time_ns()))
+
+
+def info_table(found: GetServerInfoResponse, now_ns: int) -> Table:
+    """Return what runs, one fact a line; `now_ns` is what the time since its start is counted to."""
+    table = plain_table("", "")
+    table.show_header = False
+    up = span_text((now_ns - found.start_time_unix_nano) / NANOS_PER_SECOND)
+    draining = f"  [{Style.WARN}]draining[/]" if found.draining else ""
+    table.add_row("bellwire", f"{escape(found.version)}{draining}")
+    table.add_row(
+        "process", f"pid {found.pid}, up {up} ({moment_text(found.start_time_unix_nano)})"
+    )
+    table.add_row("addresses", escape(", ".join(found.addresses)))
+    table.add_row(
+        "load",
+        f"{found.cpu_seconds:.1f} s CPU, {bytes_text(found.rss_bytes)}, "
+        f"{counted_text(found.open_streams, 'stream')}, {counted_text(found.workers, 'worker')}",
+    )
+    table.add_row(
+        "admitted",
+        f"{counted_text(found.admitted_messages, 'message')} in "
+        f"{counted_text(found.admitted_batches, 'batch')}, {bytes_text(found.received_batch_bytes)}",
+    )
+    table.add_row("delivered", counted_text(found.delivered_messages, "message"))
+    if found.HasField("store"):
+        _add_store(table, found.store)
+    else:
+        table.add_row("store", "none: everything is kept in memory (`bellwire serve --data DIR`)")
+    return table
+
+
+def _add_store(table: Table, store: StoreInfo) -> None:
+    table.add_row("store", f"{escape(store.path)}, {bytes_text(store.disk_bytes)} on disk")
+    if store.read_only:
+        reason = escape(harmless(store.read_only_reason)) or "no reason given"
+        table.add_row(f"[{Style.BAD}]read-only[/]", f"[{Style.BAD}]{reason}[/]")
+    else:
+        table.add_row("state", f"[{Style.GOOD}]writable[/]")
+    median, p99 = (
+        duration_text(micros / MICROS_PER_SECOND)
+        for micros in (store.commit_p50_micros, store.commit_p99_micros)
+    )
+    times = f", p50 {median}, p99 {p99} of the latest" if store.commits else ""
+    table.add_row("commits", f"{count_text(store.commits)}{times}")
+    table.add_row("start", recovery_text(store.recovery))
+
+
+def info_json(found: GetServerInfoResponse) -> dict[str, object]:
+    """Return what runs as one object; `store` is null when everything is kept in memory."""
+    return {
+        "version": found.version,
+        "pid": found.pid,
+        "start_time_unix_nano": found.start_time_unix_nano,
+        "addresses": list(found.addresses),
+        "workers": found.workers,
+        "cpu_seconds": found.cpu_seconds,
+        "rss_bytes": found.rss_bytes,
+        "received_batch_bytes": found.received_batch_bytes,
+        "admitted_batches": found.admitted_batches,
+        "admitted_messages": found.admitted_messages,
+        "delivered_messages": found.delivered_messages,
+        "open_streams": found.open_streams,
+        "draining": found.draining,
+        "store": _store_json(found.store) if found.HasField("store") else None,
+    }
+
+
+def _store_json(store: StoreInfo) -> dict[str, object]:
+    return {
+        "path": store.path,
+        "read_only": store.read_only,
+        "read_only_reason": store.read_only_reason,
+        "commits": store.commits,
+        "commit_p50_micros": store.commit_p50_micros,
+        "commit_p99_micros": store.commit_p99_micros,
+        "disk_bytes": store.disk_bytes,
+        "recovery": recovery_json(store.recovery),
+    }

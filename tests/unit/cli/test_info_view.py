@@ -1,0 +1,91 @@
+"""bellwire.cli.info_view and recovery: a coordinator and its store."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from bellwire.admin.v1.server_pb2 import GetServerInfoResponse, RecoveryReport, StoreInfo
+from bellwire.cli.info_view import info_json, info_table
+from bellwire.cli.recovery import recovery_json, recovery_text
+
+START = 1_500_033_600_000_000_000  # 2017-07-14 12:00 UTC
+NOW = START + 3_725_000_000_000
+
+REPORT = RecoveryReport(
+    duration_millis=35,
+    topics=1,
+    partitions=4,
+    messages=12_000,
+    stored_bytes=3 << 20,
+    subscriptions=2,
+    dead_letters=1,
+    after_crash=True,
+)
+
+
+def info(**store):
+    found = GetServerInfoResponse(
+        version="1.2.3",
+        pid=77,
+        start_time_unix_nano=START,
+        addresses=["127.0.0.1:7400"],
+        workers=16,
+    )
+    if store:
+        found.store.CopyFrom(StoreInfo(path="/data", recovery=REPORT, **store))
+    return found
+
+
+def rendered(found, *, colour=False):
+    out = io.StringIO()
+    Console(file=out, width=160, force_terminal=colour, color_system="standard").print(
+        info_table(found, NOW)
+    )
+    return out.getvalue()
+
+
+def test_a_store_shows_its_commits_and_what_it_recovered():
+    text = rendered(
+        info(commits=12_345, commit_p50_micros=1_200, commit_p99_micros=5_600, disk_bytes=1 << 30)
+    )
+    assert "pid 77, up 1 h 2 min (2017-07-14 12:00:00)" in text
+    assert "/data, 1.00 GiB on disk" in text
+    assert "writable" in text
+    assert "12,345, p50 1.20 ms, p99 5.60 ms of the latest" in text
+    assert "recovered 1 topic, 12,000 messages, 2 subscriptions, 1 dead letter" in text
+
+
+def test_a_read_only_store_says_so_in_red_with_its_reason():
+    text = rendered(info(read_only=True, read_only_reason="[fsync] failed\x1b"), colour=True)
+    assert "\x1b[31m[fsync] failed\\x1b" in text
+    assert "writable" not in text
+
+
+def test_without_a_store_it_says_how_to_get_one():
+    assert "none: everything is kept in memory (`bellwire serve --data DIR`)" in rendered(info())
+    assert info_json(info())["store"] is None
+
+
+def test_the_json_has_plain_numbers():
+    found = info_json(info(commits=5, disk_bytes=1 << 40))
+    assert (found["pid"], found["workers"]) == (77, 16)
+    assert found["store"]["disk_bytes"] == 1 << 40
+    assert found["store"]["recovery"] == recovery_json(REPORT)
+
+
+def test_a_recovery_is_one_sentence():
+    assert recovery_text(REPORT) == (
+        "recovered 1 topic, 12,000 messages, 2 subscriptions, 1 dead letter (3.00 MiB) "
+        "in 35.0 ms; after a crash"
+    )
+    closed = RecoveryReport(duration_millis=2, topics=1)
+    assert recovery_text(closed).endswith("(0 B) in 2.00 ms; closed properly the last time")
+
+
+def test_a_new_folder_has_nothing_to_recover():
+    assert (
+        recovery_text(RecoveryReport(duration_millis=2)) == "nothing stored yet; opened in 2.00 ms"
+    )
+    assert "after a crash" in recovery_text(RecoveryReport(after_crash=True))
