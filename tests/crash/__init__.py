@@ -1,0 +1,1 @@
+"""Real processes, killed for real, and what they saw checked: nothing acknowledged may be lost."""

@@ -1,0 +1,1 @@
+"""Deterministic simulation of clients, network, coordinator and store; and the checker of histories."""
