@@ -12,7 +12,13 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from bellwire.admin.v1 import server_pb2_grpc, topic_pb2, topic_pb2_grpc
+from bellwire.admin.v1 import (
+    dead_letter_pb2_grpc,
+    server_pb2,
+    server_pb2_grpc,
+    topic_pb2,
+    topic_pb2_grpc,
+)
 from bellwire.agent.v1 import agent_pb2, agent_pb2_grpc, invocation_pb2_grpc
 from bellwire.bus.v1 import publisher_pb2, publisher_pb2_grpc, subscriber_pb2, subscriber_pb2_grpc
 from bellwire.bus.v1.message_pb2 import CODEC_LZ4_BLOCK, CODEC_NONE, Batch, Message, Window
@@ -47,6 +53,7 @@ class Stubs:
         self.mcp = mcp_pb2_grpc.McpServiceStub(channel)
         self.topics = topic_pb2_grpc.TopicServiceStub(channel)
         self.server = server_pb2_grpc.ServerServiceStub(channel)
+        self.dead_letters = dead_letter_pb2_grpc.DeadLetterServiceStub(channel)
 
     async def create_topic(self, name: str = TOPIC, **settings: Any) -> topic_pb2.Topic:
         """Create a topic."""
@@ -77,6 +84,10 @@ class Stubs:
     async def stats(self, topic: str = TOPIC) -> topic_pb2.GetTopicStatsResponse:
         """Counters of a topic."""
         return await within(self.topics.GetTopicStats(topic_pb2.GetTopicStatsRequest(name=topic)))
+
+    async def info(self) -> server_pb2.GetServerInfoResponse:
+        """What the server tells of itself."""
+        return await within(self.server.GetServerInfo(server_pb2.GetServerInfoRequest()))
 
 
 @asynccontextmanager
