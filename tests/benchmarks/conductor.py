@@ -1,124 +1,59 @@
 """Runs one measurement: broker, subscriber and publisher as processes, told what to do in turn."""
 
-import asyncio
-import json
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
-from tests.benchmarks.scenario import Durations, Latency, Scenario
+from tests.benchmarks.disk import kept_bytes, written_bytes
+from tests.benchmarks.peers.peer import DATA_FOLDER
+from tests.benchmarks.process import MeasurementError, Reply, Worker, Workplace
+from tests.benchmarks.scenario import Beside, Commit, Durations, Latency, Scenario, Throughput
+from tests.benchmarks.usage import measured_usage
 
-REPOSITORY: Final = Path(__file__).parents[2]
-READY_SECONDS_MAX: Final = 20.0
-STOP_SECONDS_MAX: Final = 10.0
-ANSWER_SECONDS_MAX: Final = 60.0  # Far above any phase; a hung peer must not hang the run.
-ERROR_LINES_SHOWN: Final = 8
-LINE_BYTES_MAX: Final = 4 << 20  # A histogram of a saturated run is some tens of kilobytes.
+__all__ = ["Measurement", "MeasurementError", "measure"]
 
-Reply = dict[str, Any]
-
-
-class MeasurementError(Exception):
-    """A process of a measurement failed; the text tells which, and its last lines of output."""
-
-
-@dataclass(slots=True)
-class Worker:
-    """A started process of a measurement."""
-
-    role: str
-    about: Reply
-    process: asyncio.subprocess.Process
-    log: Path
-
-    async def do(self, command: str, **arguments: object) -> Reply:
-        """Send one command and await its answer."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
-        return await self.answer(ANSWER_SECONDS_MAX)
-
-    async def answer(self, seconds_max: float) -> Reply:
-        """Await the next line of the process."""
-        assert self.process.stdout is not None
-        try:
-            line = await asyncio.wait_for(self.process.stdout.readline(), seconds_max)
-        except TimeoutError:
-            raise MeasurementError(f"{self.role}: no answer within {seconds_max:g} s") from None
-        if not line:
-            last_lines = "\n".join(self.log.read_text().splitlines()[-ERROR_LINES_SHOWN:])
-            raise MeasurementError(f"{self.role} ended unasked:\n{last_lines}")
-        reply: Reply = json.loads(line)
-        if "failed" in reply:
-            raise MeasurementError(f"{self.role}: {reply['failed']}")
-        return reply
-
-    @property
-    def pid(self) -> int:
-        """Process that does the work: for a broker of another make not the worker itself."""
-        pid: int = self.about.get("pid", self.process.pid)
-        return pid
-
-
-@asynccontextmanager
-async def started_worker(
-    role: str, peer: str, directory: Path, profile_directory: Path | None, **settings: object
-) -> AsyncIterator[Worker]:
-    """Start a worker process and wait until it is ready; end it afterwards."""
-    description = {"role": role, "peer_name": peer, "directory": str(directory), **settings}
-    if profile_directory is not None:
-        description["profile_path"] = str(profile_directory / f"{peer}-{role}.pstats")
-    log = directory / f"{role}.log"
-    with log.open("wb") as errors:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.benchmarks.worker", json.dumps(description)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
-            limit=LINE_BYTES_MAX,
-            cwd=REPOSITORY,
-        )
-    worker = Worker(role, {}, process, log)
-    try:
-        worker.about = await worker.answer(READY_SECONDS_MAX)
-        yield worker
-    finally:
-        await _stop(process)
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS_MAX)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+NANOSECONDS_PER_SECOND: Final = 1e9
+Load = Latency | Throughput | Commit
 
 
 async def measure(
-    peer: str, scenario: Scenario, durations: Durations, profile_directory: Path | None = None
+    peer: str,
+    scenario: Scenario,
+    durations: Durations,
+    *,
+    folder: Path | None = None,
+    profile_directory: Path | None = None,
 ) -> Reply:
-    """Measure one peer under one scenario; raises MeasurementError."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        async with started_worker("broker", peer, directory, profile_directory) as broker:
+    """Measure one system under one scenario.
+
+    Args:
+        peer: The system.
+        scenario: The load.
+        durations: How long.
+        folder: Where brokers keep their files; None = the system's folder for temporary files.
+        profile_directory: Where to leave profiles; None = run without a profiler.
+
+    Raises:
+        MeasurementError: A process failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as name:
+        workplace = Workplace(Path(name), profile_directory)
+        if isinstance(scenario, Beside):
+            from tests.benchmarks.beside import measure_beside
+
+            return await measure_beside(peer, scenario, durations, workplace)
+        async with workplace.worker("broker", peer) as broker:
             address = broker.about["address"]
             limit = {"address": address, "batch_messages_max": scenario.batch_messages_max}
             async with (
-                started_worker(
-                    "subscriber", peer, directory, profile_directory, address=address
-                ) as subscriber,
-                started_worker(
-                    "publisher", peer, directory, profile_directory, **limit
-                ) as publisher,
+                workplace.worker("subscriber", peer, address=address) as subscriber,
+                workplace.worker("publisher", peer, **limit) as publisher,
             ):
-                measurement = Measurement(scenario, broker, publisher, subscriber)
+                measurement = Measurement(
+                    scenario, broker, publisher, subscriber, workplace.directory / DATA_FOLDER
+                )
                 await measurement.phase(durations.warm_up_seconds)
                 return await measurement.phase(durations.load_seconds)
 
@@ -127,32 +62,47 @@ async def measure(
 class Measurement:
     """Applies phases of load to three running processes."""
 
-    scenario: Scenario
+    load: Load
     broker: Worker
     publisher: Worker
     subscriber: Worker
+    data: Path
     _sent: int = 0
 
     async def phase(self, seconds: float) -> Reply:
         """Apply one phase and wait until everything has arrived or is lost."""
-        paced = isinstance(self.scenario, Latency)
-        await self.subscriber.do("begin", first_sequence=self._sent, timed=paced)
+        timed = isinstance(self.load, Latency)
+        await self.subscriber.do("begin", first_sequence=self._sent, timed=timed)
         wire_before = await self._wire()
-        with self._usage() as usage:
-            if isinstance(self.scenario, Latency):
-                rate = self.scenario.rate_per_second
-                published = await self.publisher.do(
-                    "paced", first=self._sent, rate=rate, seconds=seconds
-                )
-            else:
-                published = await self.publisher.do("flood", first=self._sent, seconds=seconds)
+        disk_before = self._disk()
+        with measured_usage((self.publisher, self.broker, self.subscriber)) as usage:
+            published = await self._publish(seconds)
             received = await self.subscriber.do("finish", expected=published["sent"])
         self._sent += published["sent"]
         wire = {
             side: _difference(after, wire_before[side])
             for side, after in (await self._wire()).items()
         }
-        return _result(published, received, usage, wire)
+        result = _result(published, received, usage, wire)
+        if self.load.suite.durable:
+            result["disk"] = {
+                kind: None if after is None or before is None else after - before
+                for (kind, after), before in zip(
+                    self._disk().items(), disk_before.values(), strict=True
+                )
+            }
+            result |= {"commits": (await self.publisher.do("commits"))["commits"]}
+        return result
+
+    async def _publish(self, seconds: float) -> Reply:
+        first = self._sent
+        match self.load:
+            case Latency(rate_per_second=rate):
+                return await self.publisher.do("paced", first=first, rate=rate, seconds=seconds)
+            case Throughput():
+                return await self.publisher.do("flood", first=first, seconds=seconds)
+            case Commit():
+                return await self.publisher.do("one_by_one", first=first, seconds=seconds)
 
     async def _wire(self) -> dict[str, list[int] | None]:
         return {
@@ -160,34 +110,11 @@ class Measurement:
             for worker in (self.publisher, self.subscriber)
         }
 
-    @contextmanager
-    def _usage(self) -> Iterator[Reply]:
-        workers = (self.publisher, self.broker, self.subscriber)
-        processes = {worker.role: psutil.Process(worker.pid) for worker in workers}
-        before = {role: _cpu_seconds(process) for role, process in processes.items()}
-        machine_before = psutil.cpu_times()
-        usage: Reply = {}
-        yield usage
-        machine_after = psutil.cpu_times()
-        for role, process in processes.items():
-            usage[role] = {
-                "cpu_seconds": round(_cpu_seconds(process) - before[role], 3),
-                "rss_bytes": process.memory_info().rss,
-            }
-        own = sum(used["cpu_seconds"] for used in usage.values())
-        usage["others"] = {"cpu_share": _share_of_others(machine_before, machine_after, own)}
-
-
-def _share_of_others(before: Any, after: Any, own_seconds: float) -> float:
-    """Give the part of the machine's CPU time that was used and not by this measurement."""
-    total: float = sum(after) - sum(before)
-    idle: float = after.idle + after.iowait - before.idle - before.iowait
-    return round(max(total - idle - own_seconds, 0.0) / max(total, 1e-9), 3)
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
+    def _disk(self) -> dict[str, int | None]:
+        return {
+            "kept_bytes": kept_bytes(self.data),
+            "written_bytes": written_bytes(psutil.Process(self.broker.pid)),
+        }
 
 
 def _difference(after: list[int] | None, before: list[int] | None) -> dict[str, int] | None:
@@ -205,13 +132,15 @@ def _result(published: Reply, received: Reply, usage: Reply, wire: Reply) -> Rep
         "out_of_order": received["out_of_order"],
         "processes": usage,
         "wire": wire,
+        "seconds": round(published["seconds"], 6),
     }
     if "start_ns" in published:
-        seconds = (received["last_ns"] - published["start_ns"]) / 1e9
+        seconds = (received["last_ns"] - published["start_ns"]) / NANOSECONDS_PER_SECOND
         result["seconds"] = round(seconds, 6)
         result["messages_per_second"] = round(received["received"] / seconds)
+    elif "acknowledged" in published:
+        result["acknowledged"] = published["acknowledged"]
     else:
-        result["seconds"] = round(published["seconds"], 6)
         result["unsent"] = published["unsent"]
         result["offered_per_second"] = published["offered_per_second"]
         result["generator_late"] = published["generator_late"]

@@ -1,6 +1,7 @@
 """The three processes of a measurement. Each answers commands; between commands it only works."""
 
 import time
+from array import array
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Final, Protocol
 from tests.benchmarks.histogram import LatencyHistogram
 from tests.benchmarks.open_loop import NANOSECONDS_PER_SECOND, Schedule, run_open_loop
 from tests.benchmarks.payload import PayloadMaker
-from tests.benchmarks.peers import PeerPublisher, load_peer
+from tests.benchmarks.peers import AcknowledgingPublisher, PeerPublisher, load_peer
 from tests.benchmarks.sink import Sink
 from tests.benchmarks.timerfd import KernelTimer
 from tests.benchmarks.wire_bytes import tcp_bytes_of_this_process
@@ -38,11 +39,15 @@ class PublisherRole:
         self._payloads = PayloadMaker()
 
     async def do(self, command: str, arguments: Mapping[str, Any]) -> Reply:
-        """Run `paced` or `flood`."""
+        """Run `paced`, `flood` or `one_by_one`, or ask the broker for its `commits`."""
         if command == "paced":
             return await self._paced(**arguments)
         if command == "flood":
             return await self._flood(**arguments)
+        if command == "one_by_one":
+            return await self._one_by_one(**arguments)
+        if command == "commits":
+            return await self._commits()
         raise ValueError(f"a publisher cannot {command!r}")
 
     async def _paced(self, *, first: int, rate: int, seconds: float) -> Reply:
@@ -66,7 +71,7 @@ class PublisherRole:
             "sent": report.sent,
             "unsent": report.unsent,
             "offered_per_second": rate,
-            "seconds": (time.monotonic_ns() - start_ns) / NANOSECONDS_PER_SECOND,
+            "seconds": _seconds(time.monotonic_ns() - start_ns),
             "generator_late": late,
         }
 
@@ -81,7 +86,34 @@ class PublisherRole:
             sent += FLOOD_CHUNK_MESSAGES
             now_ns = time.monotonic_ns()
         await self._publisher.flush()
-        return {"sent": sent, "start_ns": start_ns}
+        done_ns = time.monotonic_ns()
+        return {"sent": sent, "start_ns": start_ns, "seconds": _seconds(done_ns - start_ns)}
+
+    async def _one_by_one(self, *, first: int, seconds: float) -> Reply:
+        publish, make = self._acknowledging().publish_acknowledged, self._payloads.make
+        start_ns = now_ns = time.monotonic_ns()
+        end_ns = start_ns + _nanoseconds(seconds)
+        took_ns = array("q")
+        while now_ns < end_ns:
+            await publish(make(first + len(took_ns), now_ns, now_ns))
+            began_ns, now_ns = now_ns, time.monotonic_ns()
+            took_ns.append(now_ns - began_ns)
+        return {
+            "sent": len(took_ns),
+            "seconds": _seconds(now_ns - start_ns),
+            "acknowledged": LatencyHistogram.of(took_ns).to_json(),
+        }
+
+    async def _commits(self) -> Reply:
+        if not isinstance(self._publisher, AcknowledgingPublisher):
+            return {"commits": None}
+        times = await self._publisher.commit_times()
+        return {"commits": None if times is None else times._asdict()}
+
+    def _acknowledging(self) -> AcknowledgingPublisher:
+        if not isinstance(self._publisher, AcknowledgingPublisher):
+            raise TypeError(f"{type(self._publisher).__name__} acknowledges nothing it has stored")
+        return self._publisher
 
 
 class SubscriberRole:
@@ -165,3 +197,7 @@ async def open_role(
 
 def _nanoseconds(seconds: float) -> int:
     return round(seconds * NANOSECONDS_PER_SECOND)
+
+
+def _seconds(nanoseconds: int) -> float:
+    return nanoseconds / NANOSECONDS_PER_SECOND

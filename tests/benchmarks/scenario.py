@@ -1,10 +1,35 @@
-"""What is measured: the loads, and how long and how often each is applied."""
+"""What is measured: the loads, on which systems, and how long and how often each is applied."""
 
 from dataclasses import dataclass
 from typing import Final
 
-ROUNDS_DEFAULT: Final = 5  # An odd number, so that the median is a round that happened.
+ROUNDS_DEFAULT: Final = 3  # An odd number, so that the median is a round that happened.
 ROUNDS_QUICK: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Systems that keep the same promise and are therefore measured beside each other."""
+
+    peers: tuple[str, ...]
+    ratios: tuple[tuple[str, str], ...]
+    """Head of a column and the system that everything is divided by in it."""
+    durable: bool = False
+
+
+MEMORY: Final = Suite(
+    ("nats", "grpc_unary", "bellwire_tcp", "bellwire_unix"),
+    (("× NATS", "nats"), ("× unary", "grpc_unary")),
+)
+DURABLE: Final = Suite(
+    ("jetstream", "jetstream_always", "redis_always", "bellwire_durable"),
+    (
+        ("× JetStream", "jetstream"),
+        ("× JS always", "jetstream_always"),
+        ("× Redis", "redis_always"),
+    ),
+    durable=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +40,7 @@ class Latency:
     title: str
     rate_per_second: int
     batch_messages_max: int | None = None
+    suite: Suite = MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +50,53 @@ class Throughput:
     name: str
     title: str
     batch_messages_max: int
+    suite: Suite = MEMORY
 
 
-Scenario = Latency | Throughput
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One message at a time; each is timed from publish to its acknowledgement."""
 
+    name: str
+    title: str
+    batch_messages_max: int | None = None
+    suite: Suite = DURABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """Which systems take the parts of a run in which two topics share a broker."""
+
+    paced: str
+    """Publishes and subscribes at a fixed rate, in memory; its latency is what is measured."""
+    in_memory: str
+    """Publishes flat out into another topic in memory: what a busy machine costs by itself."""
+    durable: str
+    """Publishes flat out into a durable topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Latency in memory, alone and while somebody else keeps the same broker busy."""
+
+    name: str
+    title: str
+    rate_per_second: int
+    neighbourhoods: tuple[tuple[str, Neighbourhood], ...]
+    """By the system that is the broker."""
+    batch_messages_max: int | None = None
+
+    @property
+    def suite(self) -> Suite:
+        """Give the brokers; nobody is divided by another, each only by itself alone."""
+        return Suite(tuple(peer for peer, _ in self.neighbourhoods), ())
+
+
+Scenario = Latency | Throughput | Commit | Beside
+
+_BELLWIRE = Neighbourhood("bellwire_tcp", "bellwire_neighbour", "bellwire_durable")
+_JETSTREAM = Neighbourhood("nats", "nats_neighbour", "jetstream")
+_JETSTREAM_ALWAYS = Neighbourhood("nats", "nats_neighbour", "jetstream_always")
 SCENARIOS: Final[dict[str, Scenario]] = {
     scenario.name: scenario
     for scenario in (
@@ -35,6 +104,41 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Latency("latency-10k", "One-way latency, paced 10 k messages/s", 10_000),
         Throughput("throughput-100", "Throughput, batches of at most 100", 100),
         Throughput("throughput-1000", "Throughput, batches of at most 1,000", 1_000),
+        Latency(
+            "durable-latency-1k",
+            "PERSISTED, one-way latency, paced 1 message per ms",
+            1_000,
+            suite=DURABLE,
+        ),
+        Latency(
+            "durable-latency-10k",
+            "PERSISTED, one-way latency, paced 10 k messages/s",
+            10_000,
+            suite=DURABLE,
+        ),
+        Throughput(
+            "durable-throughput-100",
+            "PERSISTED, end to end, batches of at most 100",
+            100,
+            suite=DURABLE,
+        ),
+        Throughput(
+            "durable-throughput-1000",
+            "PERSISTED, end to end, batches of at most 1,000",
+            1_000,
+            suite=DURABLE,
+        ),
+        Commit("durable-commit", "PERSISTED, publish to acknowledgement, one message at a time"),
+        Beside(
+            "durable-beside",
+            "One-way latency of a memory topic at 1 message per ms, beside another one flat out",
+            1_000,
+            (
+                ("jetstream", _JETSTREAM),
+                ("jetstream_always", _JETSTREAM_ALWAYS),
+                ("bellwire_durable", _BELLWIRE),
+            ),
+        ),
     )
 }
 
@@ -47,8 +151,8 @@ class Durations:
     load_seconds: float
 
 
-# 16 measurements per round with about 1.5 s of process start each: five rounds stay below 8 minutes
-# and give 15,000 latencies at 1/ms over all rounds, 15 of them beyond p99.9.
+# 39 measurements per round with about 1.5 s of process start each: three rounds stay below 12
+# minutes and give 9,000 latencies at 1/ms over all rounds, 9 of them beyond p99.9.
 DURATIONS_DEFAULT: Final = Durations(warm_up_seconds=0.5, load_seconds=3.0)
-# One round of about a minute: does it work, and which order of magnitude is it.
+# One round of a few minutes: does it work, and which order of magnitude is it.
 DURATIONS_QUICK: Final = Durations(warm_up_seconds=0.3, load_seconds=1.5)

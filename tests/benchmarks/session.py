@@ -1,5 +1,6 @@
 """A run: every system under every scenario, in alternating rounds."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,9 +9,10 @@ from typing import Final
 
 from tests.benchmarks import machine
 from tests.benchmarks.conductor import MeasurementError, measure
+from tests.benchmarks.disk import describe_disk, probe_sync
 from tests.benchmarks.payload import PAYLOAD_BYTES
 from tests.benchmarks.peers import load_peer
-from tests.benchmarks.scenario import SCENARIOS, Durations
+from tests.benchmarks.scenario import SCENARIOS, Beside, Durations
 from tests.benchmarks.summary import Document, Measurement
 
 RESULT_FORMAT: Final = 1  # Raised when a reader of older results would misread new ones.
@@ -24,6 +26,8 @@ class Plan:
     peers: Sequence[str]
     rounds: int
     durations: Durations
+    folder: Path | None = None
+    """Where brokers keep their files; None = the system's folder for temporary files."""
     profile_directory: Path | None = None
 
     def steps(self) -> Iterator[tuple[int, str, str]]:
@@ -33,15 +37,29 @@ class Plan:
         each round begins with another one, so that none always follows the same neighbour.
         """
         for round_number in range(1, self.rounds + 1):
-            turn = (round_number - 1) % len(self.peers)
             for scenario in self.scenarios:
-                for peer in (*self.peers[turn:], *self.peers[:turn]):
+                peers = self.peers_of(scenario)
+                turn = (round_number - 1) % max(len(peers), 1)
+                for peer in (*peers[turn:], *peers[:turn]):
                     yield round_number, scenario, peer
+
+    def peers_of(self, scenario: str) -> list[str]:
+        """Give those of the plan's systems that the scenario is for."""
+        return [peer for peer in SCENARIOS[scenario].suite.peers if peer in self.peers]
+
+    @property
+    def durable(self) -> bool:
+        """Whether anything of it writes to a disk."""
+        return any(
+            isinstance(SCENARIOS[name], Beside) or SCENARIOS[name].suite.durable
+            for name in self.scenarios
+            if self.peers_of(name)
+        )
 
     @property
     def measurements(self) -> int:
         """How many there will be."""
-        return self.rounds * len(self.scenarios) * len(self.peers)
+        return sum(1 for _ in self.steps())
 
 
 def split_missing(peers: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -54,6 +72,29 @@ async def run_session(
     plan: Plan, missing: dict[str, str], on_measured: Callable[[Measurement], None]
 ) -> Document:
     """Carry out the plan and give the result document; a failed measurement is part of it."""
+    document = _document(plan, missing)
+    round_before = 0
+    for round_number, scenario, peer in plan.steps():
+        if plan.durable and round_number != round_before:
+            document["disk"]["sync_probes"].append(probe_sync(_folder(plan)))
+        round_before = round_number
+        measurement: Measurement = {"round": round_number, "scenario": scenario, "peer": peer}
+        try:
+            measurement |= await measure(
+                peer,
+                SCENARIOS[scenario],
+                plan.durations,
+                folder=plan.folder,
+                profile_directory=plan.profile_directory,
+            )
+        except MeasurementError as error:
+            measurement["error"] = str(error)
+        document["measurements"].append(measurement)
+        on_measured(measurement)
+    return document
+
+
+def _document(plan: Plan, missing: dict[str, str]) -> Document:
     versions = machine.describe_versions()
     for name in plan.peers:
         versions |= load_peer(name).versions()
@@ -73,14 +114,10 @@ async def run_session(
         },
         "measurements": [],
     }
-    for round_number, scenario, peer in plan.steps():
-        measurement: Measurement = {"round": round_number, "scenario": scenario, "peer": peer}
-        try:
-            measurement |= await measure(
-                peer, SCENARIOS[scenario], plan.durations, plan.profile_directory
-            )
-        except MeasurementError as error:
-            measurement["error"] = str(error)
-        document["measurements"].append(measurement)
-        on_measured(measurement)
+    if plan.durable:
+        document["disk"] = {**describe_disk(_folder(plan)), "sync_probes": []}
     return document
+
+
+def _folder(plan: Plan) -> Path:
+    return plan.folder or Path(tempfile.gettempdir())

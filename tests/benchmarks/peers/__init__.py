@@ -3,7 +3,14 @@
 from importlib import import_module
 from typing import Final, NamedTuple
 
-from tests.benchmarks.peers.peer import Broker, Peer, PeerPublisher, Receiver
+from tests.benchmarks.peers.peer import (
+    AcknowledgingPublisher,
+    Broker,
+    CommitTimes,
+    Peer,
+    PeerPublisher,
+    Receiver,
+)
 
 
 class Entry(NamedTuple):
@@ -19,14 +26,34 @@ PEERS: Final[dict[str, Entry]] = {
     "grpc_unary": Entry("gRPC unary", "grpc_unary", "GRPC_UNARY"),
     "bellwire_tcp": Entry("Bellwire TCP", "bellwire", "BELLWIRE_TCP"),
     "bellwire_unix": Entry("Bellwire Unix", "bellwire", "BELLWIRE_UNIX"),
+    "jetstream": Entry("JetStream file, default sync", "jetstream", "JETSTREAM"),
+    "jetstream_always": Entry("JetStream file, sync always", "jetstream", "JETSTREAM_ALWAYS"),
+    "redis_always": Entry("Redis Streams, fsync always", "redis_streams", "REDIS_ALWAYS"),
+    "bellwire_durable": Entry("Bellwire PERSISTED", "bellwire_durable", "BELLWIRE_DURABLE"),
+}
+# They only keep a broker busy while another system is measured on it.
+NEIGHBOURS: Final[dict[str, Entry]] = {
+    "nats_neighbour": Entry("NATS core", "nats", "NATS_NEIGHBOUR"),
+    "bellwire_neighbour": Entry("Bellwire", "bellwire", "BELLWIRE_NEIGHBOUR"),
 }
 
 
 def load_peer(name: str) -> Peer:
     """Import one system, so that a process carries only the libraries of the one it measures."""
-    entry = PEERS[name]
+    entry = (PEERS | NEIGHBOURS)[name]
     peer: Peer = getattr(import_module(f"{__name__}.{entry.module}"), entry.attribute)
     return peer
 
 
-__all__ = ["PEERS", "Broker", "Entry", "Peer", "PeerPublisher", "Receiver", "load_peer"]
+__all__ = [
+    "NEIGHBOURS",
+    "PEERS",
+    "AcknowledgingPublisher",
+    "Broker",
+    "CommitTimes",
+    "Entry",
+    "Peer",
+    "PeerPublisher",
+    "Receiver",
+    "load_peer",
+]

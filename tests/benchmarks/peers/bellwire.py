@@ -17,6 +17,7 @@ from bellwire.client import (
     ClientSettings,
     Publisher,
     PublishResult,
+    Subscription,
     connect,
     new_message,
 )
@@ -24,7 +25,6 @@ from bellwire.client.settings import PublishSettings
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.server import Coordinator
 
-TOPIC: Final = "bench"
 SOURCE: Final = "bench/publisher"
 # `publish_payloads` returns when everything is acknowledged: a few at a time keep the line busy.
 CALLS_IN_FLIGHT_MAX: Final = 8
@@ -33,8 +33,9 @@ CALLS_IN_FLIGHT_MAX: Final = 8
 class BellwirePublisher:
     """Publishes through one Publisher of the public client."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, topic: str) -> None:
         self._publisher = publisher
+        self._topic = topic
         self._room = asyncio.Semaphore(CALLS_IN_FLIGHT_MAX)
         self._in_flight: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
@@ -42,7 +43,7 @@ class BellwirePublisher:
     async def send(self, payload: bytes) -> None:
         """Hand over one message without waiting for its acknowledgement."""
         message = new_message(data=payload, source=SOURCE)
-        acknowledged = await self._publisher.enqueue(TOPIC, message)
+        acknowledged = await self._publisher.enqueue(self._topic, message)
         acknowledged.add_done_callback(self._note)
 
     async def send_many(self, payloads: Sequence[bytes]) -> None:
@@ -62,7 +63,7 @@ class BellwirePublisher:
 
     async def _publish(self, payloads: Sequence[bytes]) -> None:
         try:
-            await self._publisher.publish_payloads(TOPIC, payloads)
+            await self._publisher.publish_payloads(self._topic, payloads)
         except Exception as error:  # noqa: BLE001 - flush() raises it
             self._failure = self._failure or error
         finally:
@@ -73,10 +74,11 @@ class BellwirePublisher:
 
 
 class Bellwire:
-    """The coordinator with its defaults, and the client with its defaults but for the batch size."""
+    """A coordinator that keeps everything in memory."""
 
-    def __init__(self, listen: str) -> None:
+    def __init__(self, listen: str, topic: str = "bench") -> None:
         self._listen = listen
+        self._topic = topic
 
     def missing(self) -> str | None:
         """Never: this is what the repository holds."""
@@ -98,31 +100,45 @@ class Bellwire:
         self, address: str, *, batch_messages_max: int | None
     ) -> AsyncIterator[BellwirePublisher]:
         """Connect a publisher; without a limit it keeps the client's default."""
-        publish = PublishSettings()
-        if batch_messages_max is not None:
-            publish = replace(publish, batch_messages_max=batch_messages_max)
-        async with connect(address, settings=ClientSettings(publish=publish)) as client:
-            yield BellwirePublisher(client.publisher(SOURCE, ack_level=ACK_LEVEL_RECEIVED))
+        async with connect(address, settings=client_settings(batch_messages_max)) as client:
+            publisher = client.publisher(SOURCE, ack_level=ACK_LEVEL_RECEIVED)
+            yield BellwirePublisher(publisher, self._topic)
 
     @asynccontextmanager
     async def subscriber(self, address: str, receiver: Receiver) -> AsyncIterator[None]:
         """Subscribe without a name and read batch by batch; a slow reader blocks the publisher."""
         async with connect(address) as client:
-            await client.admin.create_topic(Topic(name=TOPIC))
-            subscription = client.subscribe(TOPIC, overflow_policy=OVERFLOW_POLICY_BLOCK)
+            await client.admin.create_topic(Topic(name=self._topic))
+            subscription = client.subscribe(self._topic, overflow_policy=OVERFLOW_POLICY_BLOCK)
+            async with reading(subscription, receiver):
+                yield
 
-            async def read() -> None:
-                async for batch in subscription.batches():
-                    receiver.take_all([message.data for message in batch.messages])
 
-            async with subscription:
-                reading = asyncio.create_task(read())
-                try:
-                    yield
-                finally:
-                    reading.cancel()
-                    await asyncio.wait([reading])
+def client_settings(batch_messages_max: int | None) -> ClientSettings:
+    """Give the defaults but for the size of batches."""
+    publish = PublishSettings()
+    if batch_messages_max is not None:
+        publish = replace(publish, batch_messages_max=batch_messages_max)
+    return ClientSettings(publish=publish)
+
+
+@asynccontextmanager
+async def reading(subscription: Subscription, receiver: Receiver) -> AsyncIterator[None]:
+    """Open a subscription and pass on its batches."""
+
+    async def read() -> None:
+        async for batch in subscription.batches():
+            receiver.take_all([message.data for message in batch.messages])
+
+    async with subscription:
+        task = asyncio.create_task(read())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
 
 BELLWIRE_TCP: Final = Bellwire("127.0.0.1:0")
 BELLWIRE_UNIX: Final = Bellwire("unix://{directory}/bench.sock")
+BELLWIRE_NEIGHBOUR: Final = Bellwire("127.0.0.1:0", "bench.neighbour")

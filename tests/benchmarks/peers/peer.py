@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
+
+DATA_FOLDER: Final = "data"  # Below the directory of a run: where a durable broker keeps messages.
 
 
 class Receiver(Protocol):
@@ -37,6 +39,24 @@ class PeerPublisher(Protocol):
 
         Raises the first failure of a message handed over earlier.
         """
+
+
+class CommitTimes(NamedTuple):
+    """What a broker says of its own latest commits, fsync included."""
+
+    p50_us: int
+    p99_us: int
+
+
+@runtime_checkable
+class AcknowledgingPublisher(PeerPublisher, Protocol):
+    """The publishing side of a system that acknowledges what it has stored."""
+
+    async def publish_acknowledged(self, payload: bytes) -> None:
+        """Publish one message and return when it is acknowledged as stored."""
+
+    async def commit_times(self) -> CommitTimes | None:
+        """Ask the broker; None when it keeps no such figures."""
 
 
 class Peer(Protocol):

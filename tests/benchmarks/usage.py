@@ -1,0 +1,38 @@
+"""What processes used while a load was applied: CPU, memory, and the machine's other work."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+from tests.benchmarks.process import Reply, Worker
+
+
+@contextmanager
+def measured_usage(workers: tuple[Worker, ...]) -> Iterator[Reply]:
+    """Give a reply that is filled when the block ends."""
+    processes = {worker.role: psutil.Process(worker.pid) for worker in workers}
+    before = {role: _cpu_seconds(process) for role, process in processes.items()}
+    machine_before = psutil.cpu_times()
+    usage: Reply = {}
+    yield usage
+    machine_after = psutil.cpu_times()
+    for role, process in processes.items():
+        usage[role] = {
+            "cpu_seconds": round(_cpu_seconds(process) - before[role], 3),
+            "rss_bytes": process.memory_info().rss,
+        }
+    own = sum(used["cpu_seconds"] for used in usage.values())
+    usage["others"] = {"cpu_share": _share_of_others(machine_before, machine_after, own)}
+
+
+def _share_of_others(before: Any, after: Any, own_seconds: float) -> float:
+    """Give the part of the machine's CPU time that was used and not by this measurement."""
+    total: float = sum(after) - sum(before)
+    idle: float = after.idle + after.iowait - before.idle - before.iowait
+    return round(max(total - idle - own_seconds, 0.0) / max(total, 1e-9), 3)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
