@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
+from tests.benchmarks.cells import ALONE
 from tests.benchmarks.conductor import Measurement
 from tests.benchmarks.peers.peer import DATA_FOLDER
 from tests.benchmarks.process import Reply, Worker, Workplace
@@ -12,7 +13,6 @@ from tests.benchmarks.scenario import Beside, Durations, Latency, Neighbourhood
 
 # The neighbour begins this long before what is measured and ends as long after it.
 MARGIN_SECONDS: Final = 0.5
-ALONE: Final = "alone"
 IN_MEMORY: Final = "memory"
 DURABLE: Final = "durable"
 

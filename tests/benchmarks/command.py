@@ -10,7 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
-from tests.benchmarks.histogram import LatencyHistogram
+from tests.benchmarks.header import header_of
+from tests.benchmarks.histogram import HistogramJson, LatencyHistogram
 from tests.benchmarks.markdown_page import PageError, update_page
 from tests.benchmarks.peers import PEERS
 from tests.benchmarks.scenario import (
@@ -22,12 +23,16 @@ from tests.benchmarks.scenario import (
 )
 from tests.benchmarks.session import Plan, run_session, split_missing
 from tests.benchmarks.summary import Document, Measurement
-from tests.benchmarks.tables import Table, header_of, tables_of
+from tests.benchmarks.tables import Table, tables_of
 
 EXIT_OK = 0  # Also when a target is missed: figures inform, they do not fail.
 EXIT_MEASUREMENT_FAILED = 1
 EXIT_WRONG_ARGUMENT = 2
 FILE_COLUMNS = 140  # Into a file or a pipe: wide enough for every table.
+
+
+class NothingToMeasureError(Exception):
+    """What was selected does not belong together, or is not installed."""
 
 
 def main(arguments: list[str]) -> int:
@@ -38,7 +43,7 @@ def main(arguments: list[str]) -> int:
         console.width = FILE_COLUMNS
     try:
         return _run(console, options)
-    except (PageError, OSError) as error:
+    except (PageError, NothingToMeasureError, OSError) as error:
         console.print(f"[red]error:[/red] {error}")
         return EXIT_WRONG_ARGUMENT
 
@@ -50,7 +55,7 @@ def _run(console: Console, options: argparse.Namespace) -> int:
     if options.show:
         _print_document(console, json.loads(options.show.read_text()))
         return EXIT_OK
-    for folder in (options.json and options.json.parent, options.profile):
+    for folder in (options.json and options.json.parent, options.profile, options.folder):
         if folder:  # Now, rather than after minutes of measuring.
             folder.mkdir(parents=True, exist_ok=True)
     document = _measure(console, options)
@@ -75,11 +80,11 @@ def _means(entry: str, name: str, names: list[str]) -> bool:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tests/benchmarks/run.py",
-        description="Measure latency and throughput of Bellwire beside NATS core and grpc.aio"
-        " unary, all started here and now. `make bench BENCH_ARGS=…` passes arguments on.",
+        description="Measure latency and throughput of Bellwire beside NATS core, grpc.aio unary,"
+        " JetStream and Redis Streams, all started here and now. `make bench BENCH_ARGS=…` passes arguments on.",
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="one short round of everything, about a minute")
+    add("--quick", action="store_true", help="one short round of everything, a few minutes")
     add(
         "--rounds",
         type=_positive,
@@ -93,6 +98,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         metavar="NAME",
         help="only these scenarios or systems, by the beginning of their names; repeatable;"
         f" scenarios: {', '.join(SCENARIOS)}; systems: {', '.join(PEERS)}",
+    )
+    add(
+        "--folder",
+        type=Path,
+        metavar="FOLDER",
+        help="where brokers keep their files: the disk that PERSISTED is measured on (default: the"
+        " system's folder for temporary files)",
     )
     add("--json", type=Path, metavar="FILE", help="also write the result to a file")
     add(
@@ -126,16 +138,24 @@ def _positive(text: str) -> int:
 
 
 def _measure(console: Console, options: argparse.Namespace) -> Document:
-    peers, missing = split_missing(select(PEERS, options.only))
+    scenarios = select(SCENARIOS, options.only)
+    wanted = {peer for name in scenarios for peer in SCENARIOS[name].suite.peers}
+    peers, missing = split_missing([p for p in select(PEERS, options.only) if p in wanted])
     for name, reason in missing.items():
         console.print(f"[yellow]missing[/yellow] {name}: {reason}")
     plan = Plan(
-        scenarios=select(SCENARIOS, options.only),
+        scenarios=scenarios,
         peers=peers,
         rounds=options.rounds or (ROUNDS_QUICK if options.quick else ROUNDS_DEFAULT),
         durations=DURATIONS_QUICK if options.quick else DURATIONS_DEFAULT,
+        folder=options.folder and options.folder.resolve(),
         profile_directory=options.profile and options.profile.resolve(),
     )
+    if not plan.measurements:
+        raise NothingToMeasureError(
+            f"{', '.join(options.only)} leaves nothing to measure: systems here are"
+            f" {', '.join(peers) or 'none'}, scenarios {', '.join(scenarios)}"
+        )
     columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=plan.measurements)
@@ -152,11 +172,21 @@ def _line(measurement: Measurement) -> str:
         figure = f"[red]failed[/red]: {measurement['error']}"
     elif "messages_per_second" in measurement:
         figure = f"{measurement['messages_per_second']:,} msg/s"
+    elif "variants" in measurement:
+        figure = ", ".join(
+            f"{variant} {_percentile(measured['from_intended'], 99)}"
+            for variant, measured in measurement["variants"].items()
+        )
     else:
-        p50_ns = LatencyHistogram.from_json(measurement["from_intended"]).percentile(50)
-        figure = f"p50 {p50_ns / 1_000:,.0f} µs"
-    where = f"round {measurement['round']}  {measurement['scenario']:<16}{measurement['peer']:<14}"
+        figure = _percentile(measurement.get("from_intended") or measurement["acknowledged"], 50)
+    where = f"round {measurement['round']}  {measurement['scenario']:<24}{measurement['peer']:<18}"
     return f"{where}{figure}"
+
+
+def _percentile(histogram: HistogramJson, percent: float) -> str:
+    return (
+        f"p{percent:g} {LatencyHistogram.from_json(histogram).percentile(percent) / 1_000:,.0f} µs"
+    )
 
 
 def _print_document(console: Console, document: Document) -> None:

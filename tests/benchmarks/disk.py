@@ -65,7 +65,10 @@ def probe_sync(folder: Path) -> dict[str, int]:
             times_ns.append(time.monotonic_ns() - began_ns)
     path.unlink()
     histogram = LatencyHistogram.of(times_ns)
-    return {"p50_us": histogram.percentile(50) // 1_000, "p99_us": histogram.percentile(99) // 1_000}
+    return {
+        "p50_us": histogram.percentile(50) // 1_000,
+        "p99_us": histogram.percentile(99) // 1_000,
+    }
 
 
 def _read(path: Path) -> str | None:

@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 from typing import Final
 
+from tests.benchmarks.header import header_of
 from tests.benchmarks.summary import Document
-from tests.benchmarks.tables import Table, header_of, tables_of
+from tests.benchmarks.tables import Table, tables_of
 
 REPOSITORY: Final = Path(__file__).parents[2]
 PAGE: Final = REPOSITORY / "docs" / "benchmarks.md"

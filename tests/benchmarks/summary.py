@@ -1,16 +1,19 @@
 """From the measurements of all rounds to one row per peer and scenario. No I/O."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final, NamedTuple, Self
 
-from tests.benchmarks.histogram import HistogramJson, LatencyHistogram
+from tests.benchmarks.histogram import LatencyHistogram
 
 NANOSECONDS_PER_MICROSECOND: Final = 1_000
 MICROSECONDS_PER_SECOND: Final = 1_000_000
 ROLES: Final = ("publisher", "broker", "subscriber")
 CLIENT_ROLES: Final = ("publisher", "subscriber")
+DISK_KINDS: Final = ("kept", "written")
+COMMIT_PERCENTS: Final = ("p50", "p99")
+HISTOGRAMS: Final = ("from_intended", "acknowledged")  # Whichever a measurement has is its latency.
 PERCENTS_PER_ROUND: Final = (50.0, 95.0, 99.0)
 # One round holds too few messages for these: they are taken over all rounds together.
 PERCENT_POOLED: Final = 99.9
@@ -39,10 +42,12 @@ class Row:
     """One peer in one scenario. Times are microseconds; CPU is microseconds per message."""
 
     peer: str
+    variant: str
+    """Which part of a measurement that has several; empty for the others."""
     rounds: int
     failures: tuple[str, ...]
     headline: dict[int, float]
-    """By round: messages per second, or the p50 from the intended send."""
+    """By round: messages per second, or the p50 of the latency."""
     messages: int
     lost: int
     duplicates: int
@@ -56,7 +61,13 @@ class Row:
     rss_bytes: dict[str, float]
     wire_bytes: dict[str, float | None]
     """TCP bytes per message, both directions, of publisher and subscriber."""
+    disk_bytes: dict[str, float | None]
+    """Per message: what stays in the files, and what was written until it did."""
     latency: "LatencyFigures | None" = None
+    commit_us: dict[str, float] | None = None
+    """What the broker itself says of its commits; None when it does not."""
+    neighbour_per_second: float | None = None
+    """What another publisher put through the same broker meanwhile."""
 
     @property
     def spread(self) -> Spread | None:
@@ -71,8 +82,13 @@ class Row:
         """
         if self.saturated or other.saturated:
             return None
-        both = self.headline.keys() & other.headline.keys()
-        return Spread.of(self.headline[n] / other.headline[n] for n in both) if both else None
+        return _ratio(self.headline, other.headline)
+
+    def p99_ratio_to(self, other: "Row") -> Spread | None:
+        """Divide the 99th percentiles round by round; None where `ratio_to` is."""
+        if self.saturated or other.saturated or not (self.latency and other.latency):
+            return None
+        return _ratio(self.latency.p99_by_round, other.latency.p99_by_round)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,13 @@ class LatencyFigures:
     p99: Spread
     p999: float
     max: float
+    p99_by_round: dict[int, float]
+    paced: "PacedFigures | None" = None
+
+
+class PacedFigures(NamedTuple):
+    """What belongs to a latency under a schedule, in microseconds."""
+
     began_p50: float
     late_p50: float
     late_p99: float
@@ -91,23 +114,36 @@ class LatencyFigures:
 
 def summarise(document: Document) -> dict[str, list[Row]]:
     """Give the rows of each scenario, scenarios and peers in the order they were measured."""
-    grouped: dict[str, dict[str, list[Measurement]]] = {}
-    for measurement in document["measurements"]:
-        peers = grouped.setdefault(measurement["scenario"], {})
-        peers.setdefault(measurement["peer"], []).append(measurement)
+    grouped: dict[str, dict[tuple[str, str], list[Measurement]]] = {}
+    for measurement in _parts(document):
+        rows = grouped.setdefault(measurement["scenario"], {})
+        key = measurement["peer"], measurement.get("variant", "")
+        rows.setdefault(key, []).append(measurement)
     return {
-        scenario: [_row(peer, measured) for peer, measured in peers.items()]
-        for scenario, peers in grouped.items()
+        scenario: [_row(*key, measured) for key, measured in rows.items()]
+        for scenario, rows in grouped.items()
     }
 
 
-def _row(peer: str, measurements: list[Measurement]) -> Row:
+def _parts(document: Document) -> Iterator[Measurement]:
+    """Give measurements one by one, those with several variants as one for each."""
+    for measurement in document["measurements"]:
+        variants = measurement.get("variants")
+        if variants is None:
+            yield measurement
+        else:
+            for variant, measured in variants.items():
+                yield {**measurement, **measured, "variant": variant}
+
+
+def _row(peer: str, variant: str, measurements: list[Measurement]) -> Row:
     good = [each for each in measurements if "error" not in each]
-    latency = _latency_figures(good) if good and "from_intended" in good[0] else None
+    timed = bool(good) and _histogram_key(good[0]) is not None
     taken = _median(each["sent"] / each["seconds"] for each in good)
     offered = _median(each.get("offered_per_second", 0) for each in good)
     return Row(
         peer=peer,
+        variant=variant,
         rounds=len(good),
         failures=tuple(each["error"] for each in measurements if "error" in each),
         headline={each["round"]: _headline(each) for each in good},
@@ -120,22 +156,35 @@ def _row(peer: str, measurements: list[Measurement]) -> Row:
         cpu_us={role: _median(_cpu_us(each, role) for each in good) for role in ROLES},
         rss_bytes={role: _median(_rss_bytes(each, role) for each in good) for role in ROLES},
         wire_bytes={role: _wire_bytes_per_message(good, role) for role in CLIENT_ROLES},
-        latency=latency,
+        disk_bytes={kind: _disk_bytes_per_message(good, kind) for kind in DISK_KINDS},
+        latency=_latency_figures(good) if timed else None,
+        commit_us=_commit_us(good),
+        neighbour_per_second=_median_or_none(
+            each.get("neighbour_messages_per_second") for each in good
+        ),
     )
 
 
 def _headline(measurement: Measurement) -> float:
     if "messages_per_second" in measurement:
         return float(measurement["messages_per_second"])
-    return _percentile_us(measurement["from_intended"], 50.0)
+    return _percentile_us(measurement, 50.0)
+
+
+def _histogram_key(measurement: Measurement) -> str | None:
+    return next((key for key in HISTOGRAMS if key in measurement), None)
+
+
+def _histogram(measurement: Measurement) -> LatencyHistogram:
+    return LatencyHistogram.from_json(measurement[_histogram_key(measurement) or HISTOGRAMS[0]])
 
 
 def _latency_figures(measurements: list[Measurement]) -> LatencyFigures:
     pooled = LatencyHistogram()
     for measurement in measurements:
-        pooled.merge(LatencyHistogram.from_json(measurement["from_intended"]))
+        pooled.merge(_histogram(measurement))
     p50, p95, p99 = (
-        Spread.of(_percentile_us(each["from_intended"], percent) for each in measurements)
+        Spread.of(_percentile_us(each, percent) for each in measurements)
         for percent in PERCENTS_PER_ROUND
     )
     return LatencyFigures(
@@ -144,14 +193,33 @@ def _latency_figures(measurements: list[Measurement]) -> LatencyFigures:
         p99=p99,
         p999=_microseconds(pooled.percentile(PERCENT_POOLED)),
         max=_microseconds(pooled.max_ns),
+        p99_by_round={each["round"]: _percentile_us(each, 99.0) for each in measurements},
+        paced=_paced_figures(measurements) if "from_began" in measurements[0] else None,
+    )
+
+
+def _paced_figures(measurements: list[Measurement]) -> PacedFigures:
+    return PacedFigures(
         began_p50=_median(_microseconds(each["from_began"]["p50_ns"]) for each in measurements),
         late_p50=_median(_microseconds(each["generator_late"]["p50_ns"]) for each in measurements),
         late_p99=_median(_microseconds(each["generator_late"]["p99_ns"]) for each in measurements),
     )
 
 
-def _percentile_us(histogram: HistogramJson, percent: float) -> float:
-    return _microseconds(LatencyHistogram.from_json(histogram).percentile(percent))
+def _commit_us(measurements: list[Measurement]) -> dict[str, float] | None:
+    told = [each["commits"] for each in measurements if each.get("commits")]
+    if not told:
+        return None
+    return {percent: _median(each[f"{percent}_us"] for each in told) for percent in COMMIT_PERCENTS}
+
+
+def _ratio(ours: dict[int, float], theirs: dict[int, float]) -> Spread | None:
+    both = ours.keys() & theirs.keys()
+    return Spread.of(ours[n] / theirs[n] for n in both) if both else None
+
+
+def _percentile_us(measurement: Measurement, percent: float) -> float:
+    return _microseconds(_histogram(measurement).percentile(percent))
 
 
 def _microseconds(nanoseconds: int) -> float:
@@ -175,6 +243,19 @@ def _wire_bytes_per_message(measurements: list[Measurement], role: str) -> float
         if (wire := each["wire"][role]) is not None
     ]
     return median(per_message) if per_message else None
+
+
+def _disk_bytes_per_message(measurements: list[Measurement], kind: str) -> float | None:
+    return _median_or_none(
+        None if moved is None else moved / max(each["received"], 1)
+        for each in measurements
+        for moved in [each.get("disk", {}).get(f"{kind}_bytes")]
+    )
+
+
+def _median_or_none(values: Iterable[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return median(found) if found else None
 
 
 def _median(values: Iterable[float]) -> float:

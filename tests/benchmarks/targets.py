@@ -6,7 +6,11 @@ from typing import Final, NamedTuple
 
 from tests.benchmarks.summary import Row
 
-LANES: Final = {"bellwire_tcp": "grpc over TCP", "bellwire_unix": "grpc over a Unix socket"}
+LANES: Final = {
+    "bellwire_tcp": "grpc over TCP",
+    "bellwire_unix": "grpc over a Unix socket",
+    "bellwire_durable": "grpc over TCP, PERSISTED",
+}
 REFERENCE: Final = "nats"
 
 
@@ -37,6 +41,19 @@ TARGETS: Final = (
     Target("throughput-1000", "msg/s at ≤ 1,000 beside NATS core", 2.5, relative_to=REFERENCE),
     Target("throughput-1000", "msg/s at ≤ 1,000", 500_000),
     Target("throughput-100", "msg/s at ≤ 100, the least to be useful", 200_000),
+    *(
+        target
+        for size in ("100", "1,000")
+        for target in (
+            Target(f"durable-throughput-{size.replace(',', '')}", f"msg/s at ≤ {size}", 200_000),
+            Target(
+                f"durable-throughput-{size.replace(',', '')}",
+                f"msg/s at ≤ {size} beside JetStream (file, its default sync)",
+                5.0,
+                relative_to="jetstream",
+            ),
+        )
+    ),
 )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import grpc
-from tests.crash.draining import left, letters
+from tests.crash.draining import evicted, left, letters
 from tests.crash.patience import OUTAGE_SECONDS, PATIENT
 from tests.crash.plan import TOPICS, Plan, Seat, seats_of
 from tests.crash.processes import Child, CoordinatorProcess, ProcessError, free_port
@@ -36,6 +36,7 @@ SUBSCRIBER_KILLED_SHARE: Final = 0.4  # Of the rounds.
 PUBLISHER_KILLED_SHARE: Final = 0.2
 KILLED_STARTING_SHARE: Final = 0.2
 LOOK_SECONDS: Final = 0.02  # Between looks at recordings and counters.
+MEMORY_PARTITIONS: Final = 4
 NANOS: Final = 1_000_000_000
 
 
@@ -64,7 +65,6 @@ class Conductor:
         """
         try:
             await self._start_coordinator(again=False)
-            await self._create_topics()
             await asyncio.gather(*(self._fill(seat) for seat in self.seats))
             await self._progress()
             for number in range(1, self.plan.rounds + 1):
@@ -138,8 +138,11 @@ class Conductor:
     # ------------------------------------------------------------ processes
 
     async def _serve(self) -> CoordinatorProcess:
-        data = ("--data", str(self.folder / "data")) if self.plan.log == "sqlite" else ()
-        return await CoordinatorProcess.serve(self.address, self.folder, *data)
+        if self.plan.log == "sqlite":
+            arguments = ("--data", str(self.folder / "data"))
+        else:  # Whoever comes back first creates the topics again.
+            arguments = ("--set", f"coordinator.default_partitions={MEMORY_PARTITIONS}")
+        return await CoordinatorProcess.serve(self.address, self.folder, *arguments)
 
     async def _start_coordinator(self, *, again: bool) -> None:
         self.coordinator = await self._serve()
@@ -148,7 +151,7 @@ class Conductor:
             crashed = ready.recovery["after_crash"]
             if crashed is self.plan.orderly:
                 raise self.coordinator.error(f"takes its end for a crash: {crashed}")
-        if not again or self.plan.log == "memory":
+        if not again and self.plan.log == "sqlite":
             await self._create_topics()
         self.recorder.note(
             "ready",
@@ -162,12 +165,11 @@ class Conductor:
         )
 
     async def _create_topics(self) -> None:
-        log = LogKind.Value(f"LOG_KIND_{self.plan.log.upper()}")
         async with connect(self.address, PATIENT) as client:
-            for name, partitions in TOPICS.items():
-                await client.admin.create_topic(
-                    Topic(name=name, partition_count=partitions, log=log)
-                )
+            for topic in TOPICS.values():
+                wanted = Topic(log=LogKind.LOG_KIND_SQLITE)
+                wanted.MergeFrom(topic)
+                await client.admin.create_topic(wanted)
 
     async def _fill(self, seat: Seat) -> None:
         seat.lives += 1
@@ -179,7 +181,7 @@ class Conductor:
             (
                 f"tests.crash.{seat.kind}",
                 *("--address", self.address, "--record", str(record), who, seat.life),
-                *("--seed", f"{self.plan.seed}/{seat.life}", "--topics", *TOPICS),
+                *("--seed", f"{self.plan.seed}/{seat.life}", "--topics", *seat.topics),
                 *seat.arguments,
             ),
             self.folder,
@@ -217,6 +219,8 @@ class Conductor:
         await self._stop("publisher")
         async with connect(self.address, PATIENT) as client:
             await self._drained(client)
+            for topic in TOPICS:
+                self.recorder.note("evicted", messages=await evicted(client, topic))
         await self._stop("subscriber")
         await self._note_dead_letters()
         await self._stop_coordinator()

@@ -36,3 +36,9 @@ async def letters(stub: DeadLetterServiceAsyncStub, topic: str) -> AsyncIterator
         token = page.next_page_token
         if not token:
             return
+
+
+async def evicted(client: Client, topic: str) -> int:
+    """Return how many messages retention has taken from a topic."""
+    stats = await client.admin.topic_stats(topic, timeout=OUTAGE_SECONDS)
+    return sum(found.low_offset for found in stats.partitions)

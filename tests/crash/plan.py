@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tests.crash.processes import Child
 from tests.crash.recording import Follower
 
-TOPICS: Final = {"orders": 4, "fills": 2}  # With their partitions.
+from bellwire.admin.v1.topic_pb2 import Topic
+
+KEPT_MESSAGES: Final = 400  # Of the short log; what a named subscription needs stays longer.
+TOPICS: Final = {
+    "orders": Topic(name="orders", partition_count=4),
+    "fills": Topic(name="fills", partition_count=2, retention_messages=KEPT_MESSAGES),
+}
+SHORT: Final = "fills"
 PUBLISHERS: Final = 2
 SERVED: Final = ("acknowledged", "delivered")
 
@@ -45,6 +52,7 @@ class Seat:
     kind: str
     name: str
     group: str
+    topics: Sequence[str]
     arguments: tuple[str, ...]
     lives: int = 0
     child: Child | None = None
@@ -72,9 +80,11 @@ def seats_of(plan: Plan) -> Iterator[Seat]:
     for number in range(PUBLISHERS):
         level = plan.level if plan.log == "sqlite" else "RECEIVED"  # All that memory can promise.
         load = ("--rate", str(plan.rate), "--level", level)
-        yield Seat("publisher", f"publisher-{number}", f"publisher-{number}", load)
+        yield Seat("publisher", f"publisher-{number}", f"publisher-{number}", tuple(TOPICS), load)
     for subscription, ordering in (("settlement", "PARTITION"), ("audit", "NONE")):
         for member in "ab":
             what = ("--subscription", subscription, "--ordering", ordering)
-            yield Seat("subscriber", f"{subscription}-{member}", subscription, what)
-    yield Seat("subscriber", "tape", "tape", ())
+            yield Seat("subscriber", f"{subscription}-{member}", subscription, tuple(TOPICS), what)
+    # Nobody keeps a short log for an ephemeral subscription while it is not connected.
+    kept = tuple(topic for topic in TOPICS if topic != SHORT)
+    yield Seat("subscriber", "tape", "tape", kept, ())

@@ -37,18 +37,19 @@ async def test_nothing_persisted_is_lost_when_processes_are_killed_at_any_moment
     assert verdict.counts["delivered"] > DELIVERIES_MIN * ROUNDS
     assert verdict.counts["redelivered"] > 0
     assert verdict.counts["dead_lettered"] > 0
+    assert verdict.counts["evicted"] > 0
 
 
 async def test_messages_that_were_only_received_are_found_to_be_lost(tmp_path, capsys):
     plan = Plan(rounds=FEW_ROUNDS, seed=SEED, level="RECEIVED")
     verdict = await carried_out(plan, tmp_path, capsys)
-    assert verdict.found(Kind.LOST) + verdict.found(Kind.MIXED_UP) > 0
+    assert verdict.found(Kind.LOST) > 0
 
 
-async def test_messages_of_a_memory_topic_are_found_to_be_lost(tmp_path, capsys):
+async def test_a_memory_topic_is_found_to_have_begun_anew(tmp_path, capsys):
     plan = Plan(rounds=FEW_ROUNDS, seed=SEED, log="memory")
     verdict = await carried_out(plan, tmp_path, capsys)
-    assert verdict.found(Kind.LOST) + verdict.found(Kind.MIXED_UP) > 0
+    assert verdict.found(Kind.MIXED_UP) > 0  # Its subscribers kept up: little was lost to them.
 
 
 async def test_an_orderly_stop_under_load_loses_nothing_and_is_told_from_a_crash(tmp_path, capsys):

@@ -88,3 +88,14 @@ def test_a_message_that_was_not_delivered_or_not_accepted_is_found_to_be_lost(tm
         folder.mkdir()
         record_one_life(folder, deliver=deliver, accept=accept)
         assert [violation.kind for violation in judge(folder).violations] == [Kind.LOST]
+
+
+def test_a_lost_message_whose_place_was_given_to_another_is_found_to_be_lost(tmp_path):
+    record_one_life(tmp_path, deliver=2, accept=2)
+    lost = new_message(data=b"c")
+    recorder = Recorder(tmp_path / "q.jsonl")
+    recorder.published("orders", "q", 0, [lost])
+    recorder.acknowledged("orders", 1, [(lost.id, 0)])
+    recorder.close()
+    found = {violation.kind for violation in judge(tmp_path).violations}
+    assert found == {Kind.LOST, Kind.MIXED_UP}

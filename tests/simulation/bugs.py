@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.simulation.history import Kind
+from tests.simulation.violation import Kind
 
 from bellwire.bus.v1.subscriber_pb2 import StartPosition
 from bellwire.client._lane import Lane
 from bellwire.client._resume import EphemeralResume
 from bellwire.coordinator.core.cursor import Cursor
-from bellwire.coordinator.core.dedupe import ProducerTable
+from bellwire.coordinator.core.dedupe import ProducerIds, ProducerTable
 from bellwire.coordinator.core.flight import InFlight
 from bellwire.coordinator.core.partition import Partition
-from bellwire.coordinator.core.producer_names import ProducerNames
 from bellwire.coordinator.log.durable import DurableLog
 from bellwire.coordinator.log.protocol import Entry
 from bellwire.coordinator.log.records import CursorRecord
@@ -144,7 +143,7 @@ def lets_an_older_instance_of_a_producer_write_on() -> dict[tuple[type, str], An
 
     return {
         (ProducerTable, "check"): check,
-        (ProducerNames, "check"): lambda self, producer_id, epoch: None,
+        (ProducerIds, "check_epoch"): lambda self, producer_id, epoch: None,
     }
 
 

@@ -10,11 +10,11 @@ from random import Random
 from typing import Any, Final
 
 from tests.simulation.clock import VirtualLoop
-from tests.simulation.history import Kind
 from tests.simulation.network import ServerEnd, Stream
 from tests.simulation.observer import Observer
 from tests.simulation.server_stream import PublishEnd, ServerStream, SubscribeEnd
 from tests.simulation.store import BrokenRecord, ModelStore
+from tests.simulation.violation import Kind
 
 from bellwire.bus.v1.publisher_pb2 import GetTopicMetadataRequest, GetTopicMetadataResponse
 from bellwire.coordinator.core.engine import Engine, EngineSettings
@@ -138,9 +138,13 @@ class Coordinator:
         for topic in engine.bus.topics.values():
             for partition in topic.partitions:
                 log = partition.log
-                self._observer.know_log(
+                name = self._observer.know_log(
                     log.log_id, topic.name, partition.index, durable=log.durable
                 )
+                held = self.store.end_of(log.log_id)
+                if log.durable and log.end_offset != held:
+                    text = f"{name} goes on at {log.end_offset}, the store holds it up to {held}"
+                    self._observer.report(Kind.GAP, text)
 
     def crash(self) -> None:
         """Lose everything that is not committed; a transaction under way is written, or is not."""
@@ -257,6 +261,7 @@ class Coordinator:
             self._write(group, in_doubt=fate is not Fate.WRITTEN)
         if fate is Fate.WRITTEN:
             journal.committed(group)
+            self._check_watermarks(group)
         elif fate is Fate.FULL:
             self._observer.note("commit failed: disk full")
             journal.failed(group, StoreFullError("the disk is full"))
@@ -265,6 +270,13 @@ class Coordinator:
             journal.failed(group, StoreReadOnlyError("fsync failed"))
             self.later(RESTART_AFTER_FAULT_SECONDS, self._restart_now)
         self._look()
+
+    def _check_watermarks(self, group: Group) -> None:
+        for log in group.ends:
+            held = self.store.end_of(log.log_id)
+            if log.high_watermark > held:
+                text = f"watermark of {self._observer.log(log.log_id)} is {log.high_watermark}"
+                self._observer.report(Kind.UNCOMMITTED, f"{text}, the store ends at {held}")
 
     def _restart_now(self) -> None:
         self.crash()

@@ -48,7 +48,7 @@ class Faults:
             self.slow_disk: 2,
             self.kill_consumer: 3,
             self.kill_producer: 1,
-            self.supplant: 1,
+            self.supplant: 2,
             self.stall: 3,
             self.seek: 2,
             self.pause: 2,

@@ -14,65 +14,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
-from itertools import pairwise
 from typing import Any
 
 from tests.simulation import events as ev
+from tests.simulation.appends import Appends, Place
+from tests.simulation.violation import Kind, Violation
 
-
-class Kind(Enum):
-    """What is wrong."""
-
-    LOST = "lost"
-    """A message that is owed to a subscription was neither done, nor given up, nor dropped by a policy."""
-    UNPERSISTED = "unpersisted"
-    """Acknowledged as PERSISTED, and the store does not hold it."""
-    UNCOMMITTED = "uncommitted"
-    """Delivered, and the log does not hold it (yet)."""
-    DUPLICATE = "duplicate"
-    """Appended twice, or delivered again although that it is done was known for good."""
-    OUT_OF_ORDER = "out of order"
-    """Delivered before an older one, or appended before one that was published earlier."""
-    PHANTOM = "phantom"
-    """Delivered or appended, and nobody published it."""
-    MIXED_UP = "mixed up"
-    """Two different contents for one place or one id."""
-    GAP = "gap"
-    """Offsets of a log that nobody ever saw lie between others."""
-    WINDOW = "window exceeded"
-    """More in flight to a member than it granted."""
-    FENCED = "fenced producer wrote"
-    """A message of an older epoch was appended behind one of a newer epoch."""
-    BROKEN = "broken"
-    """The core or the client raised what it should not have; reported by whoever ran it."""
-    STUCK = "stuck"
-    """Without faults and with time enough something is still not done; reported by whoever waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """Something that must not happen.
-
-    Attributes:
-        at: Number of the event that showed it, from 1; after the last one it is the end.
-    """
-
-    kind: Kind
-    text: str
-    at: int
-
-    def __str__(self) -> str:
-        return f"{self.kind.value}: {self.text} (event {self.at})"
-
-
-@dataclass(slots=True)
-class _Place:
-    """Owed to every subscription of the topic, or to one alone."""
-
-    id: str
-    topic: str
-    only_subscription: str = ""
+__all__ = ["History", "Kind", "Violation"]
 
 
 @dataclass(slots=True)
@@ -125,21 +73,13 @@ class History:
         self.violations: list[Violation] = []
         self.counts: Counter[str] = Counter()
         self._number = 0
-        self._published: dict[str, ev.Published] = {}
-        self._where: dict[str, dict[str, set[int]]] = {}
-        self._unplaced: dict[str, str] = {}
-        self._redriven: Counter[str] = Counter()
-        self._redriven_places: set[tuple[str, int]] = set()
-        self._content: dict[tuple[str, int], tuple[str, str]] = {}
-        self._owed: defaultdict[str, dict[int, _Place]] = defaultdict(dict)
-        self._appended: defaultdict[str, set[int]] = defaultdict(set)
-        self._epochs: dict[tuple[str, str], int] = {}
+        self._appends = Appends(self.report)
         self._subscriptions: dict[str, _Subscription] = {}
         self._members: defaultdict[str, _Member] = defaultdict(_Member)
         self._takers: dict[type[Any], Callable[[Any], None]] = {
-            ev.Published: self._on_published,
-            ev.Acknowledged: self._on_acknowledged,
-            ev.Appended: self._on_appended,
+            ev.Published: self._appends.on_published,
+            ev.Acknowledged: self._appends.on_acknowledged,
+            ev.Appended: self._appends.on_appended,
             ev.Subscribed: self._on_subscribed,
             ev.Started: self._on_started,
             ev.Sought: self._on_sought,
@@ -151,7 +91,7 @@ class History:
             ev.Saved: self._on_saved,
             ev.DeadLettered: self._on_dead_lettered,
             ev.Dropped: self._on_dropped,
-            ev.Redriven: self._on_redriven,
+            ev.Redriven: self._appends.on_redriven,
             ev.Restarted: self._on_restarted,
             ev.Forgotten: self._on_forgotten,
         }
@@ -168,98 +108,14 @@ class History:
 
     def finish(self) -> list[Violation]:
         """Check what only the end shows, and return all violations."""
-        self._check_publish_order()
+        self._appends.check_order()
         for name, subscription in self._subscriptions.items():
             self._check_unplaced(name, subscription)
-            for log, places in self._owed.items():
+            for log, places in self._appends.owed.items():
                 self._check_done(name, subscription, log, places)
             for log, position in subscription.logs.items():
                 self._check_gaps(name, subscription, log, position)
         return self.violations
-
-    # ------------------------------------------------------------ publishing
-
-    def _on_published(self, event: ev.Published) -> None:
-        known = self._published.setdefault(event.id, event)
-        if known is not event and known.content != event.content:
-            self.report(Kind.MIXED_UP, f"message {event.id} was published with two contents")
-
-    def _on_acknowledged(self, event: ev.Acknowledged) -> None:
-        if event.level != ev.PERSISTED:
-            return  # It may be gone with the process.
-        if event.offset < 0:
-            if self._appended and not self._where.get(event.id):
-                self.report(Kind.UNPERSISTED, f"message {event.id} was acknowledged, no log has it")
-            self._unplaced[event.id] = event.topic
-            return
-        appended = self._appended.get(event.log)
-        if self._appended and (appended is None or event.offset not in appended):
-            text = f"message {event.id} was acknowledged at {event.log}@{event.offset}"
-            self.report(Kind.UNPERSISTED, f"{text}, where the store holds nothing")
-        self._place(event.id, event.log, event.offset)
-        self._owed[event.log].setdefault(event.offset, _Place(event.id, event.topic))
-
-    def _on_appended(self, event: ev.Appended) -> None:
-        published = self._published.get(event.id)
-        if published is None:
-            self.report(Kind.PHANTOM, f"{event.id} at {event.log}@{event.offset} was not published")
-        elif event.epoch and not event.only_subscription:
-            self._check_epoch(published.producer, event)
-        self._place(event.id, event.log, event.offset)
-        appended = self._appended[event.log]
-        if event.offset != len(appended):
-            text = f"{event.id} was appended at {event.log}@{event.offset}"
-            self.report(Kind.GAP, f"{text}, next was @{len(appended)}")
-        appended.add(event.offset)
-        if event.only_subscription:
-            self._redriven_places.add((event.log, event.offset))
-        place = _Place(event.id, event.topic, event.only_subscription)
-        self._owed[event.log][event.offset] = place
-
-    def _check_epoch(self, producer: str, event: ev.Appended) -> None:
-        name = producer.split("#", 1)[0]  # Instances of one named producer are "name#1", "name#2".
-        latest = self._epochs.get((name, event.log), 0)
-        if event.epoch < latest:
-            text = f"{event.id} of epoch {event.epoch} of {name} is at {event.log}@{event.offset}"
-            self.report(Kind.FENCED, f"{text}, behind epoch {latest}")
-        self._epochs[name, event.log] = max(latest, event.epoch)
-
-    def _on_redriven(self, event: ev.Redriven) -> None:
-        self._redriven[event.id] += 1
-
-    def _place(self, id_: str, log: str, offset: int, content: str = "") -> None:
-        """Note that a message is at a place; it must be the only one there, and be nowhere else."""
-        known = self._content.setdefault((log, offset), (id_, content))
-        if known[0] != id_:
-            self.report(Kind.MIXED_UP, f"{log}@{offset} holds {known[0]} and {id_}")
-        published = self._published.get(id_)
-        if content and published is not None and published.content not in ("", content):
-            self.report(
-                Kind.MIXED_UP, f"{id_} at {log}@{offset} has another content than published"
-            )
-        offsets = self._where.setdefault(id_, {}).setdefault(log, set())
-        if offset not in offsets:
-            offsets.add(offset)
-            if len(offsets) > 1 + self._redriven[id_]:
-                self.report(Kind.DUPLICATE, f"{id_} is in {log} at {sorted(offsets)}")
-
-    def _check_publish_order(self) -> None:
-        logs: defaultdict[tuple[str, str], list[tuple[int, int, str]]] = defaultdict(list)
-        for id_, places in self._where.items():
-            published = self._published.get(id_)
-            if published is not None:
-                for log, offsets in places.items():
-                    for offset in offsets:
-                        if (log, offset) not in self._redriven_places:
-                            found = (published.sequence, offset, id_)
-                            logs[published.producer, log].append(found)
-        for (producer, log), placed in logs.items():
-            placed.sort()
-            for before, after in pairwise(placed):
-                if after[1] < before[1]:
-                    text = f"{producer} published {before[2]} before {after[2]}"
-                    places_text = f"they are at {log}@{before[1]} and @{after[1]}"
-                    self.report(Kind.OUT_OF_ORDER, f"{text}, {places_text}")
 
     # ------------------------------------------------------------ subscriptions
 
@@ -285,7 +141,7 @@ class History:
             for key in [k for k in member.in_flight if k[:2] == (event.subscription, event.log)]:
                 if key[2] >= 0:  # In flight it stays, but it will not come again: see VOID.
                     member.in_flight[*key[:2], ~key[2]] = member.in_flight.pop(key)
-        places = self._owed.get(event.log, {})
+        places = self._appends.owed.get(event.log, {})
         position.finished.update(offset for offset in places if offset < event.offset)
 
     def _on_unsubscribed(self, event: ev.Unsubscribed) -> None:
@@ -297,12 +153,11 @@ class History:
 
     def _on_delivered(self, event: ev.Delivered) -> None:
         where = f"{event.id} at {event.log}@{event.offset} to {event.subscription}"
-        if event.id not in self._published:
+        if event.id not in self._appends.published:
             self.report(Kind.PHANTOM, f"{where} was never published")
-        appended = self._appended.get(event.log)
-        if self._appended and (appended is None or event.offset not in appended):
+        if self._appends.is_missing(event.log, event.offset):
             self.report(Kind.UNCOMMITTED, f"{where} is not in the log")
-        self._place(event.id, event.log, event.offset, event.content)
+        self._appends.place(event.id, event.log, event.offset, event.content)
         subscription = self._subscriptions[event.subscription]
         position = subscription.logs[event.log]
         self._check_repeat(event, subscription, position, where)
@@ -416,12 +271,12 @@ class History:
                         position.returned.update(range(first, last))
 
     def _on_forgotten(self, event: ev.Forgotten) -> None:
-        self._owed.pop(event.log, None)
+        self._appends.owed.pop(event.log, None)
 
     # ------------------------------------------------------------ the end
 
     def _check_done(
-        self, name: str, subscription: _Subscription, log: str, places: dict[int, _Place]
+        self, name: str, subscription: _Subscription, log: str, places: dict[int, Place]
     ) -> None:
         position = subscription.logs.get(log, _Position())
         for offset, place in places.items():
@@ -434,8 +289,8 @@ class History:
 
     def _check_unplaced(self, name: str, subscription: _Subscription) -> None:
         """Look for acknowledged messages that nobody ever saw in a log."""
-        for id_, topic in self._unplaced.items():
-            if topic in subscription.topics and not self._where.get(id_):
+        for id_, topic in self._appends.unplaced.items():
+            if topic in subscription.topics and not self._appends.where.get(id_):
                 self.report(Kind.LOST, f"{id_} was acknowledged and never delivered to {name}")
 
     def _check_gaps(
@@ -446,7 +301,7 @@ class History:
             return
         seen = position.delivered | position.finished
         for offset in _missing(seen, max(position.start, 0)):
-            if (log, offset) not in self._content:
+            if (log, offset) not in self._appends.places:
                 self.report(Kind.GAP, f"{log}@{offset} is unknown, {name} got what lies behind")
 
 

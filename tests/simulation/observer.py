@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tests.simulation import events as ev
 from tests.simulation.clock import VirtualLoop
-from tests.simulation.history import History, Kind, Violation
+from tests.simulation.history import History
+from tests.simulation.violation import Kind, Violation
 
 from bellwire.bus.v1.subscriber_pb2 import Delivery
 from bellwire.coordinator.core.subscription import Subscription

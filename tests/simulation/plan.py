@@ -119,7 +119,7 @@ def draw_plan(random: Random) -> Plan:
         subscriptions.append(_subscription(random, "", names))
     producers = tuple(_producer(random, index, names) for index in range(random.randint(1, 3)))
     return Plan(
-        seconds=random.uniform(3.0, 7.0),
+        seconds=random.uniform(2.5, 6.0),
         faults_every=random.choice((0.25, 0.5, 1.0, 2.0)),
         final_restart=random.random() < 0.3,
         engine=_engine(random),
@@ -177,7 +177,7 @@ def _producer(random: Random, index: int, topics: tuple[str, ...]) -> ProducerPl
         topics=tuple(random.sample(topics, random.randint(1, len(topics)))),
         is_named=random.random() < 0.4,
         ack_level=random.choice((*levels, ACK_LEVEL_RECEIVED)),
-        messages=random.choice((20, 50, 100)),
+        messages=random.choice((15, 40, 80)),
         keys=random.choice((0, 1, 5)),
         burst=random.choice((1, 4, 15)),
         expiring=random.choice((0.0, 0.0, 0.1)),

@@ -45,7 +45,7 @@ class Producer:
         self._instance = 0
         self._sequence = 0
         self._outbox: Outbox | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._streams: list[Stream] = []
         self._pools: dict[Outbox, Pool] = {}
         self.name = plan.name
@@ -54,7 +54,7 @@ class Producer:
     def is_done(self) -> bool:
         """Whether everything is published, and its fate known."""
         outbox = self._outbox
-        return (self._task is None or self._task.done()) and (
+        return all(task.done() for task in self._tasks) and (
             outbox is None or not outbox._batcher.is_awaited()
         )
 
@@ -64,7 +64,8 @@ class Producer:
         self._reborn = False
         self.name = f"{self._plan.name}#{self._instance}"
         self._outbox = self._open()
-        self._task = self._world.spawn(self._publish_all(self._outbox), self.name)
+        work = self._publish_all(self._outbox, self.name)
+        self._tasks.append(self._world.spawn(work, self.name))
 
     def _start_again(self) -> None:
         if self._instance < INSTANCES_MAX and not self._reborn:
@@ -77,9 +78,10 @@ class Producer:
             return  # It is dead already.
         self._world.observer.fault("kill producer", self.name)
         self.stop()
-        if self._task is not None:
-            self._task.cancel()
-        self._outbox = self._task = None
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        self._outbox = None
         streams, self._streams = self._streams, []
         for stream in streams:
             stream.cancel()
@@ -89,8 +91,6 @@ class Producer:
         """Start another instance while the old one lives on, as when a machine only seemed dead."""
         if self._plan.is_named and self._outbox is not None and not self._reborn:
             self._world.observer.fault("second instance", self.name)
-            if self._task is not None:
-                self._task.cancel()  # It publishes nothing more; its outbox still tries.
             self._start_again()
 
     def stop(self) -> None:
@@ -121,7 +121,7 @@ class Producer:
 
     # ------------------------------------------------------------ publishing
 
-    async def _publish_all(self, outbox: Outbox) -> None:
+    async def _publish_all(self, outbox: Outbox, name: str) -> None:
         random, plan = self._random, self._plan
         pause = self._world.plan.seconds * plan.burst / max(1, plan.messages)
         while self._left and not self._world.healing:
@@ -129,9 +129,9 @@ class Producer:
             for _ in range(min(self._left, random.randint(1, 2 * plan.burst - 1))):
                 self._left -= 1
                 try:
-                    await self._publish(outbox)
+                    await self._publish(outbox, name)
                 except BellwireError as error:
-                    self._world.observer.note(f"{self.name} could not publish: {error.reason}")
+                    self._world.observer.note(f"{name} could not publish: {error.reason}")
                     if self._is_over(outbox):
                         return
 
@@ -145,16 +145,14 @@ class Producer:
             return True
         return False
 
-    async def _publish(self, outbox: Outbox) -> None:
+    async def _publish(self, outbox: Outbox, name: str) -> None:
         random, plan = self._random, self._plan
         topic = random.choice(plan.topics)
-        message = self._message()
+        message = self._message(name)
         content = message.data.decode()
         self._sequence += 1
-        self._world.observer.note(f"{self.name} publishes {message.id} on {topic}")
-        self._world.observer.both(
-            ev.Published(message.id, topic, self.name, self._sequence, content)
-        )
+        self._world.observer.note(f"{name} publishes {message.id} on {topic}")
+        self._world.observer.both(ev.Published(message.id, topic, name, self._sequence, content))
         future = await outbox.enqueue(topic, message, PATIENCE_SECONDS)
         future.add_done_callback(partial(self._resolved, message.id, topic))
         if random.random() < plan.abandoned:
@@ -175,9 +173,9 @@ class Producer:
             ev.Acknowledged(message_id, topic, log, result.offset, level)
         )
 
-    def _message(self) -> Message:
+    def _message(self, name: str) -> Message:
         random, plan, now_ns = self._random, self._plan, self._world.loop.time_ns()
-        message_id = f"{self.name}/{self._sequence + 1}"
+        message_id = f"{name}/{self._sequence + 1}"
         text = message_id
         if random.random() < plan.poisonous:
             text = f"{POISON} {text}"

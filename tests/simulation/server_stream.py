@@ -10,6 +10,7 @@ from tests.simulation import events as ev
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.network import Stream
 from tests.simulation.observer import Observer
+from tests.simulation.violation import Kind
 
 from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
 from bellwire.coordinator.core.engine import Engine
@@ -119,6 +120,7 @@ class PublishEnd(ServerStream):
         super().__init__(*args)
         self.session = PublishSession(self._engine, self._wake)
         self._unread: list[bytes] = []
+        self._unanswered: dict[int, dict[int, int]] = {}  # Messages by frame and batch.
 
     def drain(self) -> None:
         """Announce that the coordinator goes away."""
@@ -136,6 +138,8 @@ class PublishEnd(ServerStream):
             session.on_frame(request, self._loop.time(), self._coordinator.wall_ns())
             if request.HasField("start"):
                 self._observer.note(f"publish stream of {self.stream.client}")
+            elif request.HasField("batches"):
+                self._count(request.batches)
 
     def _pump(self) -> None:
         session = self.session
@@ -143,17 +147,35 @@ class PublishEnd(ServerStream):
             raise session.error
         self._read()
         while self.stream.has_room and (frame := session.next_frame()) is not None:
-            if frame.HasField("ack"):
-                ack = frame.ack
-                self._observer.note(
-                    f"ack {self.stream.client} {ack.first_frame_sequence}..{ack.last_frame_sequence}"
-                )
+            self._note(frame)
             self.stream.send(frame)
         if self._half_closed and session.is_idle and self.stream.has_room:
             self._finish(None)
 
     def _close_session(self) -> None:
         self.session.close()
+
+    def _count(self, frame: publisher_pb2.PublishBatches) -> None:
+        """Check the publisher's window: what it has sent and nobody has answered."""
+        counts = [batch.header.message_count for batch in frame.batches]
+        self._unanswered[frame.frame_sequence] = dict(enumerate(counts))
+        total = sum(sum(batches.values()) for batches in self._unanswered.values())
+        limit = self._engine.settings.publish_window_messages
+        if total > limit:
+            text = f"{self.stream.client} has {total} messages unanswered, limit is {limit}"
+            self._observer.report(Kind.WINDOW, text)
+
+    def _note(self, frame: publisher_pb2.PublishStreamResponse) -> None:
+        client = self.stream.client
+        if frame.HasField("ack"):
+            first, last = frame.ack.first_frame_sequence, frame.ack.last_frame_sequence
+            self._observer.note(f"ack {client} {first}..{last}")
+            for sequence in range(first, last + 1):
+                self._unanswered.pop(sequence, None)
+        elif frame.HasField("failure"):
+            failure = frame.failure
+            self._observer.note(f"failure {client} {failure.error.reason}")
+            self._unanswered.get(failure.frame_sequence, {}).pop(failure.batch_index, None)
 
 
 class SubscribeEnd(ServerStream):
@@ -216,15 +238,11 @@ class SubscribeEnd(ServerStream):
 
     def _pump(self) -> None:
         session = self.session
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         while self.stream.has_room and not self._half_closed:
             frame = session.next_frame(self._loop.time(), self._coordinator.wall_ns())
             if frame is None:
                 if session.retry_at is not None:
-                    seconds = max(0.0, session.retry_at - self._loop.time())
-                    self._timer = self._coordinator.later(seconds, self._wake)
+                    self._wake_at(session.retry_at)
                 return
             self._note(frame)
             self.stream.send(frame)
@@ -232,6 +250,15 @@ class SubscribeEnd(ServerStream):
             while (frame := session.next_failure()) is not None:
                 self.stream.send(frame)
             self._finish(None)
+
+    def _wake_at(self, at: float) -> None:
+        """Pump again by then; a timer that fires sooner serves as well."""
+        timer, now = self._timer, self._loop.time()
+        if timer is not None and now < timer.when() <= at:
+            return
+        if timer is not None:
+            timer.cancel()
+        self._timer = self._coordinator.later(max(0.0, at - now), self._wake)
 
     def _note(self, frame: subscriber_pb2.SubscribeResponse) -> None:
         arm = frame.WhichOneof("frame")

@@ -74,6 +74,10 @@ class ModelStore:
             self._take(record)
         self._check_segments({r.log_id for r in records if isinstance(r, rec.EntryRecord)})
 
+    def end_of(self, log_id: int) -> int:
+        """Return the offset after the last message ever committed to a log."""
+        return self._ends.get(log_id, 0)
+
     def read(self, log_id: int, offset: int, bytes_max: int) -> list[Entry]:
         """Return entries from the one that holds the offset on, as copies."""
         entries = self._entries.get(log_id, {})
@@ -173,7 +177,9 @@ class ModelStore:
         gone = [
             key
             for key, segment in self._segments.items()
-            if key[0] == record.log_id and segment.next_offset <= record.low_offset
+            if key[0] == record.log_id
+            and segment.next_offset <= record.low_offset
+            and segment.base_offset < record.low_offset  # An empty one at the end stays.
         ]
         for key in gone:
             del self._segments[key]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 from tests.simulation import events as ev
-from tests.simulation.history import History, Kind
+from tests.simulation.history import History
+from tests.simulation.violation import Kind
 
 LOG = "orders/0"
 DESK = "desk"

@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 from tests.simulation.bugs import BUGS, Bug
-from tests.simulation.history import Kind
 from tests.simulation.run import summary
+from tests.simulation.violation import Kind
 from tests.simulation.world import Result, run_seed
 
 ROOT: Final = Path(__file__).resolve().parents[2]

@@ -17,12 +17,12 @@ from tests.simulation.clock import VirtualLoop
 from tests.simulation.consumer import Consumer
 from tests.simulation.coordinator import Coordinator, StoreWeather
 from tests.simulation.faults import Faults
-from tests.simulation.history import Kind, Violation
 from tests.simulation.network import Network, Stream
 from tests.simulation.observer import Observer
 from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.probes import watching
 from tests.simulation.producer import Producer
+from tests.simulation.violation import Kind, Violation
 
 from bellwire.bus.v1.message_pb2 import Window
 from bellwire.bus.v1.subscriber_pb2 import ORDERING_NONE, OVERFLOW_POLICY_BLOCK, SubscribeRequest
@@ -195,6 +195,8 @@ class World:
         engine = self.coordinator.engine
         if engine is None:
             return "the coordinator is down"
+        if engine.journal.broken is not None:
+            return "the store is in doubt"
         for producer in self.producers:
             if not producer.is_done:
                 return f"{producer.name} waits for acknowledgements"

@@ -41,10 +41,10 @@ async def show_topics(target: Target, pattern: str, *, as_json: bool) -> None:
 
 def topics_table(rows: list[tuple[Topic, GetTopicStatsResponse]]) -> Table:
     """Return one line per topic."""
-    headings = ("topic", "log", "partitions", "messages", "batches", "sent", "opened", "delivered")
+    headings = ("topic", "log", "parts", "messages", "batches", "sent", "opened", "delivered")
     # Most topics have none: the column comes with the first dead letter.
     any_dead = any(stats.dead_letters for _, stats in rows)
-    table = plain_table(*headings, *(["dead letters"] * any_dead), right=tuple(range(2, 9)))
+    table = plain_table(*headings, *(["dead"] * any_dead), right=tuple(range(2, 9)))
     for topic, stats in rows:
         dead = f"[{Style.BAD}]{count_text(stats.dead_letters)}[/]" if stats.dead_letters else "0"
         table.add_row(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from enum import Enum, auto
 from typing import Final, Generic
 
 import grpc
 
+from bellwire.client._link_state import NEXT, LinkState
 from bellwire.client._reconnect import Reconnect
 from bellwire.client._side import RequestT, ResponseT, Side
 from bellwire.client.errors import UnreachableError
@@ -29,30 +29,6 @@ FAULTS_MAX: Final = 5  # Streams in a row that may end with an internal error be
 CLOSE_GRACE_SECONDS: Final = 1.0  # For the peer to end its half of a stream we have ended.
 
 _log = logging.getLogger("bellwire.client")
-
-
-class LinkState(Enum):
-    """Where a link stands; `Link._move` holds the legal transitions."""
-
-    IDLE = auto()
-    CONNECTING = auto()
-    OPEN = auto()
-    FAILED = auto()
-    CLOSED = auto()
-
-
-_NEXT: Final = {
-    LinkState.IDLE: {LinkState.CONNECTING, LinkState.CLOSED},
-    LinkState.CONNECTING: {
-        LinkState.OPEN,
-        LinkState.CONNECTING,
-        LinkState.FAILED,
-        LinkState.CLOSED,
-    },
-    LinkState.OPEN: {LinkState.CONNECTING, LinkState.FAILED, LinkState.CLOSED},
-    LinkState.FAILED: {LinkState.CLOSED},
-    LinkState.CLOSED: {LinkState.CLOSED},
-}
 
 
 class Link(Generic[RequestT, ResponseT]):
@@ -334,7 +310,7 @@ class Link(Generic[RequestT, ResponseT]):
         call.cancel()
 
     def _move(self, state: LinkState) -> None:
-        if state not in _NEXT[self._state]:
+        if state not in NEXT[self._state]:
             raise RuntimeError(f"{self._name} cannot go from {self._state.name} to {state.name}")
         self._state = state
         self._changed.set()

@@ -7,27 +7,21 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import grpc
 
 from bellwire.bus.v1 import subscriber_pb2
-from bellwire.bus.v1.message_pb2 import CODEC_LZ4_BLOCK, CODEC_NONE, Window
 from bellwire.bus.v1.subscriber_pb2 import (
     DISPOSITION_ACCEPT,
     DISPOSITION_RELEASE,
     DISPOSITION_RENEW,
     Delivery,
     Disposition,
-    Ordering,
-    OverflowPolicy,
     Pause,
-    StartPosition,
     SubscribeHeartbeat,
     SubscribeRequest,
     SubscribeResponse,
-    SubscribeStart,
 )
 from bellwire.bus.v1.subscriber_pb2 import (
     Resume as ResumeFrame,
@@ -38,6 +32,7 @@ from bellwire.client._lease import Lease
 from bellwire.client._provisional import Provisional
 from bellwire.client._resume import EphemeralResume, NamedResume, Resume
 from bellwire.client._settlements import Settlements
+from bellwire.client._subscribe_options import SubscribeOptions
 from bellwire.client.received import Batch
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
@@ -47,31 +42,13 @@ from bellwire.wire.errors import BellwireError, InternalError, SlowSubscriberErr
 if TYPE_CHECKING:
     from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceAsyncStub
 
+__all__ = ["SubscribeOptions", "SubscribeSide"]
+
 _log = logging.getLogger("bellwire.client")
 
-FRAME_DELIVERIES_MAX: Final = 64  # The contract's limit: a frame costs more than a batch.
 URGENT_SHARE: Final = 8  # An eighth of the window settled: the coordinator should hear of it now.
 FAILURES_MAX: Final = 100  # Latest refusals kept for the user; policy DROP_OLDEST.
 MILLIS: Final = 1_000
-_START: Final = StartPosition()
-
-
-@dataclass(frozen=True, slots=True)
-class SubscribeOptions:
-    """What a subscription asks for."""
-
-    topics: tuple[str, ...]
-    subscription: str
-    client_id: str
-    start: StartPosition | None
-    window_messages: int
-    window_bytes: int
-    max_batch_messages: int
-    ordering: Ordering.ValueType
-    overflow_policy: OverflowPolicy.ValueType
-    control: bool
-    max_attempts: int = 0
-    lease_millis: int = 0
 
 
 class SubscribeSide:
@@ -229,24 +206,7 @@ class SubscribeSide:
 
     def start_frame(self) -> SubscribeRequest:
         """Return the first frame."""
-        options = self._options
-        return SubscribeRequest(
-            start=SubscribeStart(
-                subscription=options.subscription,
-                topics=options.topics,
-                client_id=options.client_id,
-                start_position=self._resume.start_position() or options.start or _START,
-                window=Window(messages=options.window_messages, bytes=options.window_bytes),
-                max_batch_messages=options.max_batch_messages,
-                accepted_codecs=(CODEC_NONE, CODEC_LZ4_BLOCK),
-                ordering=options.ordering,
-                overflow_policy=options.overflow_policy,
-                max_frame_deliveries=FRAME_DELIVERIES_MAX,
-                max_attempts=options.max_attempts,
-                lease_millis=options.lease_millis,
-                previous_lease_id=self._lease_id,
-            )
-        )
+        return self._options.start_frame(self._resume.start_position(), self._lease_id)
 
     def heartbeat_frame(self) -> SubscribeRequest:
         """Return the frame that says "still here"."""

@@ -76,6 +76,9 @@ def channel_options(settings: TransportSettings) -> list[tuple[str, int]]:
     return [
         ("grpc.keepalive_time_ms", round(settings.keepalive_seconds * MILLIS)),
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_seconds * MILLIS)),
+        # While a ping that probes the bandwidth is unanswered, gRPC sends no keepalive ping; its own
+        # timeout of 60 s would then be what counts.
+        ("grpc.http2.ping_timeout_ms", round(settings.keepalive_timeout_seconds * MILLIS)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", RECONNECT_FIRST_MILLIS),

@@ -52,9 +52,7 @@ class BellwireDurable:
     @asynccontextmanager
     async def serve(self, directory: Path) -> AsyncIterator[Broker]:
         """Run a coordinator."""
-        settings = CoordinatorSettings(
-            listen=("127.0.0.1:0",), data=str(directory / DATA_FOLDER)
-        )
+        settings = CoordinatorSettings(listen=("127.0.0.1:0",), data=str(directory / DATA_FOLDER))
         async with Coordinator(settings) as coordinator:
             yield Broker(coordinator.addresses[0], os.getpid())
 

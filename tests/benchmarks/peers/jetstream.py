@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.benchmarks.peers.nats_server import (
     connected,
@@ -26,7 +26,9 @@ ACKS_OUTSTANDING_MAX: Final = 4_000
 # Of four ways to consume the quickest: pushed to a callback, one acknowledgement for all before it;
 # each acknowledged by itself is 6 % slower, fetching a quarter.
 ACK_EVERY_MESSAGES: Final = 100
-UNACKNOWLEDGED_MAX: Final = 20_000  # The server's default of 1,000 would make both sides take turns.
+UNACKNOWLEDGED_MAX: Final = (
+    20_000  # The server's default of 1,000 would make both sides take turns.
+)
 UNLIMITED: Final = 0  # nats-py drops above its limits; a drop of ours would only flatter us.
 SYNC_ALWAYS_SINCE: Final = (2, 10, 0)  # The first version whose configuration knows sync_interval.
 
@@ -62,7 +64,7 @@ class JetStreamPublisher:
         """Nothing: the server does not tell."""
         return None
 
-    def _note(self, acknowledged: "asyncio.Future[object]") -> None:
+    def _note(self, acknowledged: "asyncio.Future[Any]") -> None:
         self._failure = self._failure or acknowledged.exception()
 
 
@@ -117,9 +119,7 @@ class JetStream:
                 durable=CONSUMER,
                 cb=on_message,
                 manual_ack=True,
-                config=ConsumerConfig(
-                    ack_policy=AckPolicy.ALL, max_ack_pending=UNACKNOWLEDGED_MAX
-                ),
+                config=ConsumerConfig(ack_policy=AckPolicy.ALL, max_ack_pending=UNACKNOWLEDGED_MAX),
                 pending_msgs_limit=UNLIMITED,
                 pending_bytes_limit=UNLIMITED,
             )

@@ -3,7 +3,7 @@
 import pytest
 from tests.benchmarks.conductor import MeasurementError, measure
 from tests.benchmarks.peers import PEERS, load_peer
-from tests.benchmarks.scenario import Durations, Latency, Throughput
+from tests.benchmarks.scenario import DURABLE, SCENARIOS, Commit, Durations, Latency, Throughput
 from tests.benchmarks.summary import ROLES
 
 pytestmark = pytest.mark.integration
@@ -11,11 +11,21 @@ pytestmark = pytest.mark.integration
 BRIEF = Durations(warm_up_seconds=0.05, load_seconds=0.2)
 
 
-@pytest.fixture(params=PEERS)
-def peer(request):
-    reason = load_peer(request.param).missing()
+def skip_if_missing(peer: str) -> None:
+    reason = load_peer(peer).missing()
     if reason is not None:
         pytest.skip(reason)
+
+
+@pytest.fixture(params=PEERS)
+def peer(request):
+    skip_if_missing(request.param)
+    return request.param
+
+
+@pytest.fixture(params=DURABLE.peers)
+def durable_peer(request):
+    skip_if_missing(request.param)
     return request.param
 
 
@@ -39,6 +49,26 @@ async def test_a_flood_loses_nothing_and_accounts_for_all_three_processes(peer):
     assert result["messages_per_second"] > 0
     assert all(result["processes"][role]["rss_bytes"] > 1_000_000 for role in ROLES)
     assert 0 <= result["processes"]["others"]["cpu_share"] <= 1
+
+
+async def test_what_is_acknowledged_one_by_one_arrives_and_is_on_the_disk(durable_peer):
+    result = await measure(durable_peer, Commit("one by one", ""), BRIEF)
+    assert result["received"] == result["sent"] > 0
+    assert sum(count for _, count in result["acknowledged"]["buckets"]) == result["sent"]
+    assert result["disk"]["kept_bytes"] > 0
+    commits = result["commits"]
+    assert commits is None or 0 < commits["p50_us"] <= commits["p99_us"]
+
+
+@pytest.mark.parametrize("broker", SCENARIOS["durable-beside"].suite.peers)
+async def test_a_paced_topic_loses_nothing_while_another_one_is_flat_out(broker):
+    skip_if_missing(broker)
+    result = await measure(broker, SCENARIOS["durable-beside"], BRIEF)
+    variants = result["variants"]
+    assert list(variants) == ["alone", "memory", "durable"]
+    assert all(each["lost"] == 0 and each["received"] == 200 for each in variants.values())
+    assert variants["memory"]["neighbour_messages_per_second"] > 0
+    assert variants["durable"]["neighbour_messages_per_second"] > 0
 
 
 async def test_a_process_that_dies_is_named_with_its_last_words():

@@ -290,30 +290,57 @@ async def test_an_outage_ends_at_once_for_every_stream_of_a_client() -> None:
 # ---------------------------------------------------------------- what takes as long as keepalive
 
 
+async def left_after(proxy: ChaosProxy, publishing: asyncio.Task[object]) -> float:
+    """Return how long it took until the client dialled again; then the network is good again."""
+    loop = asyncio.get_running_loop()
+    lines, began = proxy.accepted, loop.time()
+    await until(lambda: proxy.accepted > lines)
+    seconds = loop.time() - began
+    proxy.heal()
+    await publishing
+    return seconds
+
+
+KEPT_ALIVE = ClientSettings(
+    timeout_seconds=120.0,
+    heartbeat_seconds=300.0,  # Says nothing: only the pings of gRPC tell.
+    transport=TransportSettings(keepalive_seconds=10.0, keepalive_timeout_seconds=2.0),
+)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_a_line_that_is_dead_only_upwards_is_noticed_by_keepalive() -> None:
-    """The coordinator still beats, so heartbeats tell nothing: its own unanswered ping ends the line."""
-    settings = ClientSettings(
-        timeout_seconds=120.0,
-        transport=TransportSettings(keepalive_seconds=10.0, keepalive_timeout_seconds=2.0),
-    )
-    loop = asyncio.get_running_loop()
+async def test_without_heartbeats_a_half_open_line_is_noticed_by_keepalive() -> None:
+    async with (
+        running_coordinator(heartbeat_seconds=300.0) as running,
+        ChaosProxy(running.tcp) as proxy,
+        connect(proxy.address, KEPT_ALIVE) as client,
+    ):
+        publisher = client.publisher()
+        await publisher.publish("bars", b"0")
+        proxy.up.half_open()
+        proxy.down.half_open()
+        publishing = asyncio.create_task(publisher.publish("bars", b"1"))
+        seconds = await left_after(proxy, publishing)
+        print(f"\na half-open line without heartbeats was left after {seconds:.1f} s")
+        assert seconds < 10.0 + 2.0 + 3.0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_a_line_that_is_dead_only_upwards_is_noticed_by_the_coordinators_keepalive() -> None:
+    """The coordinator still beats, so the client hears of it only when its own pings stay unanswered there."""
     async with (
         running_coordinator() as running,
         ChaosProxy(running.tcp) as proxy,
         connect(running.unix) as direct,
-        connect(proxy.address, settings) as client,
+        connect(proxy.address, replace(KEPT_ALIVE, heartbeat_seconds=10.0)) as client,
     ):
         publisher = client.publisher()
         await publisher.publish("bars", b"0")
-        lines = proxy.accepted
         proxy.up.half_open()
-        began = loop.time()
         publishing = asyncio.create_task(publisher.publish("bars", b"1"))
-        await until(lambda: proxy.accepted > lines)
-        print(f"\na line dead upwards was left after {loop.time() - began:.1f} s")
-        assert loop.time() - began < NOTICED_BY_KEEPALIVE_SECONDS
-        proxy.heal()
-        await publishing
+        seconds = await left_after(proxy, publishing)
+        print(f"\na line dead upwards was left after {seconds:.1f} s")
+        assert seconds < NOTICED_BY_KEEPALIVE_SECONDS
         assert await in_the_log(direct, 2) == [0, 1]

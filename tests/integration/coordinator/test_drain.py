@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -21,12 +22,14 @@ from tests.integration.coordinator.frames import (
     refusal,
     within,
 )
+from tests.integration.coordinator.guarantees import Gate
 
 from bellwire.admin.v1.server_pb2 import GetServerInfoRequest
 from bellwire.agent.v1 import agent_pb2
 from bellwire.agent.v1.invocation_pb2 import InvokeRequest
 from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
 from bellwire.bus.v1.message_pb2 import Window
+from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.testing.server import running_coordinator
 from bellwire.wire.errors import DrainingError, PeerError, StatusCode
 
@@ -215,3 +218,71 @@ async def test_a_drain_is_seen_in_server_info():
         assert found.open_streams == 1
         await stream.finish()
         await within(draining)
+
+
+# ---------------------------------------------------------------- with a durable store
+
+
+async def test_a_backlog_that_must_be_read_from_the_disk_is_delivered_before_the_farewell(tmp_path):
+    data = [random.Random(n).randbytes(400 << 10) for n in range(16)]  # Beyond the cache.
+    async with (
+        running_coordinator(
+            drain_grace_seconds=LONG,
+            data=str(tmp_path),
+            default_log="sqlite",
+            store_cache_bytes=4 << 20,
+        ) as server,
+        dial(server.tcp) as bus,
+    ):
+        publisher = await PublishStream(bus).open()
+        for item in data:
+            await publisher.publish(batch(item))
+        await publisher.acknowledged(len(data))
+        await publisher.finish()
+        narrow = Window(messages=1, bytes=1 << 20)
+        subscriber = await SubscribeStream(bus).open("risk", window=narrow)
+        draining = asyncio.create_task(server.coordinator.drain())
+        assert await subscriber.data(len(data)) == data
+        await subscriber.read_arm("draining")
+        await subscriber.finish()
+        await within(draining)
+
+
+async def test_what_is_being_committed_when_it_drains_is_acknowledged_and_kept(
+    tmp_path, monkeypatch
+):
+    gate = Gate(monkeypatch)
+    settings = CoordinatorSettings(
+        data=str(tmp_path), default_log="sqlite", drain_grace_seconds=LONG
+    )
+    async with running_coordinator(settings) as server, dial(server.tcp) as bus:
+        publisher = await PublishStream(bus).open()
+        gate.shut()
+        await publisher.publish(batch(b"0"), batch(b"1"))
+        await eventually(bus.stats, lambda stats: stats.partitions[0].next_offset == 2)
+        draining = asyncio.create_task(server.coordinator.drain())
+        await publisher.read_arm("draining")
+        gate.open()
+        assert len(await publisher.acknowledged(1)) == 2
+        await publisher.finish()
+        await within(draining)
+    async with running_coordinator(settings) as server, dial(server.tcp) as bus:
+        assert payloads((await bus.pull()).deliveries) == [b"0", b"1"]
+
+
+async def test_what_was_only_received_when_it_stops_at_once_is_kept_all_the_same(
+    tmp_path, monkeypatch
+):
+    gate = Gate(monkeypatch)
+    settings = CoordinatorSettings(data=str(tmp_path), default_log="sqlite")
+    async with running_coordinator(settings) as server, dial(server.tcp) as bus:
+        publisher = await PublishStream(bus).open()
+        gate.shut()
+        await publisher.publish(batch(b"0"), ack_level=publisher_pb2.ACK_LEVEL_RECEIVED)
+        await publisher.acknowledged(1)
+        closing = asyncio.create_task(server.coordinator.close())
+        assert isinstance(await publisher.ended_with(), PeerError)
+        gate.open()
+        await within(closing)
+    async with running_coordinator(settings) as server, dial(server.tcp) as bus:
+        assert payloads((await bus.pull()).deliveries) == [b"0"]

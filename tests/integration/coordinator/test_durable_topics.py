@@ -294,7 +294,7 @@ async def test_a_subscription_on_memory_topics_begins_anew_after_a_restart_and_s
         stream = await SubscribeStream(bus).open("risk")
         await bus.publish(b"gone")
         assert await stream.data(1) == [b"gone"]
-        before = (await stream.finish(), stream.started.positions[0].log_id)[1]
+        before = stream.started.positions[0].log_id
     async with served(tmp_path) as bus:
         await bus.publish(b"new")
         stream = await SubscribeStream(bus).open("risk")
@@ -306,7 +306,7 @@ async def test_a_subscription_on_memory_topics_begins_anew_after_a_restart_and_s
 async def test_a_resend_after_a_restart_gets_its_first_position_and_a_gap_is_refused(tmp_path):
     async with served(tmp_path, default_log="sqlite") as bus:
         stream = await PublishStream(bus).open()
-        producer = {
+        producer: dict[str, Any] = {
             "producer_id": stream.started.producer_id,
             "producer_epoch": stream.started.producer_epoch,
         }
@@ -468,11 +468,36 @@ async def test_messages_older_than_the_topic_keeps_them_are_dropped(tmp_path):
         assert reader.started.positions[0].offset == gone.partitions[0].low_offset
 
 
-async def test_a_quiet_topic_too_drops_what_is_older_than_it_keeps(tmp_path):
+async def emptied(bus: Stubs, end: int) -> None:
+    """Wait until retention by time has taken everything."""
+    found = await eventually(bus.stats, lambda stats: stats.partitions[0].low_offset == end)
+    assert found.partitions[0].next_offset == end
+    assert found.partitions[0].stored_bytes == 0
+
+
+async def test_a_quiet_topic_too_drops_what_is_older_than_it_keeps_again_and_again(tmp_path):
     async with served(tmp_path) as bus:
         await bus.create_topic(log=LOG_KIND_SQLITE, retention_seconds=1)
         await publish_each(bus, b"0", b"1", b"2")
-        await eventually(bus.stats, lambda stats: stats.partitions[0].low_offset == 3)
+        await emptied(bus, 3)
+        await publish_each(bus, b"3")
+        assert (await bus.stats()).partitions[0].low_offset == 3
+        await emptied(bus, 4)
+
+
+async def test_a_log_that_retention_has_emptied_goes_on_counting_after_a_restart(tmp_path):
+    async with served(tmp_path) as bus:
+        await bus.create_topic(log=LOG_KIND_SQLITE, retention_seconds=1)
+        stream = await SubscribeStream(bus).open("risk")
+        await publish_each(bus, b"0", b"1", b"2")
+        assert await stream.data(3) == [b"0", b"1", b"2"]
+        await emptied(bus, 3)
+        before = await log_id(bus)
+    async with served(tmp_path) as bus:
+        stream = await SubscribeStream(bus).open("risk")
+        assert [(p.offset, p.log_id) for p in stream.started.positions] == [(3, before)]
+        assert (await publish_batch(bus, batch(b"3"))).first_offset == 3
+        assert await stream.data(1) == [b"3"]
 
 
 async def test_a_subscription_with_policy_block_holds_old_messages_until_it_has_settled_them(

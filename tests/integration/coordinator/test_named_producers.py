@@ -46,7 +46,7 @@ async def instance(bus: Stubs, name: str = NAME) -> PublishStream:
     return await PublishStream(bus).open(producer_name=name)
 
 
-def identity(stream: PublishStream) -> dict[str, int]:
+def identity(stream: PublishStream) -> dict[str, Any]:
     return {
         "producer_id": stream.started.producer_id,
         "producer_epoch": stream.started.producer_epoch,

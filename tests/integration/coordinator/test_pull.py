@@ -205,3 +205,73 @@ async def test_a_pull_that_cannot_be_is_refused_in_words(bus: Stubs, fields, cls
     assert isinstance(error, cls)
     assert words in error.message
     assert payloads((await bus.pull()).deliveries) == [b"kept"]
+
+
+# ---------------------------------------------------------------- beside a stream of the same subscription
+
+
+async def test_a_pull_that_waits_does_not_stall_a_stream_of_the_same_subscription(bus: Stubs):
+    stream = await SubscribeStream(bus).open("risk")
+    pulling = asyncio.ensure_future(bus.pull("risk", wait_millis=5_000))
+    await eventually(bus.stats, lambda stats: stats.subscriptions[0].members == 2)
+    for data in (b"0", b"1", b"2"):
+        await bus.publish(data)
+        assert await stream.data(1) == [data]  # Its one partition stays with the stream.
+    assert not pulling.done()
+    pulling.cancel()
+    await eventually(bus.stats, lambda stats: stats.subscriptions[0].members == 1)
+    await bus.publish(b"3")
+    assert await stream.data(1) == [b"3"]
+
+
+async def test_a_partition_that_a_pull_took_comes_back_to_the_stream_once_it_is_acknowledged(
+    bus: Stubs,
+):
+    await bus.create_topic(partition_count=2)
+    stream = await SubscribeStream(bus).open("risk")
+    publisher = await PublishStream(bus).open()
+    pulling = asyncio.ensure_future(bus.pull("risk", wait_millis=5_000))
+    await eventually(bus.stats, lambda stats: stats.subscriptions[0].members == 2)
+    await publisher.publish(*[batch(b"first", partition=partition) for partition in (0, 1)])
+    assert await stream.data(1) == [b"first"]
+    pulled = await within(pulling)
+    assert payloads(pulled.deliveries) == [b"first"]
+    (delivery,) = pulled.deliveries
+    taken = delivery.batch.header.partition
+    # Order: what follows in that partition waits for what the lease holds; the other one does not.
+    await publisher.publish(*[batch(b"%d" % p, partition=p) for p in (0, 1)])
+    assert await stream.data(1) == [b"%d" % (1 - taken)]
+    assert await acknowledge(bus, pulled.lease_id, 1, 1) == []
+    assert await stream.data(1) == [b"%d" % taken]
+
+
+async def test_streams_and_pulls_of_one_subscription_share_its_messages_and_lose_none(bus: Stubs):
+    stream = await SubscribeStream(bus).open("work", ordering=pb.ORDERING_NONE)
+    sent = {str(n).encode() for n in range(60)}
+    publisher = await PublishStream(bus).open()
+    pulled: list[bytes] = []
+
+    async def pull_on() -> None:
+        while True:
+            answer = await bus.pull("work", wait_millis=100, max_messages=3)
+            for delivery in answer.deliveries:
+                pulled.extend(payloads([delivery]))
+                first = delivery.first_delivery_tag
+                assert await acknowledge(bus, answer.lease_id, first, first) == []
+
+    pulling = asyncio.create_task(pull_on())
+    streamed: list[bytes] = []
+
+    async def stream_on() -> None:
+        while True:
+            streamed.extend(await stream.data(1))
+
+    streaming = asyncio.create_task(stream_on())
+    for data in sorted(sent):
+        await publisher.publish(batch(data))
+    await publisher.acknowledged(len(sent))
+    await eventually(bus.stats, lambda _: len(pulled) + len(streamed) >= len(sent))
+    for task in (pulling, streaming):
+        task.cancel()
+    await asyncio.gather(pulling, streaming, return_exceptions=True)
+    assert sorted(pulled + streamed) == sorted(sent)

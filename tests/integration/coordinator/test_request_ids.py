@@ -43,6 +43,8 @@ from bellwire.wire.errors import (
 pytestmark = pytest.mark.integration
 
 ID = "req-1"
+EARLIEST = subscriber_pb2.StartPosition(policy=subscriber_pb2.START_POLICY_EARLIEST)
+LATEST = subscriber_pb2.StartPosition(policy=subscriber_pb2.START_POLICY_LATEST)
 TOOL = "explain"
 
 
@@ -222,10 +224,8 @@ CASES = [
     Case(
         "Seek",
         lambda bus: bus.subscriber.Seek,
-        subscriber_pb2.SeekRequest(
-            subscription="risk", position={"policy": "START_POLICY_EARLIEST"}
-        ),
-        subscriber_pb2.SeekRequest(subscription="risk", position={"policy": "START_POLICY_LATEST"}),
+        subscriber_pb2.SeekRequest(subscription="risk", position=EARLIEST),
+        subscriber_pb2.SeekRequest(subscription="risk", position=LATEST),
         subscriptions,
         prepare=two_read,
         disturb=read_two,
@@ -472,8 +472,8 @@ async def test_creating_updating_and_deleting_a_topic_may_be_repeated_after_a_fa
         topic=topic_pb2.Topic(name=TOPIC, retention_messages=9), request_id=ID
     )
     delete = topic_pb2.DeleteTopicRequest(name=TOPIC, request_id=ID)
-    for request, rpc in ((update, bus.topics.UpdateTopic), (delete, bus.topics.DeleteTopic)):
-        assert isinstance(await refusal(rpc(request)), UnknownTopicError)
+    for call in (bus.topics.UpdateTopic(update), bus.topics.DeleteTopic(delete)):
+        assert isinstance(await refusal(call), UnknownTopicError)
     await bus.create_topic()
     create = topic_pb2.CreateTopicRequest(
         topic=topic_pb2.Topic(name=TOPIC, partition_count=5), request_id=ID
@@ -485,15 +485,10 @@ async def test_creating_updating_and_deleting_a_topic_may_be_repeated_after_a_fa
 
 
 async def test_a_seek_and_a_deletion_that_failed_may_be_repeated(bus: Stubs):
-    seek = subscriber_pb2.SeekRequest(
-        subscription="risk", position={"policy": "START_POLICY_EARLIEST"}, request_id=ID
-    )
+    seek = subscriber_pb2.SeekRequest(subscription="risk", position=EARLIEST, request_id=ID)
     delete = subscriber_pb2.DeleteSubscriptionRequest(subscription="risk", request_id=ID)
-    for request, rpc in (
-        (seek, bus.subscriber.Seek),
-        (delete, bus.subscriber.DeleteSubscription),
-    ):
-        assert isinstance(await refusal(rpc(request)), UnknownSubscriptionError)
+    for call in (bus.subscriber.Seek(seek), bus.subscriber.DeleteSubscription(delete)):
+        assert isinstance(await refusal(call), UnknownSubscriptionError)
     stream = await SubscribeStream(bus).open("risk")
     assert len((await within(bus.subscriber.Seek(seek))).positions) == 1
     error = await refusal(bus.subscriber.DeleteSubscription(delete))

@@ -197,14 +197,16 @@ def test_an_entry_that_reaches_beyond_the_low_offset_stays(shelf: Shelf) -> None
 
 
 def test_an_older_eviction_brings_nothing_back(shelf: Shelf) -> None:
-    shelf.store.write([*entries(7, *[1] * 300), EvictedRecord(7, 250)])
+    shelf.store.write(entries(7, *[1] * 300))
+    shelf.store.write([EvictedRecord(7, 250)])
     shelf.store.write([EvictedRecord(7, 10)])
     assert bases(shelf.store, 7, 249) == []
     assert bases(shelf.store, 7, 250, 0) == [250]
 
 
 def test_entries_can_be_added_while_evicted_ones_are_still_being_removed(shelf: Shelf) -> None:
-    shelf.store.write([*entries(7, *[1] * 500), EvictedRecord(7, 500)])
+    shelf.store.write(entries(7, *[1] * 500))
+    shelf.store.write([EvictedRecord(7, 500)])
     shelf.store.write(entries(7, 1, 1, base=500))
     assert bases(shelf.store, 7, 499) == []
     for _ in range(10):

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.integration
 
 GROUPS = 120
 SEED = 20261121
-FLIPS = 150
+FLIPS = 100
 REFUSALS = (DataCorruptError, DataFolderError, SchemaVersionError)
 Contents = tuple[Snapshot, dict[int, list[object]], list[object]]
 
@@ -184,6 +184,20 @@ def test_a_changed_row_that_is_well_formed_is_refused_at_the_start(
     with pytest.raises(DataCorruptError, match=f"row of {table} .*doctor"):
         store.load()
     assert not examine(data).is_healthy
+
+
+def test_a_row_that_vanished_from_its_page_is_missed(original: Path, tmp_path: Path) -> None:
+    """Its checksum is gone with it; the page's shape tells."""
+    data = copy_of(original, tmp_path / "data")
+    root = number_in(
+        data / DATABASE_NAME, "SELECT rootpage FROM sqlite_schema WHERE name = 'cursors'"
+    )
+    at = (root - 1) * PAGE_BYTES + 4  # The low byte of the number of rows in a leaf page.
+    assert (data / DATABASE_NAME).read_bytes()[at] == 5
+    flip(data / DATABASE_NAME, at, 1)
+    assert number_in(data / DATABASE_NAME, "SELECT count(*) FROM cursors") == 4
+    with pytest.raises(DataCorruptError, match=r"table cursors is damaged .*doctor"):
+        SqliteStore(data).load()
 
 
 def test_a_failed_start_leaves_the_folder_to_others(original: Path, tmp_path: Path) -> None:

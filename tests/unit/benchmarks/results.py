@@ -55,6 +55,48 @@ def latency(
     }
 
 
+def durable(
+    round_number: int,
+    peer: str,
+    rate: int,
+    *,
+    scenario: str = "durable-throughput-100",
+    commits: dict[str, int] | None = None,
+    written_bytes: int | None = 500_000,
+) -> Measurement:
+    return throughput(round_number, peer, rate, scenario=scenario) | {
+        "disk": {"kept_bytes": 130_000, "written_bytes": written_bytes},
+        "commits": commits,
+    }
+
+
+def commit(
+    round_number: int, peer: str, values_us: Iterable[int], *, commits: dict[str, int] | None = None
+) -> Measurement:
+    measurement = durable(round_number, peer, 1_000, scenario="durable-commit", commits=commits)
+    del measurement["messages_per_second"]
+    histogram = LatencyHistogram.of(value * 1_000 for value in values_us)
+    return measurement | {"acknowledged": histogram.to_json()}
+
+
+def beside(
+    round_number: int, peer: str, alone_us: int, memory_us: int, durable_us: int
+) -> Measurement:
+    def paced(value_us: int, **more: int) -> Measurement:
+        return latency(round_number, peer, [value_us] * 100) | more
+
+    return {
+        "round": round_number,
+        "scenario": "durable-beside",
+        "peer": peer,
+        "variants": {
+            "alone": paced(alone_us),
+            "memory": paced(memory_us, neighbour_messages_per_second=300_000),
+            "durable": paced(durable_us, neighbour_messages_per_second=200_000),
+        },
+    }
+
+
 def failure(
     round_number: int,
     peer: str,

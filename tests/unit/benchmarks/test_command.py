@@ -43,3 +43,8 @@ def test_a_result_outside_the_repository_is_not_put_on_the_page(tmp_path, capsys
 def test_a_result_that_does_not_exist_is_named(capsys):
     assert main(["--show", "no-such-result.json"]) == 2
     assert "no-such-result.json" in capsys.readouterr().out
+
+
+def test_a_system_under_a_scenario_it_is_not_measured_in_is_refused(capsys):
+    assert main(["--only", "durable", "--only", "grpc_unary"]) == 2
+    assert "leaves nothing to measure" in " ".join(capsys.readouterr().out.split())

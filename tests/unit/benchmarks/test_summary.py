@@ -1,7 +1,15 @@
 """From measurements to rows."""
 
 from tests.benchmarks.summary import Measurement, Row, summarise
-from tests.unit.benchmarks.results import document, failure, latency, throughput
+from tests.unit.benchmarks.results import (
+    beside,
+    commit,
+    document,
+    durable,
+    failure,
+    latency,
+    throughput,
+)
 
 
 def rows_of(*measurements: Measurement) -> dict[str, Row]:
@@ -70,3 +78,41 @@ def test_a_saturated_peer_gives_no_ratio_because_its_latency_is_that_of_a_backlo
     assert rows["grpc_unary"].saturated
     assert not rows["nats"].saturated
     assert rows["nats"].ratio_to(rows["grpc_unary"]) is None
+
+
+def test_disk_bytes_are_given_per_message_and_left_out_where_the_kernel_does_not_tell():
+    rows = rows_of(durable(1, "jetstream", 9), durable(1, "redis_always", 9, written_bytes=None))
+    assert rows["jetstream"].disk_bytes == {"kept": 130.0, "written": 500.0}
+    assert rows["redis_always"].disk_bytes == {"kept": 130.0, "written": None}
+
+
+def test_the_broker_s_own_commit_times_are_the_median_of_the_rounds_that_have_them():
+    rows = rows_of(
+        *(
+            durable(number, "bellwire_durable", 9, commits={"p50_us": p50, "p99_us": p50 * 10})
+            for number, p50 in ((1, 100), (2, 300), (3, 200))
+        ),
+        durable(1, "jetstream", 9),
+    )
+    assert rows["bellwire_durable"].commit_us == {"p50": 200, "p99": 2_000}
+    assert rows["jetstream"].commit_us is None
+
+
+def test_the_time_to_the_acknowledgement_is_the_latency_where_no_schedule_was_kept():
+    row = rows_of(commit(1, "jetstream", [300] * 99 + [900]))["jetstream"]
+    assert row.latency is not None
+    assert round(row.latency.p50.median) == 300
+    assert row.latency.max == 900
+    assert row.latency.paced is None
+    assert not row.saturated
+
+
+def test_each_part_of_a_measurement_beside_a_neighbour_is_a_row_of_its_own():
+    measured = document(beside(1, "jetstream", 100, 150, 300), beside(2, "jetstream", 10, 20, 40))
+    alone, memory, durable_neighbour = summarise(measured)["durable-beside"]
+    assert (alone.variant, memory.variant) == ("alone", "memory")
+    assert (alone.neighbour_per_second, memory.neighbour_per_second) == (None, 300_000)
+    assert durable_neighbour.neighbour_per_second == 200_000
+    ratio = durable_neighbour.p99_ratio_to(alone)
+    assert ratio is not None
+    assert [round(value, 1) for value in ratio] == [3.5, 3.0, 4.0]

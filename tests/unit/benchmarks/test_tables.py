@@ -1,7 +1,16 @@
 """What readers see of a result."""
 
-from tests.benchmarks.tables import header_of, tables_of
-from tests.unit.benchmarks.results import document, failure, latency, throughput
+from tests.benchmarks.header import header_of
+from tests.benchmarks.tables import tables_of
+from tests.unit.benchmarks.results import (
+    beside,
+    commit,
+    document,
+    durable,
+    failure,
+    latency,
+    throughput,
+)
 
 
 def test_a_missing_peer_is_named_below_every_table():
@@ -45,3 +54,61 @@ def test_the_header_names_command_commit_machine_and_how_busy_it_was():
     assert header["command"] == "python tests/benchmarks/run.py"
     assert header["commit"] == "0123456789ab"
     assert header["machine"].startswith("a processor, 2 cores, 4.0 GiB")
+
+
+COMMITS = {"p50_us": 290, "p99_us": 4_100}
+
+
+def test_a_durable_table_shows_ratios_disk_bytes_and_the_broker_s_own_commit_times():
+    result = document(
+        durable(1, "jetstream", 40_000), durable(1, "bellwire_durable", 220_000, commits=COMMITS)
+    )
+    table, targets = tables_of(result)
+    bellwire = dict(zip(table.columns, table.rows[1], strict=True))
+    assert bellwire["× JetStream"] == "5.50"
+    assert bellwire["disk B/msg kept/written"] == "130/500"
+    assert bellwire["commit p50 / p99 µs"] == "290 / 4,100"
+    assert dict(zip(table.columns, table.rows[0], strict=True))["commit p50 / p99 µs"] == "–"
+    assert [row[-1] for row in targets.rows] == ["met", "met"]
+
+
+def test_commits_one_at_a_time_show_time_to_the_acknowledgement_beside_the_commit_itself():
+    (table,) = tables_of(document(commit(1, "bellwire_durable", [800], commits=COMMITS)))
+    cells = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (cells["p50 (rounds)"], cells["commit p50 / p99"]) == ("800", "290 / 4,100")
+
+
+def test_a_topic_beside_a_busy_one_is_divided_by_itself_alone():
+    (table,) = tables_of(document(beside(1, "bellwire_durable", 200, 300, 500)))
+    assert [(row[1], row[-2], row[-1]) for row in table.rows] == [
+        ("alone", "–", "–"),
+        ("beside a memory topic flat out", "300,000", "1.50"),
+        ("beside a durable topic flat out", "200,000", "2.50"),
+    ]
+
+
+def test_a_missing_peer_is_named_only_below_tables_it_belongs_to():
+    missing = {"redis_always": "redis-server is not installed"}
+    memory, persisted = tables_of(
+        document(throughput(1, "nats", 9), durable(1, "jetstream", 9), missing=missing)
+    )
+    assert memory.notes == []
+    assert persisted.notes == [
+        "Redis Streams, fsync always is missing: redis-server is not installed"
+    ]
+
+
+def test_a_durable_result_names_its_disk_and_what_a_sync_cost_there():
+    disk = {
+        "file_system": "ext4",
+        "device": "vda",
+        "model": None,
+        "write_cache": "write back",
+        "sync_probes": [{"p50_us": 250, "p99_us": 900}, {"p50_us": 1_000, "p99_us": 5_000}],
+    }
+    line = dict(header_of(document(durable(1, "jetstream", 9)) | {"disk": disk}))["disk"]
+    assert line.startswith("ext4 on vda, write cache: write back")
+    assert "p50 625 µs (250–1,000), p99 2,950 µs" in line
+    in_memory = document(durable(1, "jetstream", 9)) | {"disk": disk | {"file_system": "tmpfs"}}
+    assert "IN MEMORY" in dict(header_of(in_memory))["disk"]
+    assert "disk" not in dict(header_of(document(throughput(1, "nats", 9))))

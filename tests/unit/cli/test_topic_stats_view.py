@@ -87,8 +87,8 @@ def test_the_list_names_the_log_and_shows_dead_letters_once_there_are_any():
     assert rendered(topics_table([(topic, STATS)])).splitlines()[1].split()[:2] == [
         *("orders", "sqlite")
     ]
-    assert "dead letters" in rendered(topics_table([(topic, STATS)]))
-    assert "dead letters" not in rendered(topics_table([(topic, GetTopicStatsResponse())]))
+    assert "dead" in rendered(topics_table([(topic, STATS)]))
+    assert "dead" not in rendered(topics_table([(topic, GetTopicStatsResponse())]))
 
 
 def test_the_settings_of_a_topic_name_log_time_and_priority():

@@ -46,9 +46,12 @@ async def test_a_closed_pool_gives_no_channels() -> None:
 
 
 def test_options_keep_connections_apart_and_alive() -> None:
-    options = dict(channel_options(TransportSettings(keepalive_seconds=30)))
+    settings = TransportSettings(keepalive_seconds=30, keepalive_timeout_seconds=7)
+    options = dict(channel_options(settings))
     assert options["grpc.use_local_subchannel_pool"] == 1
     assert options["grpc.keepalive_time_ms"] == 30_000
+    assert options["grpc.keepalive_timeout_ms"] == 7_000
+    assert options["grpc.http2.ping_timeout_ms"] == 7_000
     assert options["grpc.keepalive_permit_without_calls"] == 1
     assert options["grpc.http2.max_pings_without_data"] == 0
     assert options["grpc.enable_http_proxy"] == 0

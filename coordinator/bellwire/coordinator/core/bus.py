@@ -90,7 +90,7 @@ class Bus:
         self.max_attempts = max_attempts
         self.topics: dict[str, Topic] = {}
         self.named: dict[str, Subscription] = {}
-        self.ephemeral: set[Subscription] = set()
+        self.ephemeral: dict[Subscription, None] = {}  # A set that keeps its order.
         self.producer_ids = producer_ids or ProducerIds()
         self._on_room = on_room
         self._journal = journal
@@ -274,7 +274,7 @@ class Bus:
             graveyard=self._graveyard,
         )
         self._attach_all(subscription, start, START_POLICY_LATEST)
-        self.ephemeral.add(subscription)
+        self.ephemeral[subscription] = None
         return subscription
 
     def open_named(
@@ -432,7 +432,7 @@ class Bus:
         subscription.leave(member, lost=lost)
         if not subscription.name:
             subscription.detach_all()
-            self.ephemeral.discard(subscription)
+            self.ephemeral.pop(subscription, None)
 
     def _check_room(self) -> None:
         count = len(self.named) + len(self.ephemeral)

@@ -99,7 +99,7 @@ class Subscription:
         self.dead_lettered: Counter[str] = Counter()
         self.max_attempts = max_attempts if name else 0
         self.members: list[Member] = []
-        self.retired: set[Member] = set()
+        self.retired: dict[Member, None] = {}  # A set that keeps its order.
         self.cursors: list[Cursor] = []
         self._graveyard = graveyard
         self._shared_ready = ReadyQueue()
@@ -182,7 +182,7 @@ class Subscription:
         self.members.remove(member)
         member.is_active = False
         if member.messages_in_flight:
-            self.retired.add(member)
+            self.retired[member] = None
         member.ready.clear()
         self._assign()
 
@@ -197,7 +197,7 @@ class Subscription:
             lost_by = member.lease_id if lost else ""
             self._bring_back(handout, first, last, failed=lost, lost_by=lost_by)
         self.retire(member)
-        self.retired.discard(member)
+        self.retired.pop(member, None)
         self._assign()
         for cursor in self.cursors:
             if cursor.has_work():

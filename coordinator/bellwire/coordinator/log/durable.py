@@ -162,7 +162,9 @@ class DurableLog:
         last = self._segments[-1] if self._segments else None
         last_time_ns = max(entry.time_reached_ns, last.last_time_ns if last is not None else 0)
         entry.time_reached_ns = last_time_ns
-        if last is None or self._is_full(last) or self._is_old(entry):
+        if last is not None and not last.entries:
+            self._segment_began_ns = entry.admitted_ns
+        elif last is None or self._is_full(last) or self._is_old(entry):
             self._segment_began_ns = entry.admitted_ns
             last = Segment(
                 entry.base_offset, entry.base_offset, 0, 0, last_time_ns, entry.admitted_ns

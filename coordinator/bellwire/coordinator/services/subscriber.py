@@ -53,7 +53,7 @@ class SubscriberService:
         async def carry_out() -> pb.SeekResponse:
             bus = self._state.bus
             found = bus.existing_subscription(request.subscription)
-            topics = [pattern.text for pattern in found.patterns]
+            topics = list(request.topics) or [pattern.text for pattern in found.patterns]
             position = await resolved(self._state, request.position, topics)
             subscription = bus.seek(request.subscription, position, request.topics)
             return pb.SeekResponse(positions=positions_of(subscription))

@@ -57,6 +57,17 @@ MEMBERS_MAX = 3
 PRODUCER = 7  # One for all, so that in each partition sequences are offsets.
 LONG = 1_000.0  # Seconds; longer than any delay below.
 MANY_RUNS = 1_000
+DELIVERIES_BETWEEN_CRASHES = 8  # Else most lives would be too short for anything to happen.
+COMMITTED, BEING_WRITTEN, STAGED = "committed", "being written", "staged"
+HOW = st.sampled_from(  # With a delay in milliseconds.
+    [
+        (DISPOSITION_ACCEPT, 0),
+        (DISPOSITION_ACCEPT, 0),
+        (DISPOSITION_RELEASE, 0),
+        (DISPOSITION_RELEASE, 300),
+        (DISPOSITION_REJECT, 0),
+    ]
+)
 SETTLED = ("accepted", "dead", "skipped")
 OWED = ("waiting", "held")
 
@@ -123,17 +134,18 @@ class DurableMachine(RuleBasedStateMachine):
         self.subscription = self.stage.subscribe(ordering=self.ordering, overflow=self.overflow)
         self.group: Group | None = None
         self.found: dict[Place, Message] = {}
-        self.take_a_group()
-        self.commit()
+        self.deliveries = 0
+        self._commit_all()
 
     # -------------------------------------------------------- publishers
 
     @rule(
         index=st.integers(0, PARTITIONS - 1),
-        counts=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+        counts=st.lists(st.integers(1, 4), min_size=1, max_size=6),
         size=st.sampled_from([1, 200]),
+        then=st.sampled_from([COMMITTED, COMMITTED, BEING_WRITTEN, STAGED]),
     )
-    def publish(self, index: int, counts: list[int], size: int) -> None:
+    def publish(self, index: int, counts: list[int], size: int, then: str) -> None:
         partition = self._partition(index)
         for count in counts:
             if self.broken:
@@ -141,7 +153,7 @@ class DurableMachine(RuleBasedStateMachine):
                     partition.make_room()
                 return
             if not self._make_room(partition):
-                return
+                break
             base = partition.log.end_offset
             messages = [new_message(data=bytes(size)) for _ in range(count)]
             batch = encode_batch(TOPIC, index, messages, producer_id=PRODUCER, base_sequence=base)
@@ -151,6 +163,10 @@ class DurableMachine(RuleBasedStateMachine):
             self.batches[index, base] = batch
             for offset in range(base, base + count):
                 self.messages[index, offset] = Message()
+        if then == BEING_WRITTEN and self.group is None:
+            self._take_a_group()
+        elif then == COMMITTED:
+            self._commit_all()
 
     @precondition(lambda self: self.batches)
     @rule(data=st.data())
@@ -166,42 +182,22 @@ class DurableMachine(RuleBasedStateMachine):
 
     # -------------------------------------------------------- commits and crashes
 
-    @precondition(lambda self: self.group is None)
-    @rule()
-    def take_a_group(self) -> None:
-        self.group = self.stage.engine.journal.take()
-        self.found = {place: copy(message) for place, message in self.messages.items()}
-        for (index, at), message in self.found.items():  # Once this group is committed, that is:
-            if message.state in ("staged", "burying"):
-                message.state = "waiting" if message.state == "staged" else "dead"
-            elif message.state == "held" and at < self._partition(index).log.low_offset:
-                message.state = "lost"  # Only memory has it still.
+    @rule(all_of_it=st.booleans())
+    def commit(self, all_of_it: bool) -> None:
+        """Let one group gather while another is being written, or not."""
+        if all_of_it:
+            self._commit_all()
+        elif self.group is not None:
+            self._commit()
+        else:
+            self._take_a_group()
 
-    @precondition(lambda self: self.group is not None)
-    @rule()
-    def commit(self) -> None:
-        assert self.group is not None
-        self.saved = self.found
-        self.disk.write(self.group.records)
-        letters = [r for r in self.group.records if isinstance(r, DeadLetterRecord)]
-        for place, message in self.messages.items():
-            if message.state == "staged" and place in self.saved:
-                message.state = "waiting"
-        for letter in letters:
-            place = letter.partition, letter.offset
-            if self.exact and not self.sought:
-                assert place not in self.buried, "it was given up twice"
-            self.buried.add(place)
-            if self.messages[place].state == "burying" and self.saved[place].state == "dead":
-                self.messages[place].state = "dead"
-        self.stage.engine.journal.committed(self.group)
-        self.group = None
-        self._check_what_is_on_disk()
-
-    @precondition(lambda self: self.group is not None)
     @rule(breaks=st.sampled_from([False, False, False, True]))
     def fail_the_commit(self, breaks: bool) -> None:
-        assert self.group is not None
+        if self.group is None:
+            self._take_a_group()
+        if self.group is None:
+            return
         error = StoreReadOnlyError("in doubt") if breaks else StoreFullError("the disk is full")
         self.stage.engine.journal.failed(self.group, error)
         self.group = None
@@ -213,78 +209,57 @@ class DurableMachine(RuleBasedStateMachine):
             elif message.state == "burying":
                 self._owe(place)
 
+    @precondition(lambda self: self.deliveries >= DELIVERIES_BETWEEN_CRASHES or self.broken)
     @rule()
     def crash(self) -> None:
-        self.lives += 1
-        self.group = None
-        self.peers.clear()
-        self.broken, self.sought, self.dropped = False, False, 0
-        self.messages = {place: copy(message) for place, message in self.saved.items()}
-        self.batches = {p: batch for p, batch in self.batches.items() if p in self.messages}
-        for message in self.messages.values():
-            message.state = "waiting" if message.state == "held" else message.state
-            message.crashed = True
-        stage = self.stage
-        stage.engine = Engine(
-            self.settings,
-            self.disk.snapshot(),
-            has_store=True,
-            clock_ns=lambda: 0,
-            random=Random(self.lives),
-        )
-        stage.bus, stage.topic = stage.engine.bus, stage.engine.bus.topics[TOPIC]
-        self.subscription = stage.bus.named["risk"]
-        if not self.exact:
-            self._count_again_what_was_forgotten()
+        self._crash()
 
     # -------------------------------------------------------- subscribers
 
     @precondition(lambda self: len(self.peers) < MEMBERS_MAX)
     @rule(messages=st.integers(1, 9), size=st.sampled_from([500, WIDE]))
     def join(self, messages: int, size: int) -> None:
-        self.peers.append(Peer(self.stage.join(self.subscription, messages, size)))
+        self._join(messages, size)
 
     @precondition(lambda self: self.peers)
     @rule(which=st.integers(0, 99), lost=st.booleans())
     def leave(self, which: int, lost: bool) -> None:
-        peer = self.peers.pop(which % len(self.peers))
-        self.subscription.leave(peer.member, lost=lost)
-        for place, handout in peer.open.values():
-            self._come_back(place, handout, failed=lost)
+        self._leave(self.peers[which % len(self.peers)], lost)
 
-    @precondition(lambda self: self.peers)
-    @rule(which=st.integers(0, 99), messages_max=st.sampled_from([1, 4, 1_000]))
-    def take(self, which: int, messages_max: int) -> None:
+    @rule(
+        which=st.integers(0, 99),
+        messages_max=st.sampled_from([1, 4, 1_000]),
+        loads=st.booleans(),
+        settles=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 6), HOW), max_size=4),
+    )
+    def take(
+        self,
+        which: int,
+        messages_max: int,
+        loads: bool,
+        settles: list[tuple[int, int, tuple[Disposition.ValueType, int]]],
+    ) -> None:
+        """Take all there is, and settle some of it."""
+        if not self.peers:
+            self._join(6, WIDE)
         peer = self.peers[which % len(self.peers)]
-        while self._take(peer, messages_max):
+        while self._take(peer, messages_max) or (loads and self._load(0, 2)):
             pass
+        for at, longest, how in settles:
+            self._settle_a_run(peer, at, longest, *how)
 
     @precondition(lambda self: self.stage.engine.logs.wanted)
     @rule(which=st.integers(0, 99), entries_max=st.integers(1, 3))
     def load(self, which: int, entries_max: int) -> None:
-        wanted = self.stage.engine.logs.wanted
-        wanted.rotate(-which)
-        log, asked = wanted.popleft()
-        found = self.disk.load(log.log_id, asked, entries_max)
-        self.stage.engine.loaded(log, asked, found)
+        self._load(which, entries_max)
 
     @precondition(lambda self: any(peer.open for peer in self.peers))
-    @rule(
-        data=st.data(),
-        longest=st.integers(1, 6),
-        how=st.sampled_from(
-            [DISPOSITION_ACCEPT, DISPOSITION_ACCEPT, DISPOSITION_RELEASE, DISPOSITION_REJECT]
-        ),
-        delay_millis=st.sampled_from([0, 0, 300]),
-    )
+    @rule(which=st.integers(0, 99), at=st.integers(0, 20), longest=st.integers(1, 6), how=HOW)
     def settle(
-        self, data: st.DataObject, longest: int, how: Disposition.ValueType, delay_millis: int
+        self, which: int, at: int, longest: int, how: tuple[Disposition.ValueType, int]
     ) -> None:
-        peer = data.draw(st.sampled_from([peer for peer in self.peers if peer.open]))
-        first = last = data.draw(st.sampled_from(sorted(peer.open)))
-        while last + 1 in peer.open and last - first + 1 < longest:
-            last += 1
-        self._settle(peer, first, last, how, delay_millis)
+        busy = [peer for peer in self.peers if peer.open]
+        self._settle_a_run(busy[which % len(busy)], at, longest, *how)
 
     @precondition(lambda self: self.peers)
     @rule(which=st.integers(0, 99), tag=st.integers(1, 30))
@@ -294,7 +269,7 @@ class DurableMachine(RuleBasedStateMachine):
             with pytest.raises(UnknownDeliveryTagError):
                 self.stage.settle(peer.member, tag, tag)
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not self.broken and self.deliveries >= DELIVERIES_BETWEEN_CRASHES)
     @rule(index=st.integers(0, PARTITIONS - 1), way=st.integers(0, 100))
     def seek(self, index: int, way: int) -> None:
         log = self._partition(index).log
@@ -310,14 +285,12 @@ class DurableMachine(RuleBasedStateMachine):
                 elif message.state != "lost":
                     message.state = "skipped"
 
-    @rule(seconds=st.sampled_from([0.05, 0.3]))
-    def time_passes(self, seconds: float) -> None:
-        self.stage.now += seconds
-
-    @rule(seconds=st.sampled_from([1, 9, 2 * RETENTION_SECONDS]))
-    def time_passes_and_retention_goes_by_it(self, seconds: int) -> None:
+    @rule(millis=st.sampled_from([50, 300]), retention=st.sampled_from([0, 0, 1, 9, 32]))
+    def time_passes(self, millis: int, retention: int) -> None:
+        """Each clock goes its own way: the one for waiting, and the one retention goes by, in seconds."""
         stage = self.stage
-        stage.now_ns += seconds * SECOND_NS
+        stage.now += millis / 1_000
+        stage.now_ns += retention * SECOND_NS
         lows = [partition.log.low_offset for partition in stage.topic.partitions]
         stage.engine.tick(stage.now, stage.now_ns)
         for partition, low in zip(stage.topic.partitions, lows, strict=True):
@@ -352,9 +325,9 @@ class DurableMachine(RuleBasedStateMachine):
         if not hasattr(self, "stage"):
             return
         if self.broken:
-            self.crash()
+            self._crash()
         while self.peers:
-            self.leave(0, lost=False)
+            self._leave(self.peers[0], lost=False)
         self._commit_all()
         self.stage.now += LONG
         self._drain()
@@ -363,7 +336,7 @@ class DurableMachine(RuleBasedStateMachine):
         states = {message.state for message in self.messages.values()}
         assert states <= {*SETTLED, "lost"}
         self._commit_all()
-        self.crash()
+        self._crash()
         self._drain()
         cursor_module.OPEN_RUNS_MAX = MANY_RUNS  # type: ignore[misc]
 
@@ -420,6 +393,16 @@ class DurableMachine(RuleBasedStateMachine):
         else:
             self._owe(place)
 
+    def _settle_a_run(
+        self, peer: Peer, at: int, longest: int, how: Disposition.ValueType, delay_millis: int
+    ) -> None:
+        if not peer.open:
+            return
+        first = last = sorted(peer.open)[at % len(peer.open)]
+        while last + 1 in peer.open and last - first + 1 < longest:
+            last += 1
+        self._settle(peer, first, last, how, delay_millis)
+
     def _settle(
         self, peer: Peer, first: int, last: int, how: Disposition.ValueType, delay: int = 0
     ) -> None:
@@ -455,6 +438,7 @@ class DurableMachine(RuleBasedStateMachine):
             assert handout.failures <= handout.attempt
             message.state = "held"
             message.deliveries += 1
+            self.deliveries += 1
             peer.open[tag] = (place, handout)
         assert handout.first_tag == peer.next_tag
         peer.next_tag += len(places)
@@ -465,26 +449,90 @@ class DurableMachine(RuleBasedStateMachine):
     def _holds(self, peer: Peer, index: int) -> bool:
         return any(p[0] == index and handout.is_current for p, handout in peer.open.values())
 
+    def _join(self, messages: int, size: int) -> None:
+        self.peers.append(Peer(self.stage.join(self.subscription, messages, size)))
+
+    def _leave(self, peer: Peer, lost: bool) -> None:
+        self.peers.remove(peer)
+        self.subscription.leave(peer.member, lost=lost)
+        for place, handout in peer.open.values():
+            self._come_back(place, handout, failed=lost)
+
+    def _load(self, which: int, entries_max: int) -> bool:
+        wanted = self.stage.engine.logs.wanted
+        if not wanted:
+            return False
+        wanted.rotate(-which)
+        log, asked = wanted.popleft()
+        self.stage.engine.loaded(log, asked, self.disk.load(log.log_id, asked, entries_max))
+        return True
+
+    def _take_a_group(self) -> None:
+        self.group = self.stage.engine.journal.take()
+        self.found = {place: copy(message) for place, message in self.messages.items()}
+        for (index, at), message in self.found.items():  # Once this group is committed, that is:
+            if message.state in ("staged", "burying"):
+                message.state = "waiting" if message.state == "staged" else "dead"
+            elif message.state == "held" and at < self._partition(index).log.low_offset:
+                message.state = "lost"  # Only memory has it still.
+
+    def _commit(self) -> None:
+        assert self.group is not None
+        self.saved = self.found
+        self.disk.write(self.group.records)
+        for place, message in self.messages.items():
+            if message.state == "staged" and place in self.saved:
+                message.state = "waiting"
+        for letter in self.group.records:
+            if not isinstance(letter, DeadLetterRecord):
+                continue
+            place = letter.partition, letter.offset
+            if self.exact and not self.sought:
+                assert place not in self.buried, "it was given up twice"
+            self.buried.add(place)
+            if self.messages[place].state == "burying" and self.saved[place].state == "dead":
+                self.messages[place].state = "dead"
+        self.stage.engine.journal.committed(self.group)
+        self.group = None
+        self._check_what_is_on_disk()
+
     def _commit_all(self) -> None:
         if self.group is not None:
-            self.commit()
-        self.take_a_group()
+            self._commit()
+        self._take_a_group()
         if self.group is not None:
-            self.commit()
+            self._commit()
+
+    def _crash(self) -> None:
+        self.lives += 1
+        self.group = None
+        self.peers.clear()
+        self.broken, self.sought, self.dropped, self.deliveries = False, False, 0, 0
+        self.messages = {place: copy(message) for place, message in self.saved.items()}
+        self.batches = {p: batch for p, batch in self.batches.items() if p in self.messages}
+        for message in self.messages.values():
+            message.state = "waiting" if message.state == "held" else message.state
+            message.crashed = True
+        stage = self.stage
+        stage.engine = Engine(
+            self.settings,
+            self.disk.snapshot(),
+            has_store=True,
+            clock_ns=lambda: 0,
+            random=Random(self.lives),
+        )
+        stage.bus, stage.topic = stage.engine.bus, stage.engine.bus.topics[TOPIC]
+        self.subscription = stage.bus.named["risk"]
+        if not self.exact:
+            self._count_again_what_was_forgotten()
 
     def _drain(self) -> None:
         """One member takes everything, whatever has to be loaded, and accepts it."""
-        self.join(1_000, WIDE)
-        peer, moved = self.peers[-1], True
-        while moved:
-            moved = False
-            while self.stage.engine.logs.wanted:
-                self.load(0, 1)
-                moved = True
-            while self._take(peer, 1_000):
-                moved = True
+        self._join(1_000, WIDE)
+        peer = self.peers[-1]
+        while self._take(peer, 1_000) or self._load(0, 1):
+            if peer.open:
                 self._settle(peer, min(peer.open), max(peer.open), DISPOSITION_ACCEPT)
-            moved |= bool(self.stage.engine.logs.wanted)
         assert not any(message.state in OWED for message in self.messages.values())
 
     def _check_what_is_on_disk(self) -> None:

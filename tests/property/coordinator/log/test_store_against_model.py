@@ -349,4 +349,4 @@ class StoresAgainstModel(RuleBasedStateMachine):
 
 
 TestStoresAgainstModel = StoresAgainstModel.TestCase
-TestStoresAgainstModel.settings = settings(max_examples=60, stateful_step_count=40)
+TestStoresAgainstModel.settings = settings(max_examples=40, stateful_step_count=40)

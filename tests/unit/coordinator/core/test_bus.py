@@ -114,7 +114,7 @@ def test_an_ephemeral_subscription_leaves_nothing_behind():
     stage.publish(1)
     stage.rooms.clear()
     stage.bus.leave(member)
-    assert stage.bus.ephemeral == set()
+    assert stage.bus.ephemeral == {}
     assert stage.topic.partitions[0].cursors == []
     assert stage.rooms, "publishers that waited for it must be told"
 

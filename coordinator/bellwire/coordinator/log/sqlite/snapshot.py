@@ -82,10 +82,11 @@ def _check_shape(connection: sqlite3.Connection, table: str) -> None:
     """Rows carry their own checksums; that none is missing, only the trees' shapes can tell."""
     found = connection.execute(f"PRAGMA integrity_check({table})").fetchone()[0]
     if found != "ok":
+        problem = str(found).splitlines()[-1]  # Above it stands which database, and we have one.
         raise DataCorruptError(
-            f"table {table} is damaged ({found}): run `bellwire doctor` on the data folder, "
+            f"table {table} is damaged ({problem}): run `bellwire doctor` on the data folder, "
             "then restore a backup",
-            metadata={"table": table, "cause": str(found)},
+            metadata={"table": table, "cause": problem},
         )
 
 
