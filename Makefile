@@ -19,6 +19,8 @@ BENCH_ARGS ?=
 PYTEST_ARGS ?=
 SEEDS ?= 2000
 SIMULATE_ARGS ?=
+ROUNDS ?= 20
+CRASH_ARGS ?=
 
 FAST := not slow and not torch and not kafka
 SLOW := slow and not torch and not kafka
@@ -50,6 +52,9 @@ bench: .venv/.bench-installed ## latency and throughput beside peers (BENCH_ARGS
 
 simulate: .venv/.dev-installed ## the simulation, seed by seed (SEEDS=10000, SIMULATE_ARGS="--seed 7 --verbose")
 	@$(PY) tests/simulation/run.py --seeds $(SEEDS) $(SIMULATE_ARGS)
+
+crash: .venv/.dev-installed ## kill real processes and check their history (ROUNDS=200)
+	@$(PY) tests/crash/run.py --rounds $(ROUNDS) $(CRASH_ARGS)
 
 lint: .venv/.dev-installed ## ruff, layer contracts, buf lint
 	@$(MAKE) --no-print-directory --keep-going ruff-check ruff-format layers buf-lint
@@ -151,4 +156,4 @@ checkout-moved: ;
 	@$(GEN_PY) requirements/install.py requirements/gen.txt
 	@touch $@
 
-.PHONY: checkout-moved demo serve setup test test-ci test-all bench simulate lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
+.PHONY: checkout-moved demo serve setup test test-ci test-all bench simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help

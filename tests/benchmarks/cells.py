@@ -131,7 +131,7 @@ _COMMIT: Final = Columns((*_PERCENTILES, "commit p50 / p99"), _commit, True)
 _BESIDE: Final = Columns(("", *_PERCENTILES, "late p50 / p99", "other topic msg/s"), _beside, True)
 _THROUGHPUT: Final = Columns(_THROUGHPUT_HEADS, _throughput, False)
 _DURABLE_THROUGHPUT: Final = Columns(
-    (*_THROUGHPUT_HEADS, "disk B/msg kept/written", "commit p50 / p99 µs"),
+    (*_THROUGHPUT_HEADS, "disk B/msg", "commit p50 / p99 µs"),
     _durable_throughput,
     False,
 )

@@ -25,7 +25,7 @@ DURABLE: Final = Suite(
     ("jetstream", "jetstream_always", "redis_always", "bellwire_durable"),
     (
         ("× JetStream", "jetstream"),
-        ("× JS always", "jetstream_always"),
+        ("× always", "jetstream_always"),
         ("× Redis", "redis_always"),
     ),
     durable=True,

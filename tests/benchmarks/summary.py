@@ -133,7 +133,7 @@ def _parts(document: Document) -> Iterator[Measurement]:
             yield measurement
         else:
             for variant, measured in variants.items():
-                yield {**measurement, **measured, "variant": variant}
+                yield {**measured, **measurement, "variant": variant}
 
 
 def _row(peer: str, variant: str, measurements: list[Measurement]) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Self
 
 from bellwire.client._consumer import Consumer
@@ -134,9 +135,9 @@ class Subscription(Consumer):
 
     def still_holds(self, batch: Batch, index: int) -> bool:
         """Tell whether a batch from `index` on is still ours to hand over, and not delivered again."""
-        if not super().still_holds(batch, index):
+        if batch.lease < self.first_lease:
             return False
-        if self._side.holds(batch):
+        if batch.void_at == inf or self._side.holds(batch):  # This is asked for every message.
             return True
         self._side.forget_rest(batch, index)
         return False

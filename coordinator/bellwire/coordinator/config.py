@@ -138,10 +138,11 @@ class CoordinatorSettings:
         ),
     )
     store_checkpoint_pages: int = field(
-        default=20_000,
+        default=4_000,
         metadata=setting(
             unit="pages",
-            why="Of 4 KiB in the write-ahead log before it is copied back; few and large copies keep the tail short",
+            why="Of 4 KiB in the write-ahead log before it is copied back, by a thread of its own: 16 MiB at a time "
+            "gave the shortest longest commit",
             ge=100,
             le=1_000_000,
         ),

@@ -26,10 +26,10 @@ PEERS: Final[dict[str, Entry]] = {
     "grpc_unary": Entry("gRPC unary", "grpc_unary", "GRPC_UNARY"),
     "bellwire_tcp": Entry("Bellwire TCP", "bellwire", "BELLWIRE_TCP"),
     "bellwire_unix": Entry("Bellwire Unix", "bellwire", "BELLWIRE_UNIX"),
-    "jetstream": Entry("JetStream file, default sync", "jetstream", "JETSTREAM"),
-    "jetstream_always": Entry("JetStream file, sync always", "jetstream", "JETSTREAM_ALWAYS"),
-    "redis_always": Entry("Redis Streams, fsync always", "redis_streams", "REDIS_ALWAYS"),
-    "bellwire_durable": Entry("Bellwire PERSISTED", "bellwire_durable", "BELLWIRE_DURABLE"),
+    "jetstream": Entry("JetStream", "jetstream", "JETSTREAM"),
+    "jetstream_always": Entry("JetStream always", "jetstream", "JETSTREAM_ALWAYS"),
+    "redis_always": Entry("Redis always", "redis_streams", "REDIS_ALWAYS"),
+    "bellwire_durable": Entry("Bellwire", "bellwire_durable", "BELLWIRE_DURABLE"),
 }
 # They only keep a broker busy while another system is measured on it.
 NEIGHBOURS: Final[dict[str, Entry]] = {

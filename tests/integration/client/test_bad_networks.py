@@ -43,11 +43,11 @@ def numbered(count: int, start: int = 0) -> list[Message]:
 
 @asynccontextmanager
 async def bad_network(
-    seed: int = 0, settings: ClientSettings = SETTINGS, **overrides: object
+    seed: int = 0, settings: ClientSettings = SETTINGS
 ) -> AsyncIterator[tuple[ChaosProxy, Client, Client]]:
     """Give a proxy, a client behind it, and one that reaches the coordinator directly."""
     async with (
-        running_coordinator(heartbeat_seconds=0.1, **overrides) as running,
+        running_coordinator(heartbeat_seconds=0.1) as running,
         ChaosProxy(running.tcp, seed=seed) as proxy,
         connect(running.unix) as direct,
         connect(proxy.address, settings) as client,

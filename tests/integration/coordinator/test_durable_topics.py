@@ -272,6 +272,29 @@ async def test_a_named_subscription_goes_on_after_a_restart_where_it_had_come_to
         assert payloads([await stream.delivery()]) == [b"4"]
 
 
+async def test_what_was_in_flight_when_the_coordinator_was_killed_comes_again(tmp_path):
+    address = f"unix://{tmp_path}/bus.sock"
+    settings = json.dumps({"data": str(tmp_path / "data"), "default_log": "sqlite"})
+    async with running(SERVER, address, settings) as child:
+        await child.says("READY")
+        async with dial(address) as bus:
+            stream = await SubscribeStream(bus).open("risk")
+            await publish_each(bus, b"done", b"held", b"done too")
+            deliveries = [await stream.delivery() for _ in range(3)]
+            for delivery in (deliveries[0], deliveries[2]):
+                await stream.settle(delivery)
+            await stream.settle_tags(2**40, 2**40)  # Its refusal tells that they are applied.
+            await stream.read_arm("settle_failure")
+            await bus.publish(b"new")  # Its commit takes the cursor with it.
+            await child.kill()
+    async with served(tmp_path / "data") as bus:
+        stream = await SubscribeStream(bus).open("risk")
+        again = [await stream.delivery() for _ in range(2)]
+        assert payloads(again) == [b"held", b"new"]
+        assert again[0].attempt == 1
+        assert (await subscription_stats(bus)).backlog_messages == 0
+
+
 async def test_a_named_subscription_keeps_its_ordering_and_patterns_over_a_restart(tmp_path):
     async with served(tmp_path) as bus:
         await bus.create_topic("orders.paper", log=LOG_KIND_SQLITE)

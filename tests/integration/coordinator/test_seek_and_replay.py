@@ -404,9 +404,9 @@ async def test_partitions_and_topics_are_merged_in_the_order_of_their_times(tmp_
     async with served(tmp_path) as bus:
         await bus.create_topic("a", log=log, partition_count=2)
         await bus.create_topic("b", log=log)
-        await publish_at(bus, 1_000, 4_000, 7_000, topic="a")
-        await publish_at(bus, 2_000, 5_000, 8_000, topic="a", partition=1)
-        await publish_at(bus, 3_000, 6_000, 9_000, topic="b")
+        await publish_at(bus, 3_000, 4_000, 8_000, topic="a")
+        await publish_at(bus, 2_000, 6_000, 7_000, topic="a", partition=1)
+        await publish_at(bus, 1_000, 5_000, 9_000, topic="b")
         found = await replayed(bus, topics=["a", "b"], speed=speed)
         assert payloads(found) == [b"%d" % n for n in range(1_000, 10_000, 1_000)]
         found = await replayed(bus, topics=[">"], speed=speed)

@@ -101,7 +101,7 @@ def test_the_broker_s_own_commit_times_are_the_median_of_the_rounds_that_have_th
 def test_the_time_to_the_acknowledgement_is_the_latency_where_no_schedule_was_kept():
     row = rows_of(commit(1, "jetstream", [300] * 99 + [900]))["jetstream"]
     assert row.latency is not None
-    assert round(row.latency.p50.median) == 300
+    assert 300 <= row.latency.p50.median <= 300 * 1.008
     assert row.latency.max == 900
     assert row.latency.paced is None
     assert not row.saturated

@@ -118,7 +118,8 @@ class Journal:
             StoreReadOnlyError: The store is in doubt.
         """
         if self.broken is not None:
-            raise self.broken
+            # A new one each time: an exception that is raised again and again grows its traceback.
+            raise StoreReadOnlyError(self.broken.message, metadata=self.broken.metadata)
 
     def stage_entry(self, log: DurableLog, record: EntryRecord) -> None:
         """Add an entry; its log is rolled back when the group fails."""

@@ -243,7 +243,7 @@ class DurableMachine(RuleBasedStateMachine):
         if not self.peers:
             self._join(6, WIDE)
         peer = self.peers[which % len(self.peers)]
-        while self._take(peer, messages_max) or (loads and self._load(0, 2)):
+        while self._take(peer, messages_max) or (loads and self._load(0, 1)):
             pass
         for at, longest, how in settles:
             self._settle_a_run(peer, at, longest, *how)

@@ -32,6 +32,7 @@ from bellwire.coordinator.log.sqlite.table import Table
 
 # Entries removed in one transaction, at least; twice as many as it adds, so that it catches up.
 SWEPT_ENTRIES_MIN: Final = 64
+_PAGES_PER_TRANSACTION: Final = 8  # Leaves and inner pages beside the blobs; it need not be exact.
 _TABLES: Final[dict[type, Table[Any]]] = {
     EntryRecord: rows.ENTRIES,
     TopicRecord: rows.TOPICS,
@@ -174,6 +175,3 @@ def pages_of(records: Sequence[Record]) -> int:
         if type(record) is EntryRecord:
             pages += record.entry.stored_bytes // PAGE_BYTES
     return pages
-
-
-_PAGES_PER_TRANSACTION: Final = 8  # Inner pages of the trees; measured at 20 entries of 20 kB.
