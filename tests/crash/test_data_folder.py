@@ -154,11 +154,6 @@ async def stored(place) -> Path:
     return database
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TimeoutError,
-    reason="the client takes DATA_CORRUPT for a cut line and subscribes again for ever",
-)
 async def test_pages_damaged_while_it_was_stopped_are_never_handed_out(place):
     """Either the start refuses, or whoever needs the messages is told; which, depends on the pages."""
     assert damage(await stored(place)) > 1_000
@@ -189,11 +184,6 @@ async def told_of_damage(place) -> None:
             await read(client, MESSAGES)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TimeoutError,
-    reason="the client takes DATA_CORRUPT for a cut line and subscribes again for ever",
-)
 async def test_pages_damaged_while_it_runs_are_told_to_readers_and_publishing_goes_on(place):
     database = await stored(place)
     async with (

@@ -10,6 +10,7 @@ import grpc
 from tests.simulation.network import Network, Stream, deadline_exceeded, unavailable
 
 from bellwire.bus.v1.publisher_pb2 import GetTopicMetadataRequest, GetTopicMetadataResponse
+from bellwire.client._link import Link
 from bellwire.transport.address import Address
 from bellwire.transport.channel import ChannelPool, TransportSettings
 
@@ -148,3 +149,10 @@ class Pool(ChannelPool):
         """End what runs for the channel: its process is gone."""
         if self._reachability is not None:
             self._reachability._task.cancel()
+
+
+def end_link(link: Link[Any, Any]) -> None:
+    """End a link as the end of its process does: nothing is said, nothing is opened again."""
+    link._closing = True  # A cancellation alone is lost while the link awaits its own sender.
+    if link._task is not None:
+        link._task.cancel()

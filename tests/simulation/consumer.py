@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from tests.simulation import events as ev
-from tests.simulation.channel import Pool
+from tests.simulation.channel import Pool, end_link
 from tests.simulation.network import Stream
 from tests.simulation.plan import SubscriptionPlan
 from tests.simulation.producer import POISON
@@ -94,10 +94,10 @@ class Consumer:
 
     def _drop(self) -> None:
         subscription, self._subscription = self._subscription, None
-        task = subscription._link._task if subscription is not None else None
-        for running in (task, self._task):
-            if running is not None:
-                running.cancel()
+        if subscription is not None:
+            end_link(subscription._link)
+        if self._task is not None:
+            self._task.cancel()
         self._task = None
         streams, self._streams = self._streams, []
         for stream in streams:

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from tests.simulation import events as ev
-from tests.simulation.channel import Pool
+from tests.simulation.channel import Pool, end_link
 from tests.simulation.clock import MILLISECOND, NANOS
 from tests.simulation.network import Stream
 from tests.simulation.plan import MESSAGE_BYTES_MAX, ProducerPlan
@@ -100,9 +100,7 @@ class Producer:
 
     def _end(self, outbox: Outbox) -> None:
         self._pools.pop(outbox).abandon()
-        task = outbox._link._task
-        if task is not None:
-            task.cancel()
+        end_link(outbox._link)
 
     def _open(self) -> Outbox:
         world, plan = self._world, self._plan

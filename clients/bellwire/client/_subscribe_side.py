@@ -37,7 +37,12 @@ from bellwire.client.received import Batch
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.transport.channel import ChannelPool
-from bellwire.wire.errors import BellwireError, InternalError, SlowSubscriberError
+from bellwire.wire.errors import (
+    BellwireError,
+    DataCorruptError,
+    InternalError,
+    SlowSubscriberError,
+)
 
 if TYPE_CHECKING:
     from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceAsyncStub
@@ -68,7 +73,7 @@ class SubscribeSide:
         crowded: Set when so much is settled that the consumer should let the sender run.
     """
 
-    final_errors: tuple[type[BellwireError], ...] = (SlowSubscriberError,)
+    final_errors: tuple[type[BellwireError], ...] = (SlowSubscriberError, DataCorruptError)
     retried_errors: tuple[type[BellwireError], ...] = ()
 
     def __init__(

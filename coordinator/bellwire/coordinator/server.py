@@ -43,6 +43,8 @@ SERVER_OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 20_000),  # A subscriber that vanished holds partitions: find out.
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Bandwidth probes are pings too, and while one is unanswered its own 60 s count instead of the keepalive's.
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", 4 << 20),
     ("grpc.max_send_message_length", 4 << 20),
 )

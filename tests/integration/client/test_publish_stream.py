@@ -540,8 +540,8 @@ async def test_the_error_that_left_the_block_is_not_hidden_by_unsent_messages(sc
         await line.hold()
 
     async def fail_with_unsent_messages() -> None:
-        async with script.client(ClientSettings(timeout_seconds=0.1)) as client:
-            future = await client.publisher().enqueue("bars", new_message(data=b"1"))
+        async with script.client(ClientSettings(timeout_seconds=0.3)) as client:
+            future = await client.publisher().enqueue("bars", new_message(data=b"1"), timeout=10)
             future.add_done_callback(lambda done: done.exception())
             raise KeyError("the real trouble")
 

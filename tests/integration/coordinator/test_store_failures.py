@@ -149,7 +149,6 @@ async def test_on_a_full_disk_batches_are_refused_and_memory_topics_go_on(disk: 
         assert unary.code is StatusCode.RESOURCE_EXHAUSTED
 
 
-@pytest.mark.xfail(strict=True, reason="a full disk names no delay")
 async def test_a_full_disk_tells_when_to_try_again(disk: Disk):
     async with on_disk(disk) as bus:
         disk.fill()

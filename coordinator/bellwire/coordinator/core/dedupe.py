@@ -74,6 +74,8 @@ class ProducerTable:
         if producer is None or epoch > producer.epoch:
             if known_from_start and base_sequence:
                 raise _gap(producer_id, base_sequence, 0)
+            # Remembered before it is appended: should it find no room, the one behind it must not overtake.
+            self._remember(producer_id, _Producer(epoch, base_sequence))
             return None
         if epoch < producer.epoch:
             raise ProducerFencedError(
@@ -106,10 +108,14 @@ class ProducerTable:
         recent.append(Appended(base_sequence, count, base_offset))
         while len(recent) > BATCHES_REMEMBERED and recent[0].base_offset < high_watermark:
             recent.popleft()
+        self._remember(producer_id, producer)
+        self._touched.add(producer_id)
+
+    def _remember(self, producer_id: int, producer: _Producer) -> None:
+        self._producers[producer_id] = producer
         self._producers.move_to_end(producer_id)
         if len(self._producers) > PRODUCERS_REMEMBERED:
             self._producers.popitem(last=False)
-        self._touched.add(producer_id)
 
     def roll_back(self, high_watermark: int) -> None:
         """Forget batches at or above the high watermark: they were never committed.

@@ -262,12 +262,17 @@ class PublishSession:
         if level == pb.ACK_LEVEL_PERSISTED:
             ticket = partition.not_durable_yet(position.last_offset)
             if ticket is not None:
-                ticket.then(partial(self._committed, frame, index))
+                ticket.then(partial(self._committed, frame, index, partition))
                 return
         frame.open_count -= 1
 
-    def _committed(self, frame: _Frame, index: int, error: BellwireError | None) -> None:
-        if error is None:
+    def _committed(
+        self, frame: _Frame, index: int, partition: Partition, error: BellwireError | None
+    ) -> None:
+        position = frame.positions[index]
+        landed = position is not None and position.last_offset < partition.log.high_watermark
+        # A repeated batch may have been durable one group earlier than the one it waited for.
+        if error is None or landed:
             frame.open_count -= 1
         else:
             frame.positions[index] = None

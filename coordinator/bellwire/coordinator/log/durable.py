@@ -145,8 +145,11 @@ class DurableLog:
         """Forget everything at or above the high watermark: its commit has failed."""
         taken_back = list(self._staged)
         self.stored_bytes -= sum(entry.stored_bytes for entry in taken_back)
+        popped: Segment | None = None
         while self._segments and self._segments[-1].base_offset >= self.high_watermark:
-            self._segments.pop()
+            popped = self._segments.pop()
+        if popped is not None and not self._segments:
+            self._hold_place(popped)
         if self._segments and self._segments[-1].next_offset > self.high_watermark:
             last = self._segments[-1]
             lost = [entry for entry in taken_back if entry.base_offset < last.next_offset]
@@ -254,6 +257,11 @@ class DurableLog:
 
     # ------------------------------------------------------------ retention
 
+    def _hold_place(self, last: Segment) -> None:
+        """Keep an empty segment, which remembers where the log goes on and how late it was."""
+        end = self.high_watermark
+        self._segments.append(Segment(end, end, 0, 0, last.last_time_ns, last.last_admitted_ns))
+
     def oldest(self) -> Segment | None:
         """Return the segment that eviction would take next; never one that is not committed whole."""
         if len(self._segments) < 2 or self._segments[0].next_offset > self.high_watermark:
@@ -271,11 +279,7 @@ class DurableLog:
         """Drop the oldest segment and return it."""
         segment = self._segments.popleft()
         if not self._segments:
-            # An empty one remembers where the log goes on, and how late it was.
-            end = segment.next_offset
-            self._segments.append(
-                Segment(end, end, 0, 0, segment.last_time_ns, segment.last_admitted_ns)
-            )
+            self._hold_place(segment)
         self.low_offset = segment.next_offset
         self.stored_bytes -= segment.stored_bytes
         self._cached.forget_below(self.low_offset)

@@ -42,7 +42,6 @@ from bellwire.coordinator.core.flight import Handout
 from bellwire.coordinator.core.journal import Group
 from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.partition import Partition
-from bellwire.coordinator.core.subscription import Subscription
 from bellwire.coordinator.log.records import DeadLetterRecord
 from bellwire.wire.batch import encode_batch
 from bellwire.wire.errors import StoreFullError, StoreReadOnlyError, UnknownDeliveryTagError

@@ -19,6 +19,7 @@ from bellwire.wire.errors import (
 )
 
 PAGE_BYTES: Final = 4_096  # Larger pages made commits of 20 kB batches slower, not faster.
+FULL_RETRY_SECONDS: Final = 1.0  # Somebody has to make room first.
 BUSY_SECONDS: Final = 5.0  # Only another program can make us wait, such as the sqlite3 shell.
 CACHE_KIB: Final = 8_192  # Room for the pages of one large group, so that none are spilled early.
 SYNCHRONOUS: Final = ("NORMAL", "FULL", "EXTRA")
@@ -147,6 +148,7 @@ def write_error(error: sqlite3.Error, database: Path) -> BellwireError:
         return StoreFullError(
             f"the disk of {database.parent} is full: nothing was stored; free some space and it goes on",
             metadata=metadata,
+            retry_delay_seconds=FULL_RETRY_SECONDS,
         )
     if code & _PRIMARY in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusyError(
