@@ -242,7 +242,7 @@ class DurableMachine(RuleBasedStateMachine):
         if not self.peers:
             self._join(6, WIDE)
         peer = self.peers[which % len(self.peers)]
-        while self._take(peer, messages_max) or (loads and self._load(0, 1)):
+        while self._take(peer, messages_max) or (loads and self._has_room(peer) and self._load(0, 1)):
             pass
         for at, longest, how in settles:
             self._settle_a_run(peer, at, longest, *how)
@@ -456,6 +456,11 @@ class DurableMachine(RuleBasedStateMachine):
         self.subscription.leave(peer.member, lost=lost)
         for place, handout in peer.open.values():
             self._come_back(place, handout, failed=lost)
+
+    def _has_room(self, peer: Peer) -> bool:
+        """Without room it would ask for the same entries again and again, where the cache is small."""
+        window = peer.member.window
+        return window.messages_free > 0 and window.bytes_free > 300
 
     def _load(self, which: int, entries_max: int) -> bool:
         wanted = self.stage.engine.logs.wanted
