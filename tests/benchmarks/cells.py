@@ -12,8 +12,8 @@ MICROSECONDS_SHOWN_BELOW: Final = 100_000  # From here on milliseconds are easie
 ALONE: Final = "alone"
 VARIANTS: Final = {
     ALONE: "alone",
-    "memory": "beside a memory topic flat out",
-    "durable": "beside a durable topic flat out",
+    "memory": "beside memory",
+    "durable": "beside durable",
 }
 
 
@@ -128,7 +128,7 @@ _PERCENTILES: Final = ("p50 (rounds)", "p95", "p99", "p99.9", "max", "n", "lost"
 _THROUGHPUT_HEADS: Final = ("msg/s (rounds)", "lost", "CPU µs/msg", "RSS MB", "wire B/msg")
 _LATENCY: Final = Columns((*_PERCENTILES, "from send", "late p50 / p99"), _latency, True)
 _COMMIT: Final = Columns((*_PERCENTILES, "commit p50 / p99"), _commit, True)
-_BESIDE: Final = Columns(("", *_PERCENTILES, "late p50 / p99", "other topic msg/s"), _beside, True)
+_BESIDE: Final = Columns(("part", *_PERCENTILES, "late p50 / p99", "other msg/s"), _beside, True)
 _THROUGHPUT: Final = Columns(_THROUGHPUT_HEADS, _throughput, False)
 _DURABLE_THROUGHPUT: Final = Columns(
     (*_THROUGHPUT_HEADS, "disk B/msg", "commit p50 / p99 µs"),

@@ -54,13 +54,20 @@ def describe_disk(folder: Path) -> dict[str, Any]:
 
 
 def probe_sync(folder: Path) -> dict[str, int]:
-    """Time small appends with fdatasync, the least that every durable commit costs here and now."""
+    """Time small writes with fdatasync, the least that every durable commit costs here and now.
+
+    The file has its size beforehand, as a log that is used again; making it longer costs more.
+    """
     path = folder / "sync-probe"
+    block = b"\x01" * PROBE_BYTES
     times_ns = []
-    with path.open("wb", buffering=0) as file:
+    with path.open("w+b", buffering=0) as file:
+        file.write(bytes(PROBE_WRITES * PROBE_BYTES))
+        os.fsync(file.fileno())
+        file.seek(0)
         for _ in range(PROBE_WRITES):
             began_ns = time.monotonic_ns()
-            file.write(bytes(PROBE_BYTES))
+            file.write(block)
             os.fdatasync(file.fileno())
             times_ns.append(time.monotonic_ns() - began_ns)
     path.unlink()

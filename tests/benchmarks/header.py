@@ -57,7 +57,7 @@ def _disk(disk: dict[str, Any]) -> str:
             Spread.of(probe[key] for probe in disk["sync_probes"]) for key in ("p50_us", "p99_us")
         )
         parts.append(
-            f"4 KiB append + fdatasync before each round p50 {p50.median:,.0f} µs"
+            f"4 KiB write + fdatasync before each round p50 {p50.median:,.0f} µs"
             f" ({p50.low:,.0f}–{p50.high:,.0f}), p99 {p99.median:,.0f} µs"
         )
     if disk["file_system"] in IN_MEMORY:

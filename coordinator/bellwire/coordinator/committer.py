@@ -35,7 +35,8 @@ class Committer:
         self._loop = asyncio.get_running_loop()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="bellwire-commit")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="bellwire-read")
-        self._wake: asyncio.TimerHandle | asyncio.Handle | None = None
+        self._soon = False
+        self._timer: asyncio.TimerHandle | None = None
         self._micros: deque[int] = deque(maxlen=LATENCIES_KEPT)
         self._closed = False
         self._failing = False
@@ -77,8 +78,8 @@ class Committer:
             return
         await self.flush()
         self._closed = True
-        if self._wake is not None:
-            self._wake.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._engine.journal.on_work = _nothing
         self._engine.logs.on_wanted = _nothing
         await self._loop.run_in_executor(self._reader, _nothing)
@@ -90,26 +91,25 @@ class Committer:
 
     def _on_work(self) -> None:
         """Look at the journal when this turn of the loop is over: what comes in it travels together."""
-        if isinstance(self._wake, asyncio.TimerHandle):
-            self._wake.cancel()
-            self._wake = None
-        if self._wake is None and not self._closed:
-            self._wake = self._loop.call_soon(self._look)
+        if not self._soon and not self._closed:
+            self._soon = True
+            self._loop.call_soon(self._look)
 
     def _look(self) -> None:
-        self._wake = None
+        self._soon = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._closed:
+            return
         now = self._loop.time()
         due = self._engine.journal.due_at(now)
         if due is None:
             return
         if due > now:
-            self._wake = self._loop.call_at(due, self._commit_lazily)
+            self._timer = self._loop.call_at(due, self._look)
         else:
             self._commit()
-
-    def _commit_lazily(self) -> None:
-        self._wake = None
-        self._commit()
 
     def _commit(self) -> None:
         group = self._engine.journal.take()

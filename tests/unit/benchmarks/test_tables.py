@@ -82,8 +82,8 @@ def test_a_topic_beside_a_busy_one_is_divided_by_itself_alone():
     (table,) = tables_of(document(beside(1, "bellwire_durable", 200, 300, 500)))
     assert [(row[1], row[-2], row[-1]) for row in table.rows] == [
         ("alone", "–", "–"),
-        ("beside a memory topic flat out", "300,000", "1.50"),
-        ("beside a durable topic flat out", "200,000", "2.50"),
+        ("beside memory", "300,000", "1.50"),
+        ("beside durable", "200,000", "2.50"),
     ]
 
 

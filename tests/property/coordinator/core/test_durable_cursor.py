@@ -56,8 +56,9 @@ MEMBERS_MAX = 3
 PRODUCER = 7  # One for all, so that in each partition sequences are offsets.
 LONG = 1_000.0  # Seconds; longer than any delay below.
 MANY_RUNS = 1_000
-DELIVERIES_BETWEEN_CRASHES = 8  # Else most lives would be too short for anything to happen.
 COMMITTED, BEING_WRITTEN, STAGED = "committed", "being written", "staged"
+CRASH, STORE_FULL, STORE_BREAKS = "crash", "the store is full", "the store breaks"
+JOIN, LEAVE, DIE = "join", "leave", "die"
 HOW = st.sampled_from(  # With a delay in milliseconds.
     [
         (DISPOSITION_ACCEPT, 0),
@@ -71,6 +72,7 @@ SETTLED = ("accepted", "dead", "skipped")
 OWED = ("waiting", "held")
 
 Place = tuple[int, int]  # partition, offset
+How = tuple[Disposition.ValueType, int]
 
 
 @dataclass
@@ -133,57 +135,66 @@ class DurableMachine(RuleBasedStateMachine):
         self.subscription = self.stage.subscribe(ordering=self.ordering, overflow=self.overflow)
         self.group: Group | None = None
         self.found: dict[Place, Message] = {}
-        self.deliveries = 0
         self._commit_all()
 
-    # -------------------------------------------------------- publishers
+    # -------------------------------------------------------- what happens
 
     @rule(
         index=st.integers(0, PARTITIONS - 1),
-        counts=st.lists(st.integers(1, 4), min_size=1, max_size=6),
+        counts=st.lists(st.integers(1, 4), max_size=6),
         size=st.sampled_from([1, 200]),
         then=st.sampled_from([COMMITTED, COMMITTED, BEING_WRITTEN, STAGED]),
+        which=st.integers(0, MEMBERS_MAX - 1),
+        messages_max=st.sampled_from([1_000, 4, 1]),
+        settles=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9), HOW), max_size=4),
     )
-    def publish(self, index: int, counts: list[int], size: int, then: str) -> None:
-        partition = self._partition(index)
+    def publish_take_and_settle(
+        self,
+        index: int,
+        counts: list[int],
+        size: int,
+        then: str,
+        which: int,
+        messages_max: int,
+        settles: list[tuple[int, int, How]],
+    ) -> None:
+        """One rule, because anything of interest needs all three."""
         for count in counts:
-            if self.broken:
-                with pytest.raises(StoreReadOnlyError):
-                    partition.make_room()
-                return
-            if not self._make_room(partition):
-                break
-            base = partition.log.end_offset
-            messages = [new_message(data=bytes(size)) for _ in range(count)]
-            batch = encode_batch(TOPIC, index, messages, producer_id=PRODUCER, base_sequence=base)
-            assert partition.duplicate_of(batch) is None
-            entry = partition.append(batch, self.stage.now_ns)
-            assert entry.base_offset == base == self._end(index)
-            self.batches[index, base] = batch
-            for offset in range(base, base + count):
-                self.messages[index, offset] = Message()
-        if then == BEING_WRITTEN and self.group is None:
-            self._take_a_group()
-        elif then == COMMITTED:
+            self._publish(index, count, size)
+        if then == COMMITTED:
             self._commit_all()
+        elif then == BEING_WRITTEN and self.group is None:
+            self._take_a_group()
+        if not self.peers:
+            self._join(6, WIDE)
+        peer = self.peers[which % len(self.peers)]
+        while self._take(peer, messages_max) or (self._has_room(peer) and self._load(0, 1)):
+            pass
+        for at, longest, how in settles:
+            self._settle_a_run(peer, at, longest, *how)
 
-    @precondition(lambda self: self.batches)
-    @rule(data=st.data())
-    def publish_again(self, data: st.DataObject) -> None:
-        index, base = data.draw(st.sampled_from(sorted(self.batches)))
-        if self.broken:
-            with pytest.raises(StoreReadOnlyError):
-                self._partition(index).duplicate_of(self.batches[index, base])
+    @rule(
+        which=st.integers(0, MEMBERS_MAX - 1),
+        load=st.integers(0, 3),
+        messages_max=st.sampled_from([1_000, 2]),
+        settles=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9), HOW), max_size=4),
+    )
+    def take_and_settle(
+        self, which: int, load: int, messages_max: int, settles: list[tuple[int, int, How]]
+    ) -> None:
+        """A little at a time, and entries come from the store when they will."""
+        if not self.peers:
             return
-        later = [place for place in self.batches if place[0] == index and place[1] > base]
-        if len(later) < BATCHES_REMEMBERED // 2:  # Roll-backs may cost the other half.
-            assert self._partition(index).duplicate_of(self.batches[index, base]) == base
-
-    # -------------------------------------------------------- commits and crashes
+        peer = self.peers[which % len(self.peers)]
+        if load:
+            self._load(which, load)
+        self._take(peer, messages_max)
+        for at, longest, how in settles:
+            self._settle_a_run(peer, at, longest, *how)
 
     @rule(all_of_it=st.booleans())
     def commit(self, all_of_it: bool) -> None:
-        """Let one group gather while another is being written, or not."""
+        """One group gathers while another is being written, or not."""
         if all_of_it:
             self._commit_all()
         elif self.group is not None:
@@ -191,84 +202,29 @@ class DurableMachine(RuleBasedStateMachine):
         else:
             self._take_a_group()
 
-    @rule(breaks=st.sampled_from([False, False, False, True]))
-    def fail_the_commit(self, breaks: bool) -> None:
+    @rule(what=st.sampled_from([CRASH, STORE_FULL, STORE_FULL, STORE_BREAKS]))
+    def misfortune(self, what: str) -> None:
+        if what == CRASH:
+            self._crash()
+            return
         if self.group is None:
             self._take_a_group()
-        if self.group is None:
-            return
-        error = StoreReadOnlyError("in doubt") if breaks else StoreFullError("the disk is full")
-        self.stage.engine.journal.failed(self.group, error)
-        self.group = None
-        self.broken = breaks
-        for place, message in tuple(self.messages.items()):
-            if message.state == "staged":
-                del self.messages[place]
-                self.batches.pop(place, None)
-            elif message.state == "burying":
-                self._owe(place)
-
-    @precondition(lambda self: self.deliveries >= DELIVERIES_BETWEEN_CRASHES or self.broken)
-    @rule()
-    def crash(self) -> None:
-        self._crash()
-
-    # -------------------------------------------------------- subscribers
-
-    @precondition(lambda self: len(self.peers) < MEMBERS_MAX)
-    @rule(messages=st.integers(1, 9), size=st.sampled_from([500, WIDE]))
-    def join(self, messages: int, size: int) -> None:
-        self._join(messages, size)
-
-    @precondition(lambda self: self.peers)
-    @rule(which=st.integers(0, 99), lost=st.booleans())
-    def leave(self, which: int, lost: bool) -> None:
-        self._leave(self.peers[which % len(self.peers)], lost)
+        if self.group is not None:
+            self._fail(breaks=what == STORE_BREAKS)
 
     @rule(
-        which=st.integers(0, 99),
-        messages_max=st.sampled_from([1, 4, 1_000]),
-        loads=st.booleans(),
-        settles=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 6), HOW), max_size=4),
+        how=st.sampled_from([JOIN, JOIN, LEAVE, DIE]),
+        which=st.integers(0, MEMBERS_MAX - 1),
+        messages=st.integers(1, 9),
+        size=st.sampled_from([WIDE, 500]),
     )
-    def take(
-        self,
-        which: int,
-        messages_max: int,
-        loads: bool,
-        settles: list[tuple[int, int, tuple[Disposition.ValueType, int]]],
-    ) -> None:
-        """Take all there is, and settle some of it."""
-        if not self.peers:
-            self._join(6, WIDE)
-        peer = self.peers[which % len(self.peers)]
-        while self._take(peer, messages_max) or (loads and self._has_room(peer) and self._load(0, 1)):
-            pass
-        for at, longest, how in settles:
-            self._settle_a_run(peer, at, longest, *how)
+    def members_change(self, how: str, which: int, messages: int, size: int) -> None:
+        if how == JOIN and len(self.peers) < MEMBERS_MAX:
+            self._join(messages, size)
+        elif how != JOIN and self.peers:
+            self._leave(self.peers[which % len(self.peers)], lost=how == DIE)
 
-    @precondition(lambda self: self.stage.engine.logs.wanted)
-    @rule(which=st.integers(0, 99), entries_max=st.integers(1, 3))
-    def load(self, which: int, entries_max: int) -> None:
-        self._load(which, entries_max)
-
-    @precondition(lambda self: any(peer.open for peer in self.peers))
-    @rule(which=st.integers(0, 99), at=st.integers(0, 20), longest=st.integers(1, 6), how=HOW)
-    def settle(
-        self, which: int, at: int, longest: int, how: tuple[Disposition.ValueType, int]
-    ) -> None:
-        busy = [peer for peer in self.peers if peer.open]
-        self._settle_a_run(busy[which % len(busy)], at, longest, *how)
-
-    @precondition(lambda self: self.peers)
-    @rule(which=st.integers(0, 99), tag=st.integers(1, 30))
-    def settle_again(self, which: int, tag: int) -> None:
-        peer = self.peers[which % len(self.peers)]
-        if tag not in peer.open:
-            with pytest.raises(UnknownDeliveryTagError):
-                self.stage.settle(peer.member, tag, tag)
-
-    @precondition(lambda self: not self.broken and self.deliveries >= DELIVERIES_BETWEEN_CRASHES)
+    @precondition(lambda self: not self.broken)
     @rule(index=st.integers(0, PARTITIONS - 1), way=st.integers(0, 100))
     def seek(self, index: int, way: int) -> None:
         log = self._partition(index).log
@@ -284,7 +240,7 @@ class DurableMachine(RuleBasedStateMachine):
                 elif message.state != "lost":
                     message.state = "skipped"
 
-    @rule(millis=st.sampled_from([50, 300]), retention=st.sampled_from([0, 0, 1, 9, 32]))
+    @rule(millis=st.sampled_from([50, 300]), retention=st.sampled_from([0, 1, 9, 32]))
     def time_passes(self, millis: int, retention: int) -> None:
         """Each clock goes its own way: the one for waiting, and the one retention goes by, in seconds."""
         stage = self.stage
@@ -294,6 +250,21 @@ class DurableMachine(RuleBasedStateMachine):
         stage.engine.tick(stage.now, stage.now_ns)
         for partition, low in zip(stage.topic.partitions, lows, strict=True):
             self._note_what_was_evicted(partition, low)
+
+    @rule(which=st.integers(0, MEMBERS_MAX - 1), tag=st.integers(1, 30), batch=st.integers(0, 99))
+    def settle_and_publish_again(self, which: int, tag: int, batch: int) -> None:
+        for peer in self.peers[which : which + 1]:
+            if tag not in peer.open:
+                with pytest.raises(UnknownDeliveryTagError):
+                    self.stage.settle(peer.member, tag, tag)
+        for index, base in sorted(self.batches)[batch : batch + 1]:
+            if self.broken:
+                with pytest.raises(StoreReadOnlyError):
+                    self._partition(index).duplicate_of(self.batches[index, base])
+                continue
+            later = [place for place in self.batches if place[0] == index and place[1] > base]
+            if len(later) < BATCHES_REMEMBERED // 2:  # Roll-backs may cost the other half.
+                assert self._partition(index).duplicate_of(self.batches[index, base]) == base
 
     # -------------------------------------------------------- what must always hold
 
@@ -349,6 +320,37 @@ class DurableMachine(RuleBasedStateMachine):
 
     def _count(self, index: int, state: str) -> int:
         return sum(p == index and m.state == state for (p, _), m in self.messages.items())
+
+    def _publish(self, index: int, count: int, size: int) -> None:
+        partition = self._partition(index)
+        if self.broken:
+            with pytest.raises(StoreReadOnlyError):
+                partition.make_room()
+            return
+        if not self._make_room(partition):
+            return
+        base = partition.log.end_offset
+        messages = [new_message(data=bytes(size)) for _ in range(count)]
+        batch = encode_batch(TOPIC, index, messages, producer_id=PRODUCER, base_sequence=base)
+        assert partition.duplicate_of(batch) is None
+        entry = partition.append(batch, self.stage.now_ns)
+        assert entry.base_offset == base == self._end(index)
+        self.batches[index, base] = batch
+        for offset in range(base, base + count):
+            self.messages[index, offset] = Message()
+
+    def _fail(self, *, breaks: bool) -> None:
+        assert self.group is not None
+        error = StoreReadOnlyError("in doubt") if breaks else StoreFullError("the disk is full")
+        self.stage.engine.journal.failed(self.group, error)
+        self.group = None
+        self.broken = breaks
+        for place, message in tuple(self.messages.items()):
+            if message.state == "staged":
+                del self.messages[place]
+                self.batches.pop(place, None)
+            elif message.state == "burying":
+                self._owe(place)
 
     def _make_room(self, partition: Partition) -> bool:
         low = partition.log.low_offset
@@ -437,7 +439,6 @@ class DurableMachine(RuleBasedStateMachine):
             assert handout.failures <= handout.attempt
             message.state = "held"
             message.deliveries += 1
-            self.deliveries += 1
             peer.open[tag] = (place, handout)
         assert handout.first_tag == peer.next_tag
         peer.next_tag += len(places)
@@ -511,7 +512,7 @@ class DurableMachine(RuleBasedStateMachine):
         self.lives += 1
         self.group = None
         self.peers.clear()
-        self.broken, self.sought, self.dropped, self.deliveries = False, False, 0, 0
+        self.broken, self.sought, self.dropped = False, False, 0
         self.messages = {place: copy(message) for place, message in self.saved.items()}
         self.batches = {p: batch for p, batch in self.batches.items() if p in self.messages}
         for message in self.messages.values():
