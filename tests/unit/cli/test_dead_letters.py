@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bellwire.admin.v1.dead_letter_pb2 import (
@@ -21,7 +23,7 @@ NOON = 1_500_033_600_000_000_000  # 2017-07-14 12:00 UTC
 
 
 def letter(**changes):
-    about = {
+    about: dict[str, Any] = {
         "id": 7,
         "message": Message(id="m", key="EURUSD", type="acme.v1.Note", data=b"buy"),
         "position": Position(topic="orders.paper", partition=1, offset=42),
@@ -87,7 +89,7 @@ def test_foreign_text_of_a_letter_cannot_steer_the_terminal():
 
 
 def test_the_json_of_a_letter_holds_the_message_as_tail_prints_it():
-    found = letter_json(letter())
+    found: Any = letter_json(letter())
     assert (found["id"], found["topic"], found["partition"], found["offset"]) == (
         *(7, "orders.paper"),
         *(1, 42),

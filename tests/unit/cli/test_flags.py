@@ -47,6 +47,7 @@ def test_a_lease_beyond_the_contract_is_refused(text):
 
 def test_a_beginning_may_name_several_places():
     found = parse_begin("a/0@1,b/0@2")
+    assert found is not None
     assert [place.topic for place in found.positions] == ["a", "b"]
     assert parse_begin("latest") == LATEST
     assert parse_begin(None) is None

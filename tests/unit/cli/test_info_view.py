@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from rich.console import Console
 
@@ -69,7 +70,7 @@ def test_without_a_store_it_says_how_to_get_one():
 
 
 def test_the_json_has_plain_numbers():
-    found = info_json(info(commits=5, disk_bytes=1 << 40))
+    found: Any = info_json(info(commits=5, disk_bytes=1 << 40))
     assert (found["pid"], found["workers"]) == (77, 16)
     assert found["store"]["disk_bytes"] == 1 << 40
     assert found["store"]["recovery"] == recovery_json(REPORT)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from rich.console import Console
 
 from bellwire.admin.v1.topic_pb2 import (
     LOG_KIND_SQLITE,
+    PRIORITY_CLASS_KILL_SWITCH,
     GetTopicStatsResponse,
     PartitionStats,
     SubscriptionStats,
@@ -67,7 +69,7 @@ def test_stats_show_the_watermark_below_what_is_being_committed():
 
 
 def test_the_json_has_every_count():
-    found = stats_json(STATS)
+    found: Any = stats_json(STATS)
     assert found["dead_letters"] == 4
     assert found["partitions"][0]["high_watermark"] == 1_490
     assert found["subscriptions"][0] == {
@@ -92,6 +94,13 @@ def test_the_list_names_the_log_and_shows_dead_letters_once_there_are_any():
 
 
 def test_the_settings_of_a_topic_name_log_time_and_priority():
-    found = topic_json(Topic(name="t", log=LOG_KIND_SQLITE, retention_seconds=60, priority_class=1))
+    found = topic_json(
+        Topic(
+            name="t",
+            log=LOG_KIND_SQLITE,
+            retention_seconds=60,
+            priority_class=PRIORITY_CLASS_KILL_SWITCH,
+        )
+    )
     assert (found["log"], found["retention_seconds"]) == ("sqlite", 60)
     assert found["priority_class"] == "kill-switch"

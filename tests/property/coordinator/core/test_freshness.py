@@ -74,7 +74,9 @@ def test_the_head_of_a_part_is_what_looking_at_each_message_gives(
     first = offset - entry.base_offset
     last = data.draw(st.integers(first + 1, entry.count), label="last")
     mine = [
-        (message.key if only in ("", ME) else "") for messages, only in backlog for message in messages
+        (message.key if only in ("", ME) else "")
+        for messages, only in backlog
+        for message in messages
     ]
 
     def fate(at: int) -> tuple[str, str]:
@@ -131,9 +133,7 @@ class FreshnessMachine(RuleBasedStateMachine):
         self.stage = Stage(retention_messages=retention, max_attempts=0)
         self.stage.now_ns = 1_000 * SECOND_NS
         self.partition = self.stage.topic.partitions[0]
-        self.subscription = self.stage.subscribe(
-            ME, ordering=self.ordering, overflow=self.overflow
-        )
+        self.subscription = self.stage.subscribe(ME, ordering=self.ordering, overflow=self.overflow)
         self.member = self.stage.join(self.subscription)
         self.waiting: dict[int, Waiting] = {}
         self.held: list[tuple[Handout, dict[int, Waiting]]] = []

@@ -147,7 +147,9 @@ def test_urgent_topics_go_first_whenever_they_came(ordering):
     stage = Stage()
     ranks = [PriorityClass.TELEMETRY, PriorityClass.ORDER, PriorityClass.KILL_SWITCH]
     topics = [
-        stage.bus.create_topic(f"t.{rank.name}", TopicSettings(1, 100, 1 << 20, 0, rank), 0)
+        stage.bus.create_topic(
+            f"t.{rank.name}", TopicSettings(1, 100, 1 << 20, priority_class=rank), 0
+        )
         for rank in ranks
     ]
     member = stage.join(stage.subscribe(topics=["t.>"], ordering=ordering))
