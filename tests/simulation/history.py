@@ -137,6 +137,7 @@ class History:
         position.accepted.clear()
         position.returned.clear()
         position.buried.clear()
+        position.doubtful.clear()
         for member in self._members.values():
             for key in [k for k in member.in_flight if k[:2] == (event.subscription, event.log)]:
                 if key[2] >= 0:  # In flight it stays, but it will not come again: see VOID.
@@ -246,7 +247,8 @@ class History:
         if event.offset in position.buried and (self._exact or not position.moved):
             where = f"{event.log}@{event.offset} of {event.subscription}"
             self.report(Kind.DUPLICATE, f"{where} is twice in the dead letters")
-        position.buried.add(event.offset)
+        if not position.moved or event.offset in position.doubtful:
+            position.buried.add(event.offset)  # Else it was given up before the cursor was moved.
         position.finished.add(event.offset)
         position.returned.discard(event.offset)
 

@@ -152,8 +152,7 @@ class Observer:
                 self.note(f"dead letter of {record.subscription} {log}@{record.offset}")
                 buried = ev.DeadLettered(record.subscription, log, record.offset)
                 self.users.add(buried)
-                if (record.subscription, log) not in self._sought_since_take:
-                    self._tell_wire(buried, in_doubt=in_doubt)
+                self._tell_wire(buried, in_doubt=in_doubt)
 
     def _tell_wire(self, event: ev.Event, *, in_doubt: bool) -> None:
         if in_doubt:

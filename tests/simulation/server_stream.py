@@ -197,14 +197,15 @@ class SubscribeEnd(ServerStream):
         self._guard(lambda: self._take(subscriber_pb2.SubscribeRequest.FromString(data)))
 
     def _take(self, request: subscriber_pb2.SubscribeRequest) -> None:
+        is_new = request.start.subscription not in self._engine.bus.named
         self.session.on_frame(request, self._loop.time(), self._coordinator.wall_ns())
         if request.HasField("start"):
-            self._started(request.start)
+            self._started(request.start, is_new=is_new)
         elif request.HasField("window"):
             window = request.window
             self._observer.wire.add(ev.Granted(self._member, window.messages, window.bytes))
 
-    def _started(self, start: subscriber_pb2.SubscribeStart) -> None:
+    def _started(self, start: subscriber_pb2.SubscribeStart, *, is_new: bool) -> None:
         member = self.session.member
         assert member is not None
         observer, subscription = self._observer, member.subscription
@@ -218,6 +219,10 @@ class SubscribeEnd(ServerStream):
         observer.wire.add(ev.Granted(self._member, start.window.messages, start.window.bytes))
         if not start.subscription:
             self._note_start(start, client)
+        elif is_new:  # What retention took before is not owed.
+            for cursor in subscription.cursors:
+                log = observer.log(cursor.partition.log.log_id)
+                observer.both(ev.Started(self._name, log, cursor.next_offset))
 
     def _note_start(self, start: subscriber_pb2.SubscribeStart, client: str) -> None:
         """An ephemeral subscription begins somewhere, or goes on behind what retention has taken."""

@@ -235,8 +235,10 @@ class Link(Generic[RequestT, ResponseT]):
             if self._beat_handle is not None:
                 self._beat_handle.cancel()
             sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sender
+            # Not `await sender`: its cancellation could not be told from our own, and ours must not be lost.
+            await asyncio.wait([sender])
+            if not sender.cancelled():
+                sender.result()
 
     def _opened_now(self, now: float) -> None:
         self._heard_at = now

@@ -290,6 +290,8 @@ class Subscription:
         member.retry_at = None
         if member.paused or not member.is_active or not self._may_take(member):
             return None
+        if not member.window.messages_free or not member.window.bytes_free:
+            return None  # Before anything is loaded for nothing; settling wakes us.
         ready = self._shared_ready if self.ordering == ORDERING_NONE else member.ready
         for queue in ready.classes():
             for _ in range(len(queue)):

@@ -511,7 +511,7 @@ class DurableMachine(RuleBasedStateMachine):
         self.lives += 1
         self.group = None
         self.peers.clear()
-        self.broken, self.sought, self.dropped = False, False, 0
+        self.broken = self.sought = False
         self.messages = {place: copy(message) for place, message in self.saved.items()}
         self.batches = {p: batch for p, batch in self.batches.items() if p in self.messages}
         for message in self.messages.values():
@@ -527,6 +527,7 @@ class DurableMachine(RuleBasedStateMachine):
         )
         stage.bus, stage.topic = stage.engine.bus, stage.engine.bus.topics[TOPIC]
         self.subscription = stage.bus.named["risk"]
+        self.dropped = sum(map(self._lost_in_the_crash, self.subscription.cursors))
         if not self.exact:
             self._count_again_what_was_forgotten()
 
@@ -557,6 +558,12 @@ class DurableMachine(RuleBasedStateMachine):
         record = self.disk.cursors[cursor.partition.log.log_id]
         runs = {at for first, last, _, _ in record.open_runs for at in range(first, last)}
         return runs | set(range(record.next_offset, self._end(cursor.partition.index)))
+
+    def _lost_in_the_crash(self, cursor: Cursor) -> int:
+        """Messages a member held that retention had taken: only memory had them."""
+        low = cursor.partition.log.low_offset
+        runs = self.disk.cursors[cursor.partition.log.log_id].open_runs
+        return sum(max(0, min(last, low) - first) for first, last, _, _ in runs)
 
     def _count_again_what_was_forgotten(self) -> None:
         """A cursor that has more gaps than its record may say owes some settled messages again."""
