@@ -20,7 +20,6 @@ GRPCURL_SECONDS = 30
 TOOL = "explain_last_signal"
 NOT_FOUND_EXIT = 64 + 5  # grpcurl ends with 64 + the gRPC status code.
 INVALID_ARGUMENT_EXIT = 64 + 3
-UNIMPLEMENTED_EXIT = 64 + 12
 
 
 CAMEL_KEY = re.compile(r'"[a-z]+(?:[A-Z][a-z]+)+":')
@@ -104,7 +103,7 @@ async def test_it_lists_every_service_by_reflection(grpcurl: Grpcurl):
 async def test_it_describes_services_and_messages(grpcurl: Grpcurl):
     assert await grpcurl.lines("list", "bellwire.bus.v1.SubscriberService") == [
         f"bellwire.bus.v1.SubscriberService.{rpc}"
-        for rpc in ("Acknowledge", "Pull", "Replay", "Seek", "Subscribe")
+        for rpc in ("Acknowledge", "DeleteSubscription", "Pull", "Replay", "Seek", "Subscribe")
     ]
     described = await grpcurl.lines("describe", "bellwire.bus.v1.PublisherService.Publish")
     assert described[0] == "bellwire.bus.v1.PublisherService.Publish is a method:"
@@ -211,12 +210,12 @@ async def test_streams_can_be_followed_too(grpcurl: Grpcurl):
         ),
         (
             "bellwire.bus.v1.SubscriberService/Seek",
-            {},
-            UNIMPLEMENTED_EXIT,
-            ["is in the contract and not served yet", "NOT_IMPLEMENTED"],
+            {"subscription": "nobody", "position": {"policy": "START_POLICY_EARLIEST"}},
+            NOT_FOUND_EXIT,
+            ["'nobody'", "UNKNOWN_SUBSCRIPTION"],
         ),
     ],
-    ids=["bad topic name", "unknown topic", "unknown tool", "not served yet"],
+    ids=["bad topic name", "unknown topic", "unknown tool", "unknown subscription"],
 )
 async def test_a_refusal_is_readable(grpcurl: Grpcurl, rpc, data, status, words):
     code, out, err = await grpcurl.run(rpc, data=data)

@@ -142,7 +142,10 @@ class Conductor:
             arguments = ("--data", str(self.folder / "data"))
         else:  # Whoever comes back first creates the topics again.
             arguments = ("--set", f"coordinator.default_partitions={MEMORY_PARTITIONS}")
-        return await CoordinatorProcess.serve(self.address, self.folder, *arguments)
+        command = "tests.crash.slow_disk" if self.plan.slow_disk else "bellwire.cli"
+        return await CoordinatorProcess.serve(
+            self.address, self.folder, *arguments, command=command
+        )
 
     async def _start_coordinator(self, *, again: bool) -> None:
         self.coordinator = await self._serve()

@@ -30,6 +30,7 @@ class Plan:
         level: Asked of the coordinator. Less than PERSISTED is recorded as PERSISTED all the same: a lie
             that the checker must find.
         orderly: Stop the coordinator with SIGTERM instead, which drains it.
+        slow_disk: Each commit of the coordinator takes tests.crash.slow_disk.COMMIT_SECONDS at least.
         log: Where the topics are kept, "sqlite" or "memory". What memory holds is lost: to be found, too.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     level: str = "PERSISTED"
     log: str = "sqlite"
     orderly: bool = False
+    slow_disk: bool = False
 
 
 @dataclass(slots=True)

@@ -145,13 +145,15 @@ class CoordinatorProcess(Child):
     started_ns = 0
 
     @classmethod
-    async def serve(cls, address: str, folder: Path, *arguments: str) -> CoordinatorProcess:
+    async def serve(
+        cls, address: str, folder: Path, *arguments: str, command: str = "bellwire.cli"
+    ) -> CoordinatorProcess:
         """Start it; it is not ready yet."""
         log = folder / "coordinator.log"
-        command = ("bellwire.cli", "serve", "--json", "--listen", address, *arguments)
+        words = (command, "serve", "--json", "--listen", address, *arguments)
         began_ns = time.monotonic_ns()
         with log.open("ab") as errors:
-            found = cls("coordinator", await _start(command, errors), log)
+            found = cls("coordinator", await _start(words, errors), log)
         found.started_ns = began_ns
         return found
 

@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
         help="memory forgets all: losses must be found",
     )
     parser.add_argument("--orderly", action="store_true", help="SIGTERM the coordinator instead")
+    parser.add_argument("--slow-disk", action="store_true", help="make each commit take longer")
     parser.add_argument("--folder", type=Path, help="keep recordings, logs and data here")
     options = parser.parse_args(arguments)
     plan = Plan(
@@ -50,6 +51,7 @@ def main(arguments: list[str]) -> int:
         level=options.level,
         log=options.log,
         orderly=options.orderly,
+        slow_disk=options.slow_disk,
     )
     if options.folder is not None:
         options.folder.mkdir(parents=True)

@@ -41,7 +41,7 @@ async def test_nothing_persisted_is_lost_when_processes_are_killed_at_any_moment
 
 
 async def test_messages_that_were_only_received_are_found_to_be_lost(tmp_path, capsys):
-    plan = Plan(rounds=FEW_ROUNDS, seed=SEED, level="RECEIVED")
+    plan = Plan(rounds=FEW_ROUNDS, seed=SEED, level="RECEIVED", slow_disk=True)
     verdict = await carried_out(plan, tmp_path, capsys)
     assert verdict.found(Kind.LOST) > 0
 
