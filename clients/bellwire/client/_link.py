@@ -15,7 +15,7 @@ from bellwire.client._side import RequestT, ResponseT, Side
 from bellwire.client.errors import UnreachableError
 from bellwire.client.settings import ClientSettings
 from bellwire.transport.channel import ChannelPool
-from bellwire.transport.status import error_from_rpc
+from bellwire.transport.status import FirstStatus, error_from_rpc
 from bellwire.wire.errors import (
     BellwireError,
     CallerError,
@@ -203,9 +203,12 @@ class Link(Generic[RequestT, ResponseT]):
 
     async def _converse(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
         """Open the stream and read it to its end; the sender and the heartbeat run beside."""
+        first = FirstStatus(call)
         try:
             if await self._open(call):
                 await self._read(call)
+        except grpc.aio.AioRpcError as error:
+            raise first.instead_of(error) from None
         finally:
             call.cancel()
 

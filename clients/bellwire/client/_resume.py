@@ -44,8 +44,13 @@ class EphemeralResume:
         self._returned: dict[Key, set[int]] = {}
         self._logs = _Logs()
 
-    def started(self, positions: Iterable[Position]) -> None:
-        """Learn where the coordinator begins; in another log, everything is new."""
+    def started(self, positions: Iterable[Position]) -> int:
+        """Learn where the coordinator begins; in another log, everything is new.
+
+        Returns:
+            How many messages this missed: their log did not keep them until now.
+        """
+        missed = 0
         for position in positions:
             key = (position.topic, position.partition)
             asked = min(self._returned.get(key) or (self._next.get(key, 0),))
@@ -53,6 +58,9 @@ class EphemeralResume:
             if key not in self._next or other or position.offset < asked:
                 self._next[key] = position.offset
                 self._returned.pop(key, None)
+            else:
+                missed += position.offset - asked
+        return missed
 
     def start_position(self) -> StartPosition | None:
         """Return where to go on; None when nothing is known yet."""
@@ -120,8 +128,12 @@ class NamedResume:
         self._next: dict[Key, int] = {}
         self._logs = _Logs()
 
-    def started(self, positions: Iterable[Position]) -> None:
-        """Forget the partitions whose log is another one: its offsets begin again."""
+    def started(self, positions: Iterable[Position]) -> int:
+        """Forget the partitions whose log is another one: its offsets begin again.
+
+        Returns:
+            0: the coordinator counts what its cursor misses.
+        """
         found = {(p.topic, p.partition): p for p in positions}
         other = {key for key, p in found.items() if self._logs.changed(key, p.log_id)}
         self._forget(
@@ -132,6 +144,7 @@ class NamedResume:
                 if key not in found or found[key].offset < following
             }
         )
+        return 0
 
     def _forget(self, reset: set[Key]) -> None:
         self._accepted = deque(item for item in self._accepted if item[0] not in reset)

@@ -16,6 +16,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     DISPOSITION_ACCEPT,
     DISPOSITION_RELEASE,
     DISPOSITION_RENEW,
+    OVERFLOW_POLICY_DISCONNECT,
     Delivery,
     Disposition,
     Pause,
@@ -256,7 +257,7 @@ class SubscribeSide:
             case "started":
                 self._reconnect_after = 0.0
                 self._lease_id = response.started.lease_id
-                self._resume.started(response.started.positions)
+                self._missed(self._resume.started(response.started.positions))
             case "settle_failure":
                 self._on_settle_failure_frame(response.settle_failure)
             case "draining":
@@ -266,6 +267,19 @@ class SubscribeSide:
             case _:
                 pass  # A heartbeat, or something newer than this client: hearing it is enough.
         return False
+
+    def _missed(self, count: int) -> None:
+        """Count what the log dropped between two streams.
+
+        gRPC may lose the status with which a stream ended, when it was being written to; that we were
+        too slow is then learned here.
+        """
+        self.dropped_messages += count
+        if count and self._options.overflow_policy == OVERFLOW_POLICY_DISCONNECT:
+            raise SlowSubscriberError(
+                f"subscriber missed {count} messages that the topic no longer keeps, "
+                "and its policy is DISCONNECT: read faster, or choose BLOCK or DROP_OLDEST"
+            )
 
     def _on_delivery(self, delivery: Delivery) -> None:
         header = delivery.batch.header

@@ -33,6 +33,17 @@ class TestEphemeral:
         assert start is not None
         assert list(start.positions) == at(12)
 
+    def test_what_the_log_dropped_between_two_streams_is_counted(self) -> None:
+        resume = EphemeralResume()
+        assert resume.started(at(7)) == 0
+        resume.on_received(KEY, 7, 5, 0)
+        assert resume.started(at(20)) == 8
+
+    def test_nothing_is_missed_when_the_log_is_another_one(self) -> None:
+        resume = EphemeralResume()
+        resume.started([Position(topic="bars", partition=0, offset=7, log_id=1)])
+        assert resume.started([Position(topic="bars", partition=0, offset=20, log_id=2)]) == 0
+
     def test_what_was_received_before_is_skipped(self) -> None:
         resume = EphemeralResume()
         resume.started(at(0))
