@@ -274,6 +274,9 @@ class Stream:
         """End the client's half."""
         self.upward.send(_HALF_CLOSE)
 
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Who asks for the status has no need of it: none is ever replaced here."""
+
     def cancel(self) -> bool:
         """End the stream: by the client, or by the kernel when the client's process is gone."""
         if self._ended:

@@ -146,13 +146,17 @@ class InMemoryStream(grpc.aio.StreamStreamCall[Any, Any]):
 
     async def code(self) -> grpc.StatusCode:
         """Return the status; waits for the end."""
-        await asyncio.wait([self.task])
+        await self._ended()
         return self._error.code() if self._error else grpc.StatusCode.OK
 
     async def details(self) -> str:
         """Return the status text; waits for the end."""
-        await asyncio.wait([self.task])
+        await self._ended()
         return (self._error.details() or "") if self._error else ""
+
+    async def _ended(self) -> None:
+        if not self.task.done():  # As with gRPC, a call that is done answers without a wait.
+            await asyncio.wait([self.task])
 
     async def wait_for_connection(self) -> None:
         """It is always connected."""
