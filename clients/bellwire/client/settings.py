@@ -167,7 +167,8 @@ class ClientSettings:
         default=2.0,
         metadata=setting(
             unit="s",
-            why="Upper bound of every delay: a restarted coordinator is found within 2 s",
+            why="Upper bound between two streams that a coordinator refuses; after an outage the "
+            "next one follows at once",
             gt=0,
             le=300,
         ),

@@ -279,6 +279,8 @@ async def test_a_page_stays_below_what_grpc_carries(bus: Stubs):
         ({"page_size": -1}, "1 to 1000"),
         ({"page_size": 1_001}, "1 to 1000"),
         ({"page_token": "second"}, "begin without one"),
+        ({"page_token": str(1 << 63)}, "begin without one"),
+        ({"page_token": "9" * 5_000}, "page_token '999"),
         ({"filter": DeadLetterFilter(ids=range(1_001))}, "limit is 1000"),
     ],
 )
@@ -371,6 +373,15 @@ async def test_a_dry_run_counts_and_redrives_nothing(bus: Stubs):
     assert not answer.positions
     assert await letters(bus) == before
     assert (await bus.stats()).partitions[0].next_offset == 3
+
+
+@pytest.mark.parametrize("log", BOTH_LOGS, ids=LOG_NAMES)
+async def test_up_to_an_id_that_is_above_all_means_all(tmp_path, log):
+    async with served(tmp_path) as bus:
+        await bus.create_topic(log=log)
+        await reject(bus, b"0", b"1")
+        answer = await redrive(bus, up_to_id=(1 << 64) - 1)
+        assert (answer.messages, answer.remaining_messages) == (2, 0)
 
 
 async def test_a_redrive_of_nothing_is_nothing(bus: Stubs):

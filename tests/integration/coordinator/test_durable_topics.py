@@ -481,6 +481,22 @@ async def test_retention_keeps_what_it_promises_and_drops_the_rest_for_good(tmp_
         assert await reader.data(200 - held.low_offset) == sent[held.low_offset :]
 
 
+async def test_a_bound_that_is_lowered_holds_for_what_is_published_from_then_on(tmp_path):
+    async with served(tmp_path) as bus:
+        await bus.create_topic(log=LOG_KIND_SQLITE)
+        stream = await PublishStream(bus).open()
+        await stream.publish(batch(*[b"before"] * 50))
+        await stream.acknowledged(1)
+        changed = topic_pb2.Topic(name=TOPIC, retention_messages=8)
+        await within(bus.topics.UpdateTopic(topic_pb2.UpdateTopicRequest(topic=changed)))
+        for _ in range(20):
+            await stream.publish(batch(b"after"))
+            await stream.acknowledged(stream.frame)
+        (held,) = (await bus.stats()).partitions
+        assert held.next_offset == 70
+        assert held.next_offset - held.low_offset <= 8
+
+
 async def test_messages_older_than_the_topic_keeps_them_are_dropped(tmp_path):
     async with served(tmp_path) as bus:
         await bus.create_topic(log=LOG_KIND_SQLITE, retention_seconds=1, retention_messages=8)

@@ -188,6 +188,7 @@ async def test_a_position_of_another_log_is_refused(either: Stubs):
         ({"subscription": "", "position": EARLIEST}, UnknownSubscriptionError),
         ({"position": StartPosition(policy=START_POLICY_UNSPECIFIED)}, CallerError),
         ({"position": UNKNOWN}, CallerError),
+        ({"position": StartPosition(policy=START_POLICY_POSITIONS)}, CallerError),
         ({"position": at_offset(0, partition=9)}, CallerError),
         ({"position": at_offset(0, topic="orders")}, CallerError),
         ({"position": EARLIEST, "topics": ["no.such"]}, UnknownTopicError),

@@ -88,6 +88,8 @@ async def test_topics_are_listed_by_pattern_and_by_page(bus: Stubs):
         ({"name": "t", "partition_count": -1}, CallerError, "cannot have -1 partitions"),
         ({"name": "t", "retention_messages": 2**63}, CallerError, "retention_messages is 9223"),
         ({"name": "t", "retention_bytes": 2**63}, CallerError, "retention_bytes is 9223"),
+        ({"name": "t", "tenant": "t" * 257}, CallerError, "tenant has 257 bytes, limit is 256"),
+        ({"name": "t", "account": "€" * 86}, CallerError, "account has 258 bytes, limit is 256"),
         ({"name": "t", "log": 2}, CallerError, "LOG_KIND_SQLITE needs a data folder"),
         ({"name": "t", "log": 3}, NotImplementedYetError, "log kind 3 is not served yet"),
         ({"name": "t", "priority_class": 9}, CallerError, "priority class 9 is not known"),

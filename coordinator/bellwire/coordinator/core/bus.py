@@ -200,6 +200,9 @@ class Bus:
         if topic.is_durable:
             self._stage_topic(topic)
         for partition in topic.partitions:
+            partition.log.retain(
+                settings.retention_messages, settings.retention_bytes, settings.retention_seconds
+            )
             self._on_room(partition)
         return topic
 
@@ -406,6 +409,10 @@ class Bus:
         ]
         if start.policy == START_POLICY_UNSPECIFIED:
             raise CallerError("seek names no position: use EARLIEST, LATEST, TIME or POSITIONS")
+        if start.policy == START_POLICY_POSITIONS and not start.positions:
+            raise CallerError(
+                "seek to POSITIONS lists none: give the next offset of each partition"
+            )
         positions = {(p.topic, p.partition): p for p in start.positions}
         if start.policy == START_POLICY_POSITIONS:
             cursors = [c for c in cursors if _key(c) in positions]

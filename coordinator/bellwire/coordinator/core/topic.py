@@ -21,6 +21,7 @@ PARTITIONS_MAX: Final = 1_024
 RETENTION_MESSAGES_MAX: Final = 100_000_000_000
 RETENTION_BYTES_MAX: Final = 1 << 44
 RETENTION_SECONDS_MAX: Final = 10 * 366 * 86_400
+OWNER_BYTES_MAX: Final = 256  # Of tenant and account.
 
 
 class LogKind(IntEnum):
@@ -76,6 +77,12 @@ class TopicSettings:
         _check_bound("retention_messages", self.retention_messages, RETENTION_MESSAGES_MAX)
         _check_bound("retention_bytes", self.retention_bytes, RETENTION_BYTES_MAX)
         _check_bound("retention_seconds", self.retention_seconds, RETENTION_SECONDS_MAX, least=0)
+        for label, text in (("tenant", self.tenant), ("account", self.account)):
+            if len(text.encode()) > OWNER_BYTES_MAX:
+                raise CallerError(
+                    f"{label} has {len(text.encode())} bytes, limit is {OWNER_BYTES_MAX}",
+                    metadata={"field": label},
+                )
 
     def to_wire(self, name: str, created_ns: int) -> pb.Topic:
         """Describe a topic with these settings."""

@@ -85,11 +85,7 @@ class DurableLog:
         self.log_id = log_id
         self._staging = staging
         self._cached = CachedEntries(cache)
-        self._segment_messages = min(
-            SEGMENT_MESSAGES_MAX, max(1, retention_messages // SEGMENTS_PER_LOG)
-        )
-        self._segment_bytes = min(SEGMENT_BYTES_MAX, max(1, retention_bytes // SEGMENTS_PER_LOG))
-        self._segment_ns = retention_seconds * NANOS // SEGMENTS_PER_LOG
+        self.retain(retention_messages, retention_bytes, retention_seconds)
         self._segment_began_ns = 0
         self._segments = deque(
             Segment(
@@ -261,6 +257,12 @@ class DurableLog:
         """Keep an empty segment, which remembers where the log goes on and how late it was."""
         end = self.high_watermark
         self._segments.append(Segment(end, end, 0, 0, last.last_time_ns, last.last_admitted_ns))
+
+    def retain(self, messages: int, size: int, seconds: int) -> None:
+        """Cut segments so that some of them make up these bounds; those there are stay as they are."""
+        self._segment_messages = min(SEGMENT_MESSAGES_MAX, max(1, messages // SEGMENTS_PER_LOG))
+        self._segment_bytes = min(SEGMENT_BYTES_MAX, max(1, size // SEGMENTS_PER_LOG))
+        self._segment_ns = seconds * NANOS // SEGMENTS_PER_LOG
 
     def oldest(self) -> Segment | None:
         """Return the segment that eviction would take next; never one that is not committed whole."""

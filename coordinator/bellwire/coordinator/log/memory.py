@@ -61,6 +61,9 @@ class MemoryLog:
         at = bisect_left(self._order, time_unix_nano, key=_last_time)
         return self._order[at].base_offset if at < len(self._order) else self.end_offset
 
+    def retain(self, messages: int, size: int, seconds: int) -> None:
+        """Nothing to do: a span is one entry, whatever the bounds."""
+
     def oldest(self) -> Entry | None:
         """Return the entry that eviction would take next."""
         return self._order[0] if self._order else None

@@ -126,6 +126,15 @@ class PartitionLog(Protocol):
     def find_time(self, time_unix_nano: int) -> int:
         """Return an offset at or before the first message whose time is not before this one."""
 
+    def retain(self, messages: int, size: int, seconds: int) -> None:
+        """Take new bounds of its topic: spans may be a share of them.
+
+        Args:
+            messages: Messages kept.
+            size: Stored bytes kept.
+            seconds: Age up to which they are kept; 0 = any.
+        """
+
     def oldest(self) -> Span | None:
         """Return what eviction would take next."""
 

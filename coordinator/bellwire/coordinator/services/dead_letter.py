@@ -22,6 +22,7 @@ PAGE_DEFAULT: Final = 100
 PAGE_MAX: Final = 1_000
 PAGE_BYTES_MAX: Final = 3 << 20  # Stays below gRPC's default receive limit of 4 MiB.
 IDS_MAX: Final = 1_000
+LETTER_ID_MAX: Final = (1 << 63) - 1  # What the store can count to.
 
 
 class DeadLetterService:
@@ -157,7 +158,7 @@ def _query(
     return DeadLetterQuery(
         topic=check_topic_name(topic),
         after_id=after_id,
-        up_to_id=up_to_id,
+        up_to_id=min(up_to_id, LETTER_ID_MAX),
         limit=limit,
         subscription=wanted.subscription,
         reason_contains=wanted.reason_contains,
@@ -170,7 +171,7 @@ def _query(
 def _after(token: str) -> int:
     if not token:
         return 0
-    if not token.isdecimal():
+    if not token.isdecimal() or len(token) > len(str(LETTER_ID_MAX)) or int(token) > LETTER_ID_MAX:
         raise CallerError(f"page_token {token!r} is not one this server gave: begin without one")
     return int(token)
 
