@@ -23,7 +23,10 @@ def sub(
     begin: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="POSITION", help=f"Where a new cursor begins: {POSITION_HELP}."
+            "--from",
+            metavar="POSITION",
+            help=f"Where a new cursor begins: {POSITION_HELP}; else a named one at the oldest message, "
+            "an unnamed one at the newest.",
         ),
     ] = None,
     count: Annotated[
@@ -32,7 +35,9 @@ def sub(
     max_attempts: Annotated[
         int,
         typer.Option(
-            min=0, max=1_000, help="Of a new subscription: deliveries before a dead letter."
+            min=0,
+            max=1_000,
+            help="Of a new subscription: deliveries before a dead letter; 0 = as the coordinator is set.",
         ),
     ] = 0,
     lease: Annotated[

@@ -538,7 +538,7 @@ def _check_in_range(partition: Partition, position: Position) -> None:
     if not log.low_offset <= position.offset <= log.high_watermark:
         raise OffsetOutOfRangeError(
             f"offset {position.offset} is outside partition {partition.index} of {partition.topic.name!r}: "
-            f"it holds {log.low_offset} to {log.high_watermark}",
+            f"a cursor can stand at {log.low_offset} to {log.high_watermark}",
             metadata={"low_offset": str(log.low_offset), "high_watermark": str(log.high_watermark)},
         )
 
