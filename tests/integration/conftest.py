@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bellwire.client import connect
+from bellwire.client import ClientSettings, connect
 from bellwire.client.protocol import BusClient
 from bellwire.testing import InMemoryBus, running_coordinator
 
@@ -20,7 +21,15 @@ OpenBus = Callable[..., AbstractAsyncContextManager[Clients]]
 async def _real(transport: str, **overrides: Any) -> AsyncIterator[Clients]:
     async with running_coordinator(**overrides) as running:
         address = running.tcp if transport == "tcp" else running.unix
-        yield lambda settings=None: connect(address, settings)
+        yield lambda settings=None: connect(
+            address, with_lane(settings) if transport == "lane" else settings
+        )
+
+
+def with_lane(settings: ClientSettings | None) -> ClientSettings:
+    """Return these settings, or the defaults, with the socket lane switched on."""
+    settings = settings or ClientSettings()
+    return replace(settings, transport=replace(settings.transport, socket_lane=True))
 
 
 @asynccontextmanager
@@ -29,7 +38,7 @@ async def _memory(**overrides: Any) -> AsyncIterator[Clients]:
     yield bus.client
 
 
-@pytest.fixture(params=["memory", "tcp", "unix"])
+@pytest.fixture(params=["memory", "tcp", "unix", "lane"])
 def open_bus(request: pytest.FixtureRequest) -> OpenBus:
     """A bus to open with coordinator settings by name; gives a maker of clients."""
     if request.param == "memory":

@@ -9,6 +9,7 @@ from typing import Final
 import grpc
 
 from bellwire.transport.address import Address
+from bellwire.transport.lane.channel import SocketChannel, lane_path
 from bellwire.transport.reachability import Reachability
 from bellwire.wire.errors import ClosedError
 from bellwire.wire.settings import check_settings, setting
@@ -64,6 +65,14 @@ class TransportSettings:
             why="gRPC's own default; the largest frame of the contract is 3 MiB of batches",
             ge=1 << 20,
             le=64 << 20,
+        ),
+    )
+
+    socket_lane: bool = field(
+        default=False,
+        metadata=setting(
+            unit="",
+            why="Streams on a Unix socket without gRPC between, at lower latency; new, so it is asked for",
         ),
     )
 
@@ -149,7 +158,11 @@ class ChannelPool:
             raise ClosedError(f"channels to {self.address} are closed: connect again")
 
     def _open(self) -> grpc.aio.Channel:
-        return grpc.aio.insecure_channel(self.address.target, options=self._options)
+        channel = grpc.aio.insecure_channel(self.address.target, options=self._options)
+        if not self.address.is_unix or not self._settings.socket_lane:
+            return channel
+        path = lane_path(self.address.path)
+        return SocketChannel(channel, path, frame_bytes_max=self._settings.frame_bytes_max)
 
     async def close(self) -> None:
         """Close every channel; streams still open end with CANCELLED."""

@@ -16,6 +16,7 @@ from bellwire.admin.v1 import dead_letter_pb2, server_pb2, topic_pb2
 from bellwire.agent.v1 import agent_pb2, invocation_pb2
 from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
 from bellwire.coordinator.config import CoordinatorSettings
+from bellwire.coordinator.lane import LaneServer
 from bellwire.coordinator.listen import SocketLock, bind
 from bellwire.coordinator.log.memory_store import MemoryStore
 from bellwire.coordinator.log.store import Store
@@ -30,12 +31,15 @@ from bellwire.coordinator.services.publisher import PublisherService
 from bellwire.coordinator.services.subscriber import SubscriberService
 from bellwire.coordinator.state import CoordinatorState, Drainable
 from bellwire.mcp.v1 import mcp_pb2
+from bellwire.transport.address import parse_address
+from bellwire.transport.lane.channel import lane_path
 
 # How the grace of a drain is spent: publishers and agents first, then subscribers read what is left.
 WRITERS_SHARE: Final = 0.3
 READERS_SHARE: Final = 0.5
 LAST_SHARE: Final = 0.2
 STOP_GRACE_SECONDS: Final = 0.2  # After the drain: what still runs is only being told, then ended.
+FRAME_BYTES_MAX: Final = 4 << 20
 SERVER_OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # Two servers on one port would each get half of the clients.
     # Clients ping every 20 s, also when idle. The name is the C core's: gRPC takes an unknown one in silence.
@@ -45,8 +49,8 @@ SERVER_OPTIONS: Final = (
     ("grpc.keepalive_permit_without_calls", 1),
     # Bandwidth probes are pings too, and while one is unanswered its own 60 s count instead of the keepalive's.
     ("grpc.http2.ping_timeout_ms", 10_000),
-    ("grpc.max_receive_message_length", 4 << 20),
-    ("grpc.max_send_message_length", 4 << 20),
+    ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
+    ("grpc.max_send_message_length", FRAME_BYTES_MAX),
 )
 
 
@@ -65,6 +69,7 @@ class Coordinator:
         self._server: grpc.aio.Server | None = None
         self._health: health.aio.HealthServicer | None = None
         self._locks: list[SocketLock] = []
+        self._lanes: list[LaneServer] = []
         self._closed = asyncio.Event()
         self._drain_task: asyncio.Task[None] | None = None
 
@@ -86,18 +91,34 @@ class Coordinator:
             maximum_concurrent_rpcs=2 * self.settings.streams_max
             + self.settings.calls_in_flight_max,
         )
-        names = add_services(server, state)
+        handlers: list[grpc.GenericRpcHandler] = []
+        names = add_services(server, state, handlers)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         add_reflection(server, [*names, health.SERVICE_NAME])
         try:
             state.addresses = [bind(server, text, self._locks) for text in self.settings.listen]
             await server.start()
+            await self._start_lanes(handlers)
         except BaseException:
             await self._stop(0)
             raise
         for name in ("", *names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def _start_lanes(self, handlers: list[grpc.GenericRpcHandler]) -> None:
+        """Serve the socket lane beside every Unix socket."""
+        for text in self.settings.listen:
+            address = parse_address(text)
+            if address.is_unix:
+                lane = LaneServer(
+                    lane_path(address.path),
+                    handlers,
+                    frame_bytes_max=FRAME_BYTES_MAX,
+                    connections_max=2 * self.settings.streams_max,
+                )
+                await lane.start()
+                self._lanes.append(lane)
 
     async def _open(self) -> CoordinatorState:
         """Open the store and restore what it holds."""
@@ -174,6 +195,8 @@ class Coordinator:
                     await state.stream_closed.wait()
 
     async def _stop(self, grace_seconds: float) -> None:
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
+        self._lanes.clear()
         if self._server is not None:
             await self._server.stop(grace_seconds)
             self._server = None
@@ -201,8 +224,12 @@ def open_store(settings: CoordinatorSettings) -> Store:
     return SqliteStore(settings.data, checkpoint_pages=settings.store_checkpoint_pages)
 
 
-def add_services(server: grpc.aio.Server, state: CoordinatorState) -> list[str]:
-    """Add every service of the contract; return their full names."""
+def add_services(
+    server: grpc.aio.Server,
+    state: CoordinatorState,
+    handlers: list[grpc.GenericRpcHandler] | None = None,
+) -> list[str]:
+    """Add every service of the contract; return their full names, and note what serves them."""
     dispatcher = Dispatcher(state)
     services = (
         (PublisherService(state), publisher_pb2, "PublisherService"),
@@ -215,6 +242,6 @@ def add_services(server: grpc.aio.Server, state: CoordinatorState) -> list[str]:
         (DeadLetterService(state), dead_letter_pb2, "DeadLetterService"),
     )
     return [
-        add_service(server, servicer, file.DESCRIPTOR.services_by_name[name])
+        add_service(server, servicer, file.DESCRIPTOR.services_by_name[name], handlers)
         for servicer, file, name in services
     ]

@@ -28,11 +28,18 @@ _FACTORIES = {
 }
 
 
-def add_service(server: grpc.aio.Server, servicer: object, service: ServiceDescriptor) -> str:
-    """Serve every RPC of a service; return the service's full name."""
+def add_service(
+    server: grpc.aio.Server,
+    servicer: object,
+    service: ServiceDescriptor,
+    handlers_made: list[grpc.GenericRpcHandler] | None = None,
+) -> str:
+    """Serve every RPC of a service; return the service's full name, and note what serves it."""
     handlers = {method.name: _handler(servicer, method) for method in service.methods}
     generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
     server.add_generic_rpc_handlers((generic,))
+    if handlers_made is not None:
+        handlers_made.append(generic)
     return service.full_name
 
 

@@ -1,0 +1,1 @@
+"""The socket lane: RPCs as length-prefixed frames over a Unix socket, one connection for each stream."""

@@ -1,0 +1,106 @@
+"""Frames of the socket lane, without I/O.
+
+A frame is its length (4 bytes, little-endian, of what follows), its kind (1 byte) and its body. A client
+sends OPEN with the full method, "/package.Service/Method", then DATA for each request and HALF_CLOSE behind
+the last; the server DATA for each response and END with the status. Then the connection may carry the next
+RPC. Who closes the connection early has cancelled, or crashed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from bellwire.wire.errors import CallerError
+
+__all__ = ["HEADER_BYTES", "End", "Kind", "Splitter", "encode"]
+
+_HEADER: Final = struct.Struct("<IB")
+_END: Final = struct.Struct("<BI")
+HEADER_BYTES: Final = _HEADER.size
+LENGTH_BYTES: Final = 4
+
+
+class Kind(IntEnum):
+    """What a frame carries."""
+
+    OPEN = 1
+    DATA = 2
+    HALF_CLOSE = 3
+    END = 4
+
+
+def encode(kind: Kind, body: bytes = b"") -> bytes:
+    """Return a frame."""
+    return _HEADER.pack(len(body) + 1, kind) + body
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an RPC ended.
+
+    Attributes:
+        code: gRPC status code.
+        details: Its text.
+        status: google.rpc.Status, serialized; empty = none.
+    """
+
+    code: int
+    details: str = ""
+    status: bytes = b""
+
+    def encode(self) -> bytes:
+        """Return the body of an END frame."""
+        text = self.details.encode()
+        return _END.pack(self.code, len(text)) + text + self.status
+
+    @classmethod
+    def decode(cls, body: bytes) -> End:
+        """Read the body of an END frame.
+
+        Raises:
+            CallerError: It is none.
+        """
+        if len(body) < _END.size:
+            raise CallerError(f"END frame has {len(body)} bytes, at least {_END.size} are needed")
+        code, length = _END.unpack_from(body)
+        rest = body[_END.size :]
+        return cls(code, rest[:length].decode(errors="replace"), rest[length:])
+
+
+class Splitter:
+    """Cuts what arrives into frames.
+
+    Args:
+        frame_bytes_max: Longest body taken.
+    """
+
+    def __init__(self, frame_bytes_max: int) -> None:
+        self._frame_bytes_max = frame_bytes_max
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the kind and body of every frame that is whole now.
+
+        Raises:
+            CallerError: A frame is too long, or of no length; nothing behind it can be understood.
+        """
+        buffer = self._buffer
+        buffer += data
+        start, end = 0, len(buffer)
+        while end - start >= HEADER_BYTES:
+            length, kind = _HEADER.unpack_from(buffer, start)
+            if not 1 <= length <= self._frame_bytes_max + 1:
+                raise CallerError(
+                    f"frame of {length - 1} bytes, limit is {self._frame_bytes_max}: "
+                    "send smaller batches"
+                )
+            stop = start + LENGTH_BYTES + length
+            if stop > end:
+                break
+            yield kind, bytes(memoryview(buffer)[start + HEADER_BYTES : stop])
+            start = stop
+        del buffer[:start]
