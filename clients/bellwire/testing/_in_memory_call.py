@@ -9,7 +9,8 @@ from typing import Any
 
 import grpc
 
-from bellwire.testing._in_memory_context import Aborted, InMemoryContext, Metadata, Rpc
+from bellwire.coordinator.services.context import Metadata
+from bellwire.testing._in_memory_context import Aborted, InMemoryContext, Rpc
 from bellwire.testing._pipe import Pipe
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 
 import grpc
 
+from bellwire.coordinator.services.context import BareContext
 from bellwire.coordinator.services.status import DETAILS_KEY
 from bellwire.transport.lane.connection import FrameConnection
 from bellwire.transport.lane.frames import End, Kind
@@ -39,13 +40,13 @@ class _Aborted(Exception):
         super().__init__(end.details)
 
 
-class LaneContext(grpc.aio.ServicerContext[Any, Any]):
-    """What a servicer sees of an RPC of the lane. What no servicer of ours uses raises."""
+class LaneContext(BareContext):
+    """What a servicer sees of an RPC of the lane."""
 
     def __init__(self, connection: FrameConnection, rpc: _Rpc, peer: Peer) -> None:
+        super().__init__()
         self._connection = connection
         self._rpc = rpc
-        self._trailers: tuple[tuple[str, str | bytes], ...] = ()
         self.credentials = peer
 
     async def read(self) -> Any:
@@ -72,25 +73,9 @@ class LaneContext(grpc.aio.ServicerContext[Any, Any]):
         status = dict(trailing_metadata).get(DETAILS_KEY, b"")
         raise _Aborted(End(code.value[0], details, status))
 
-    def set_trailing_metadata(self, trailing_metadata: Any) -> None:
-        """Keep what is sent with the status."""
-        self._trailers = tuple(trailing_metadata)
-
-    def trailing_metadata(self) -> Any:
-        """Return what is sent with the status."""
-        return self._trailers
-
-    def time_remaining(self) -> Any:
-        """Streams have no deadline."""
-        return None
-
     def peer(self) -> str:
         """Name the peer."""
         return f"unix:pid={self.credentials.pid},uid={self.credentials.uid}"
-
-    def invocation_metadata(self) -> Any:
-        """Return the request's metadata: none is sent."""
-        return ()
 
     def peer_identities(self) -> Iterable[bytes] | None:
         """Return the user, which the kernel vouches for."""
@@ -103,27 +88,6 @@ class LaneContext(grpc.aio.ServicerContext[Any, Any]):
     def auth_context(self) -> Mapping[str, Iterable[bytes]]:
         """Return the same as a mapping."""
         return {"uid": (str(self.credentials.uid).encode(),)}
-
-    async def abort_with_status(self, status: Any) -> NoReturn:
-        """End the RPC."""
-        await self.abort(status.code, status.details, status.trailing_metadata)
-
-    async def send_initial_metadata(self, initial_metadata: Any) -> None:
-        """The lane has none."""
-
-    def set_code(self, code: grpc.StatusCode) -> None:
-        """Statuses end RPCs by `abort` only."""
-        raise NotImplementedError("end the RPC with abort()")
-
-    def set_details(self, details: str) -> None:
-        """Statuses end RPCs by `abort` only."""
-        raise NotImplementedError("end the RPC with abort()")
-
-    def set_compression(self, compression: grpc.Compression) -> None:
-        """Payloads are compressed already."""
-
-    def disable_next_message_compression(self) -> None:
-        """Payloads are compressed already."""
 
 
 @dataclass(frozen=True, slots=True)
