@@ -24,7 +24,11 @@ LATEST: Final = StartPosition(policy=START_POLICY_LATEST)
 
 
 def at_time(time_unix_nano: int) -> StartPosition:
-    """Begin at the first message whose time is not before this one, nanoseconds since the Unix epoch."""
+    """Begin at the batch with the first message whose time is not before this one.
+
+    Args:
+        time_unix_nano: Nanoseconds since the Unix epoch. Earlier messages of the same batch come as well.
+    """
     return StartPosition(policy=START_POLICY_TIME, time_unix_nano=time_unix_nano)
 
 

@@ -55,7 +55,9 @@ def filled(data: Path, groups: int = 40) -> Path:
     return data
 
 
-def test_what_is_restored_is_a_moment_of_the_original(tmp_path: Path) -> None:
+def test_what_is_restored_is_a_moment_of_the_original(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     taken = []
     with writing(tmp_path / "data") as process:
         while next_group(process) < 1_000:
@@ -73,7 +75,8 @@ def test_what_is_restored_is_a_moment_of_the_original(tmp_path: Path) -> None:
         assert moments[-1] >= before
         store.close()
     assert moments == sorted(set(moments))
-    print(f"\n{len(moments)} backups under load, restored at groups {moments}")
+    with capsys.disabled():
+        print(f"\n{len(moments)} backups under load, restored at groups {moments}")
 
 
 def test_a_restored_store_goes_on(tmp_path: Path) -> None:

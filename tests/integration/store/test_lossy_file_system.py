@@ -101,7 +101,9 @@ def recovered(path: Path, mode: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["no", "yes"], ids=["shared", "exclusive"])
-def test_nothing_acknowledged_is_lost_when_the_power_fails(tmp_path: Path, mode: str) -> None:
+def test_nothing_acknowledged_is_lost_when_the_power_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
     random = Random(SEED)
     acknowledged = last = -1
     survivors = 0
@@ -113,17 +115,18 @@ def test_nothing_acknowledged_is_lost_when_the_power_fails(tmp_path: Path, mode:
         last = recovered(tmp_path / "disk", mode)
         assert last >= acknowledged, f"{acknowledged - last} acknowledged groups are lost"
         survivors += last - acknowledged
-    print(
-        f"\nsynchronous=FULL, exclusive locking {mode}: {ROUNDS} power failures, "
-        f"{acknowledged + 1} groups acknowledged, 0 lost, "
-        f"{survivors} committed and not acknowledged, integrity ok each time"
-    )
+    with capsys.disabled():
+        print(
+            f"\nsynchronous=FULL, exclusive locking {mode}: {ROUNDS} power failures, "
+            f"{acknowledged + 1} groups acknowledged, 0 lost, "
+            f"{survivors} committed and not acknowledged, integrity ok each time"
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["no", "yes"], ids=["shared", "exclusive"])
 def test_without_a_sync_per_commit_the_power_failure_loses_what_was_acknowledged(
-    tmp_path: Path, mode: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str
 ) -> None:
     """Synchronous=NORMAL, and no checkpoint that would sync by the way: the test above can fail."""
     acknowledged = write_until_the_power_fails(
@@ -135,7 +138,9 @@ def test_without_a_sync_per_commit_the_power_failure_loses_what_was_acknowledged
         last = -1
         print(f"\nnot even readable: {error.message}")
     lost = acknowledged - last
-    print(
-        f"\nsynchronous=NORMAL: 1 power failure, {acknowledged + 1} groups acknowledged, {lost} lost"
-    )
+    with capsys.disabled():
+        print(
+            f"\nsynchronous=NORMAL: 1 power failure, {acknowledged + 1} groups acknowledged, "
+            f"{lost} lost"
+        )
     assert lost > 0

@@ -90,7 +90,7 @@ class _StartPolicyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     START_POLICY_LATEST: _StartPolicy.ValueType  # 2
     """Only messages appended from now on."""
     START_POLICY_TIME: _StartPolicy.ValueType  # 3
-    """The first message whose time is not before `time_unix_nano`."""
+    """The batch with the first message whose time is not before `time_unix_nano`; earlier messages of it come as well."""
     START_POLICY_POSITIONS: _StartPolicy.ValueType  # 4
     """The positions listed; partitions not listed begin at LATEST. A position of another log than there is now begins
     at EARLIEST: all of the new log is new to its reader.
@@ -106,7 +106,7 @@ START_POLICY_EARLIEST: StartPolicy.ValueType  # 1
 START_POLICY_LATEST: StartPolicy.ValueType  # 2
 """Only messages appended from now on."""
 START_POLICY_TIME: StartPolicy.ValueType  # 3
-"""The first message whose time is not before `time_unix_nano`."""
+"""The batch with the first message whose time is not before `time_unix_nano`; earlier messages of it come as well."""
 START_POLICY_POSITIONS: StartPolicy.ValueType  # 4
 """The positions listed; partitions not listed begin at LATEST. A position of another log than there is now begins
 at EARLIEST: all of the new log is new to its reader.
