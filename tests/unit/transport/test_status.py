@@ -1,11 +1,14 @@
 """Statuses of gRPC become the errors of the bus they were made from."""
 
+from collections.abc import Callable
+from typing import cast
+
 import grpc
 import pytest
 from google.protobuf.any_pb2 import Any
 from google.rpc import error_details_pb2, status_pb2
 
-from bellwire.transport.status import error_from_rpc
+from bellwire.transport.status import FirstStatus, error_from_rpc
 from bellwire.wire.errors import (
     BellwireError,
     CallerError,
@@ -92,3 +95,47 @@ def test_details_that_do_not_belong_to_the_status_are_not_believed(data: bytes) 
         raised(grpc.StatusCode.INTERNAL, "plain", ("grpc-status-details-bin", data))
     )
     assert (type(error), error.message) == (InternalError, "plain")
+
+
+class Replaced:
+    """A call whose status is put in the place of another one, as gRPC does when a write fails late."""
+
+    def __init__(self) -> None:
+        self.status = (grpc.StatusCode.OK, "")
+        self._callbacks: list[Callable[[object], None]] = []
+
+    def add_done_callback(self, callback: Callable[[object], None]) -> None:
+        self._callbacks.append(callback)
+
+    def end(self, code: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:
+        self.status = (code, details)
+        for callback in self._callbacks:
+            callback(self)
+        return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details)
+
+    async def code(self) -> grpc.StatusCode:
+        return self.status[0]
+
+    async def details(self) -> str:
+        return self.status[1]
+
+    async def initial_metadata(self) -> grpc.aio.Metadata:
+        return grpc.aio.Metadata()
+
+    async def trailing_metadata(self) -> grpc.aio.Metadata:
+        return grpc.aio.Metadata()
+
+
+def test_the_status_that_came_first_is_the_one_that_counts() -> None:
+    call = Replaced()
+    first = FirstStatus(cast(grpc.aio.Call, call))
+    call.end(grpc.StatusCode.RESOURCE_EXHAUSTED, "read faster")
+    late = call.end(grpc.StatusCode.INTERNAL, "Internal error from Core")
+    found = first.instead_of(late)
+    assert (found.code(), found.details()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "read faster")
+
+
+def test_without_an_earlier_status_an_error_stays_what_it_is() -> None:
+    first = FirstStatus(cast(grpc.aio.Call, Replaced()))
+    error = Replaced().end(grpc.StatusCode.UNAVAILABLE, "cut")
+    assert first.instead_of(error) is error
