@@ -82,6 +82,7 @@ class Supervisor:
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             await child.killed()
+            self.look()  # What it wrote since the last look, too.
 
     async def _start(self) -> Child:
         return await Child.start("victim", self._arguments, self._folder)
