@@ -10,6 +10,7 @@ from typing import Final, Generic
 import grpc
 
 from bellwire.client._link_state import NEXT, LinkState
+from bellwire.client._pump import Pump, pump_for
 from bellwire.client._reconnect import Reconnect
 from bellwire.client._side import RequestT, ResponseT, Side
 from bellwire.client.errors import UnreachableError
@@ -44,13 +45,12 @@ class Link(Generic[RequestT, ResponseT]):
     ) -> None:
         self._side = side
         self._pool = pool
-        self._name = name
+        self.name = name
         self._settings = settings
         self._heartbeat_seconds = heartbeat_seconds
         self._state = LinkState.IDLE
         self._task: asyncio.Task[None] | None = None
-        self._wake_pending = False
-        self._asleep: asyncio.Future[None] | None = None
+        self._pump: Pump | None = None
         self._changed = asyncio.Event()
         self._closing = False
         self._beat_due = False
@@ -75,15 +75,12 @@ class Link(Generic[RequestT, ResponseT]):
         """Begin to connect; the first call only."""
         if self._task is None:
             self._move(LinkState.CONNECTING)
-            self._task = asyncio.create_task(self._run(), name=f"bellwire {self._name}")
+            self._task = asyncio.create_task(self._run(), name=f"bellwire {self.name}")
 
     def wake(self) -> None:
-        """Have the sender ask the side for frames."""
-        asleep = self._asleep
-        if asleep is None:
-            self._wake_pending = True
-        elif not asleep.done():
-            asleep.set_result(None)
+        """Have the side asked for frames."""
+        if self._pump is not None:
+            self._pump.wake()
 
     def check_usable(self) -> None:
         """Raise what made the link fail for good, if anything did."""
@@ -107,7 +104,7 @@ class Link(Generic[RequestT, ResponseT]):
             if isinstance(self.problem, CallerError):
                 raise self.problem from None
             raise UnreachableError(
-                f"{self._name} was not established within {seconds:g} s: {self.trouble()}"
+                f"{self.name} was not established within {seconds:g} s: {self.trouble()}"
             ) from None
 
     def trouble(self) -> str:
@@ -146,13 +143,13 @@ class Link(Generic[RequestT, ResponseT]):
                 return
             self.problem = error
             if self._is_final(error, faults):
-                _log.warning("%s failed for good: %s", self._name, error.message)
+                _log.warning("%s failed for good: %s", self.name, error.message)
                 self._move(LinkState.FAILED)
                 self._side.on_failed(error)
                 return
             self._move(LinkState.CONNECTING)
             delay = reconnect.after_stream(clock() - opened_at, self._side.reconnect_after())
-            _log.info("%s ended (%s); next try in %.3f s", self._name, error.message, delay)
+            _log.info("%s ended (%s); next try in %.3f s", self.name, error.message, delay)
             if await self._rest(delay):
                 await asyncio.sleep(reconnect.after_outage())
 
@@ -185,24 +182,24 @@ class Link(Generic[RequestT, ResponseT]):
         except BellwireError as error:
             return error
         except grpc.aio.AioRpcError as error:
-            return error_from_rpc(error, self._name)
+            return error_from_rpc(error, self.name)
         except TimeoutError:
             seconds = self._settings.transport.connect_timeout_seconds
-            return UnreachableError(f"{self._name}: no answer within {seconds:g} s")
+            return UnreachableError(f"{self.name}: no answer within {seconds:g} s")
         except asyncio.CancelledError:
-            # gRPC raises this also in the reader of a call that was cancelled, by `_cut_off` or with
+            # gRPC raises this also in the reader of a call that was cancelled, by `cut_off` or with
             # its channel; only a cancelled task may end the link.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return self._take_cut() or PeerError(f"{self._name}: the call was cancelled")
+            return self._take_cut() or PeerError(f"{self.name}: the call was cancelled")
         except Exception as error:  # noqa: BLE001 - whatever it is must not end the link silently
-            _log.exception("%s: a fault of our own", self._name)
-            return InternalError(f"{self._name}: {type(error).__name__}: {error}")
-        return PeerError(f"{self._name}: the coordinator ended the stream")
+            _log.exception("%s: a fault of our own", self.name)
+            return InternalError(f"{self.name}: {type(error).__name__}: {error}")
+        return PeerError(f"{self.name}: the coordinator ended the stream")
 
     async def _converse(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
-        """Open the stream and read it to its end; the sender and the heartbeat run beside."""
+        """Open the stream and read it to its end; its pump and the heartbeat run meanwhile."""
         first = FirstStatus(call)
         try:
             if await self._open(call):
@@ -226,22 +223,14 @@ class Link(Generic[RequestT, ResponseT]):
 
     async def _read(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
         loop = asyncio.get_running_loop()
-        sender = asyncio.create_task(self._send(call), name=f"bellwire {self._name} sender")
+        self._pump = pump_for(call, self)
         self._beat_handle = loop.call_later(self._heartbeat_seconds, self._beat, call)
         try:
-            while (response := await call.read()) is not grpc.aio.EOF:
-                now = loop.time()
-                self._heard_at = now
-                if self._side.on_response(response, now):  # type: ignore[arg-type]  # EOF is excluded above
-                    self.wake()
+            await self._pump.run()
         finally:
+            self._pump = None
             if self._beat_handle is not None:
                 self._beat_handle.cancel()
-            sender.cancel()
-            # Not `await sender`: its cancellation could not be told from our own, and ours must not be lost.
-            await asyncio.wait([sender])
-            if not sender.cancelled():
-                sender.result()
 
     def _opened_now(self, now: float) -> None:
         self._heard_at = now
@@ -250,54 +239,42 @@ class Link(Generic[RequestT, ResponseT]):
         self.streams_opened += 1
         self._move(LinkState.OPEN)
 
-    async def _send(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
-        """Write whatever the side has, until the stream ends or may be half-closed."""
-        clock = asyncio.get_running_loop().time
-        try:
-            while True:
-                self._wake_pending = False
-                frame = self._next_frame(clock())
-                if frame is not None:
-                    await call.write(frame)
-                elif self._closing or self._side.is_finished():
-                    await call.done_writing()
-                    return
-                else:
-                    await self._sleep(self._side.wake_at(clock()))
-        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
-            # The stream has ended under the writer; the reader learns why and opens the next one.
-            return
-        except Exception as error:  # noqa: BLE001 - whatever it is must not end the link silently
-            _log.exception("%s: no frame could be made", self._name)
-            self._cut_off(call, InternalError(f"{self._name}: {type(error).__name__}: {error}"))
+    # ------------------------------------------------------------ for the pump
 
-    def _next_frame(self, now: float) -> RequestT | None:
+    def next_frame(self, now: float) -> RequestT | None:
+        """Return the next frame to send, or None."""
         if self._beat_due:
             self._beat_due = False
             return self._side.heartbeat_frame()
         return self._side.next_frame(now)
 
-    async def _sleep(self, until: float | None) -> None:
-        """Sleep until `wake`, one that came since the side was last asked included."""
-        if self._wake_pending:
-            return
-        loop = asyncio.get_running_loop()
-        asleep = self._asleep = loop.create_future()
-        timer = None if until is None else loop.call_at(until, self.wake)
-        try:
-            await asleep
-        finally:
-            self._asleep = None
-            if timer is not None:
-                timer.cancel()
+    def wake_at(self, now: float) -> float | None:
+        """Return when to ask again though nothing happened."""
+        return self._side.wake_at(now)
+
+    def may_end(self) -> bool:
+        """Tell whether the stream may be half-closed."""
+        return self._closing or self._side.is_finished()
+
+    def hear(self, response: ResponseT, now: float) -> bool:
+        """Take a frame; True when there may be something to send now."""
+        self._heard_at = now
+        return self._side.on_response(response, now)
+
+    def cut_off(
+        self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], why: BellwireError
+    ) -> None:
+        """End the stream; the next attempt follows."""
+        self._cut = why
+        call.cancel()
 
     def _beat(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
         """Send a heartbeat, or end a stream that has been silent for too long."""
         loop = asyncio.get_running_loop()
         if loop.time() - self._heard_at > SILENT_INTERVALS_MAX * self._heartbeat_seconds:
             silent_seconds = SILENT_INTERVALS_MAX * self._heartbeat_seconds
-            self._cut_off(
-                call, PeerError(f"{self._name}: nothing was heard for {silent_seconds:g} s")
+            self.cut_off(
+                call, PeerError(f"{self.name}: nothing was heard for {silent_seconds:g} s")
             )
             return
         self._beat_due = True
@@ -308,14 +285,8 @@ class Link(Generic[RequestT, ResponseT]):
         cut, self._cut = self._cut, None
         return cut
 
-    def _cut_off(
-        self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], why: BellwireError
-    ) -> None:
-        self._cut = why
-        call.cancel()
-
     def _move(self, state: LinkState) -> None:
         if state not in NEXT[self._state]:
-            raise RuntimeError(f"{self._name} cannot go from {self._state.name} to {state.name}")
+            raise RuntimeError(f"{self.name} cannot go from {self._state.name} to {state.name}")
         self._state = state
         self._changed.set()

@@ -16,7 +16,7 @@ from bellwire.admin.v1 import dead_letter_pb2, server_pb2, topic_pb2
 from bellwire.agent.v1 import agent_pb2, invocation_pb2
 from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
 from bellwire.coordinator.config import CoordinatorSettings
-from bellwire.coordinator.lane import LaneServer
+from bellwire.coordinator.lane.server import LaneServer
 from bellwire.coordinator.listen import SocketLock, bind
 from bellwire.coordinator.log.memory_store import MemoryStore
 from bellwire.coordinator.log.store import Store

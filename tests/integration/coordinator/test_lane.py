@@ -85,6 +85,7 @@ async def test_an_unknown_method_is_unimplemented() -> None:
         end = await end_of(line)
         assert end.code == grpc.StatusCode.UNIMPLEMENTED.value[0]
         assert "the socket lane does not serve" in end.details
+        line.close()
 
 
 async def test_who_does_not_open_is_cut() -> None:

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from bellwire.transport.lane.connection import FrameConnection
 from bellwire.transport.lane.frames import End, Kind
 from bellwire.transport.status import STATUS_DETAILS_KEY
 from bellwire.wire.errors import CallerError
 
-__all__ = ["SocketCall"]
+__all__ = ["ResponseListener", "SocketCall"]
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class ResponseListener(Protocol):
+    """Takes responses by callback, in the turn of the event loop in which they arrive."""
+
+    def on_response(self, response: Any) -> None:
+        """Take a response."""
+
+    def on_read(self) -> None:
+        """All that was read is taken."""
+
+    def on_room(self) -> None:
+        """The call is no longer full."""
+
+    def on_end(self) -> None:
+        """The call has a status; `read` tells it."""
 
 
 class SocketCall(grpc.aio.StreamStreamCall[Any, Any]):
@@ -43,6 +60,7 @@ class SocketCall(grpc.aio.StreamStreamCall[Any, Any]):
         self._cancelled = False
         self._ended = asyncio.Event()
         self._callbacks: list[Callable[[Any], None]] = []
+        self._listener: ResponseListener | None = None
 
     # ------------------------------------------------------------ requests and responses
 
@@ -86,6 +104,64 @@ class SocketCall(grpc.aio.StreamStreamCall[Any, Any]):
             raise self._error(self._end)
         return grpc.aio.EOF
 
+    # ------------------------------------------------------------ for a listener
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the peer reads too slowly: nothing should be sent now."""
+        return self._connection is not None and self._connection.is_full
+
+    def listen(self, listener: ResponseListener) -> None:
+        """Hand every response to a listener from now on; the first was read by `read`."""
+        self._listener = listener
+        if self._end is not None:
+            listener.on_end()
+        elif self._connection is not None:
+            self._connection.listen(self)
+
+    def send(self, request: Any) -> bool:
+        """Send a request without waiting; False when the RPC has ended, of which the listener is told."""
+        connection = self._connection
+        return connection is not None and connection.send(Kind.DATA, self._serialize(request))
+
+    def half_close(self) -> None:
+        """End the requests."""
+        if self._connection is not None:
+            self._connection.send(Kind.HALF_CLOSE)
+
+    def on_frame(self, kind: int, body: bytes) -> bool:
+        """Take a frame of the connection."""
+        if self._end is None and self._listener is not None:
+            if kind == Kind.DATA:
+                try:
+                    response = self._parse(body)
+                except DecodeError as error:
+                    self._finish(End(grpc.StatusCode.INTERNAL.value[0], f"no response: {error}"))
+                else:
+                    self._listener.on_response(response)
+            else:
+                self._finish(_end_of((kind, body)))
+        return True
+
+    def on_read(self) -> None:
+        """Tell the listener that all that was read is taken."""
+        fault = self._connection.fault if self._connection is not None else None
+        if fault is not None:
+            self._finish(End(grpc.StatusCode.INTERNAL.value[0], fault.message))
+        if self._listener is not None:
+            self._listener.on_read()
+
+    def on_room(self) -> None:
+        """Tell the listener that it may go on."""
+        if self._listener is not None:
+            self._listener.on_room()
+
+    def on_closed(self) -> None:
+        """End: the connection is gone."""
+        self._finish(_end_of(None))
+
+    # ------------------------------------------------------------ the connection
+
     async def _opened(self) -> FrameConnection | None:
         """Return the connection; None when the RPC has ended."""
         if self._end is not None:
@@ -119,6 +195,8 @@ class SocketCall(grpc.aio.StreamStreamCall[Any, Any]):
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback(self)
+        if self._listener is not None:
+            self._listener.on_end()
 
     def _error(self, end: End) -> grpc.aio.AioRpcError:
         trailers = ((STATUS_DETAILS_KEY, end.status),) if end.status else ()

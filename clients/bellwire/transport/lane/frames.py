@@ -81,6 +81,7 @@ class Splitter:
     def __init__(self, frame_bytes_max: int) -> None:
         self._frame_bytes_max = frame_bytes_max
         self._buffer = bytearray()
+        self._needed_bytes = HEADER_BYTES  # For the first frame in the buffer.
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield the kind and body of every frame that is whole now.
@@ -89,10 +90,16 @@ class Splitter:
             CallerError: A frame is too long, or of no length; nothing behind it can be understood.
         """
         buffer = self._buffer
-        buffer += data
-        start, end = 0, len(buffer)
+        if buffer:
+            buffer += data
+            if len(buffer) < self._needed_bytes:
+                return
+            data = bytes(buffer)
+            buffer.clear()
+        start, end = 0, len(data)
+        self._needed_bytes = HEADER_BYTES
         while end - start >= HEADER_BYTES:
-            length, kind = _HEADER.unpack_from(buffer, start)
+            length, kind = _HEADER.unpack_from(data, start)
             if not 1 <= length <= self._frame_bytes_max + 1:
                 raise CallerError(
                     f"frame of {length - 1} bytes, limit is {self._frame_bytes_max}: "
@@ -100,7 +107,9 @@ class Splitter:
                 )
             stop = start + LENGTH_BYTES + length
             if stop > end:
+                self._needed_bytes = stop - start
                 break
-            yield kind, bytes(memoryview(buffer)[start + HEADER_BYTES : stop])
+            yield kind, data[start + HEADER_BYTES : stop]
             start = stop
-        del buffer[:start]
+        if start < end:
+            buffer += data[start:] if start else data

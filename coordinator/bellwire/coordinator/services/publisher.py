@@ -20,7 +20,8 @@ from bellwire.coordinator.core.admission import (
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.publish_session import PublishSession
 from bellwire.coordinator.core.topic import Topic
-from bellwire.coordinator.services.duplex import read_first, run_both
+from bellwire.coordinator.services.conversation import Conversation, converse
+from bellwire.coordinator.services.duplex import read_first
 from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
@@ -163,29 +164,21 @@ class _StickyRandom:
         return partition_for_key(self._seed, count)
 
 
-class _PublishStream:
-    """The I/O around a publish session."""
+class _PublishStream(Conversation):
+    """A publish session as a conversation."""
 
     reads = False
 
     def __init__(self, state: CoordinatorState, context: ServicerContext) -> None:
+        super().__init__()
         self._state = state
         self._context = context
-        self._wake = asyncio.Event()
-        self._answered = asyncio.Event()
-        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._session = PublishSession(state.engine, self._on_wake)
+        self._heartbeat_seconds = state.settings.heartbeat_seconds
         self._ended = False
 
     def drain(self, *, at_once: bool) -> None:
         self._session.drain()
-
-    def _on_wake(self) -> None:
-        self._wake.set()
-        self._answered.set()
-        error = self._session.error
-        if error is not None and not self._broken.done():
-            self._broken.set_exception(error)  # Heard even while a write to the peer hangs.
 
     async def run(self) -> None:
         first = await read_first(self._context)
@@ -195,40 +188,37 @@ class _PublishStream:
         session.on_frame(first, time.monotonic(), time.time_ns())
         self._state.open_stream(self)
         try:
-            await run_both(self._read(), self._write(), self._broken)
+            await converse(self._context, self)
         finally:
             session.close()
             self._state.close_stream(self)
 
-    async def _read(self) -> None:
-        read, session = self._context.read, self._session
-        while (request := await read()) is not grpc.aio.EOF:
-            session.on_frame(request, time.monotonic(), time.time_ns())
-            while session.is_blocked:
-                # The hard end of the window: nothing more is read until something is answered.
-                await self._next_answer()
-        while not session.is_idle:
-            await self._next_answer()
+    def _on_wake(self) -> None:
+        self.wake()  # Of whoever drives by then.
+
+    @property
+    def is_blocked(self) -> bool:
+        return self._session.is_blocked
+
+    @property
+    def error(self) -> BellwireError | None:
+        return self._session.error
+
+    @property
+    def is_finished(self) -> bool:
+        return self._ended and self._session.is_idle
+
+    def take(self, request: pb.PublishStreamRequest, now: float, now_ns: int) -> None:
+        self._session.on_frame(request, now, now_ns)
+
+    def end(self) -> None:
         self._ended = True
-        self._wake.set()
 
-    async def _next_answer(self) -> None:
-        self._answered.clear()
-        await self._answered.wait()
-
-    async def _write(self) -> None:
-        write, session = self._context.write, self._session
-        heartbeat_seconds = self._state.settings.heartbeat_seconds
-        while True:
-            frame = session.next_frame()
-            if frame is not None:
-                await write(frame)
-            elif self._ended:
-                return
-            else:
-                self._wake.clear()
-                try:
-                    async with asyncio.timeout(heartbeat_seconds):
-                        await self._wake.wait()
-                except TimeoutError:
-                    session.heartbeat(time.time_ns())
+    def next_frame(self, now: float, now_ns: int) -> pb.PublishStreamResponse | None:
+        frame = self._session.next_frame()
+        if frame is None and self.retry_at is not None and now >= self.retry_at:
+            self._session.heartbeat(now_ns)
+            frame = self._session.next_frame()
+        if frame is not None or self.retry_at is None:
+            self.retry_at = now + self._heartbeat_seconds
+        return frame

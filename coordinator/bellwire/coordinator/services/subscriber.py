@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from typing import Final
 
@@ -12,7 +10,8 @@ import grpc
 from bellwire.bus.v1 import subscriber_pb2 as pb
 from bellwire.coordinator.core.bus import positions_of
 from bellwire.coordinator.core.subscribe_session import SubscribeSession
-from bellwire.coordinator.services.duplex import read_first, run_both
+from bellwire.coordinator.services.conversation import Conversation, converse
+from bellwire.coordinator.services.duplex import read_first
 from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.pull import PullLeases
 from bellwire.coordinator.services.replay import replay
@@ -22,8 +21,6 @@ from bellwire.coordinator.state import CoordinatorState
 from bellwire.coordinator.tracing import record_routes
 
 SERVICE: Final = "bellwire.bus.v1.SubscriberService"
-# gRPC ends the reading side of a peer that died as if it had closed, and cancels us right after: 0.15 ms, measured.
-RESET_SECONDS: Final = 0.01
 
 
 class SubscriberService:
@@ -77,16 +74,16 @@ class SubscriberService:
         await replay(self._state, request, context)
 
 
-class _SubscribeStream:
-    """The I/O around a subscribe session."""
+class _SubscribeStream(Conversation):
+    """A subscribe session as a conversation."""
 
     reads = True
 
     def __init__(self, state: CoordinatorState, context: ServicerContext) -> None:
+        super().__init__()
         self._state = state
         self._context = context
-        self._wake = asyncio.Event()
-        self._session = SubscribeSession(state.engine, self._wake.set)
+        self._session = SubscribeSession(state.engine, self._on_wake)
         self._ended = False
 
     def drain(self, *, at_once: bool) -> None:
@@ -103,43 +100,32 @@ class _SubscribeStream:
                     await resolved(self._state, first.start.start_position, first.start.topics)
                 )
             self._session.on_frame(first, time.monotonic(), time.time_ns())
-            await run_both(self._read(), self._write())
+            await converse(self._context, self)
         finally:
             self._session.close(lost=not self._ended)
             self._state.close_stream(self)
 
-    async def _read(self) -> None:
-        read, session = self._context.read, self._session
-        while (request := await read()) is not grpc.aio.EOF:
-            session.on_frame(request, time.monotonic(), time.time_ns())
-        await asyncio.sleep(RESET_SECONDS)
+    def _on_wake(self) -> None:
+        self.wake()  # Of whoever drives by then.
+
+    @property
+    def is_finished(self) -> bool:
+        return self._ended
+
+    def take(self, request: pb.SubscribeRequest, now: float, now_ns: int) -> None:
+        self._session.on_frame(request, now, now_ns)
+
+    def end(self) -> None:
         self._ended = True
-        self._wake.set()
 
-    async def _write(self) -> None:
-        write, session = self._context.write, self._session
-        while not self._ended:
-            self._wake.clear()
-            frame = session.next_frame(time.monotonic(), time.time_ns())
-            if frame is None:
-                await self._idle()
-                continue
-            await write(frame)
-            while session.sampled:
-                record_routes(session.sampled.popleft(), time.time_ns())
-        await self._write_failures()
+    def next_frame(self, now: float, now_ns: int) -> pb.SubscribeResponse | None:
+        if self._ended:  # It wants to know only which of its last settlements failed.
+            return self._session.next_failure()
+        frame = self._session.next_frame(now, now_ns)
+        self.retry_at = self._session.retry_at
+        return frame
 
-    async def _write_failures(self) -> None:
-        """Tell a peer that has ended its stream which of its last settlements failed."""
-        while (frame := self._session.next_failure()) is not None:
-            await self._context.write(frame)
-
-    async def _idle(self) -> None:
-        """Wait for a wake-up, or for the time something is due."""
-        retry_at = self._session.retry_at
-        if retry_at is None:
-            await self._wake.wait()
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, retry_at - time.monotonic())):
-                await self._wake.wait()
+    def written(self) -> None:
+        sampled = self._session.sampled
+        while sampled:
+            record_routes(sampled.popleft(), time.time_ns())

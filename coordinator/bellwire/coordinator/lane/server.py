@@ -6,95 +6,22 @@ import asyncio
 import contextlib
 import os
 import socket
-import struct
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 import grpc
 
-from bellwire.coordinator.services.context import BareContext
-from bellwire.coordinator.services.status import DETAILS_KEY
+from bellwire.coordinator.lane.context import Aborted, LaneContext, Rpc
+from bellwire.coordinator.lane.peer import Peer
+from bellwire.coordinator.lane.turns import Turns
 from bellwire.transport.lane.connection import FrameConnection
 from bellwire.transport.lane.frames import End, Kind
 from bellwire.wire.errors import CallerError
 
-__all__ = ["LaneServer", "Peer"]
+__all__ = ["LaneServer"]
 
 OPEN_SECONDS: Final = 10.0  # Within which a peer says what it wants.
-_UCRED: Final = struct.Struct("iII")
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end, as the kernel says (SO_PEERCRED)."""
-
-    pid: int
-    uid: int
-    gid: int
-
-
-class _Aborted(Exception):
-    def __init__(self, end: End) -> None:
-        self.end = end
-        super().__init__(end.details)
-
-
-class LaneContext(BareContext):
-    """What a servicer sees of an RPC of the lane."""
-
-    def __init__(self, connection: FrameConnection, rpc: _Rpc, peer: Peer) -> None:
-        super().__init__()
-        self._connection = connection
-        self._rpc = rpc
-        self.credentials = peer
-
-    async def read(self) -> Any:
-        """Return the next request, or EOF."""
-        frame = await self._connection.read()
-        if frame is None:
-            raise asyncio.CancelledError  # As gRPC does when the peer is gone.
-        kind, body = frame
-        if kind == Kind.DATA:
-            return self._rpc.parse(body)
-        if kind == Kind.HALF_CLOSE:
-            return grpc.aio.EOF
-        raise CallerError(f"frame kind {kind} is not known here: send DATA or HALF_CLOSE")
-
-    async def write(self, message: Any) -> None:
-        """Send a response."""
-        if not await self._connection.write(Kind.DATA, self._rpc.serialize(message)):
-            raise asyncio.CancelledError
-
-    async def abort(
-        self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()
-    ) -> NoReturn:
-        """End the RPC."""
-        status = dict(trailing_metadata).get(DETAILS_KEY, b"")
-        raise _Aborted(End(code.value[0], details, status))
-
-    def peer(self) -> str:
-        """Name the peer."""
-        return f"unix:pid={self.credentials.pid},uid={self.credentials.uid}"
-
-    def peer_identities(self) -> Iterable[bytes] | None:
-        """Return the user, which the kernel vouches for."""
-        return (str(self.credentials.uid).encode(),)
-
-    def peer_identity_key(self) -> str | None:
-        """Name what identities are made of."""
-        return "uid"
-
-    def auth_context(self) -> Mapping[str, Iterable[bytes]]:
-        """Return the same as a mapping."""
-        return {"uid": (str(self.credentials.uid).encode(),)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Rpc:
-    behavior: Callable[[Any, Any], Awaitable[Any]]
-    parse: Callable[[bytes], Any]
-    serialize: Callable[[Any], bytes]
+PARTING_SECONDS: Final = 5.0  # Within which a peer that was told the status closes.
 
 
 class LaneServer:
@@ -119,6 +46,7 @@ class LaneServer:
         self._handlers = tuple(handlers)
         self._frame_bytes_max = frame_bytes_max
         self._connections_max = connections_max
+        self._turns = Turns()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.AbstractServer | None = None
 
@@ -140,8 +68,7 @@ class LaneServer:
         if len(self._tasks) >= self._connections_max:
             connection.abort()
             return
-        peer = Peer(*_UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
-        task = asyncio.create_task(self._serve(connection, peer), name="socket lane")
+        task = asyncio.create_task(self._serve(connection, Peer.of(sock)), name="socket lane")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -158,33 +85,42 @@ class LaneServer:
         rpc = self._rpc(method)
         if rpc is None:
             code = grpc.StatusCode.UNIMPLEMENTED.value[0]
-            self._end(connection, End(code, f"the socket lane does not serve {method}"))
-            return
-        serving = asyncio.ensure_future(rpc.behavior(None, LaneContext(connection, rpc, peer)))
+            end = End(code, f"the socket lane does not serve {method}")
+        else:
+            end = await self._carry_out(rpc, connection, peer)
+        await self._part(connection, end)
+
+    async def _carry_out(self, rpc: Rpc, connection: FrameConnection, peer: Peer) -> End:
+        """Run an RPC to its end; one whose peer is gone is cancelled."""
+        context = LaneContext(self._turns, connection, rpc, peer)
+        serving = asyncio.ensure_future(rpc.behavior(None, context))
         connection.closed.add_done_callback(lambda _: serving.cancel())
         try:
             await serving
-        except _Aborted as aborted:
-            self._end(connection, aborted.end)
+        except Aborted as aborted:
+            return aborted.end
         except asyncio.CancelledError:
             connection.abort()
             if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # It runs in one.
                 serving.cancel()
                 await asyncio.wait([serving])
                 raise
-        else:
-            self._end(connection, End(0))
+        return End(0)
 
-    def _end(self, connection: FrameConnection, end: End) -> None:
-        connection.send(Kind.END, end.encode())
-        connection.close()
+    async def _part(self, connection: FrameConnection, end: End) -> None:
+        """Send the status, and leave it to the peer to close: who writes into a closed socket reads no more."""
+        if not connection.closed.done():
+            connection.send(Kind.END, end.encode())
+            connection.send_eof()
+            await asyncio.wait([connection.closed], timeout=PARTING_SECONDS)
+        connection.abort()
 
-    def _rpc(self, method: str) -> _Rpc | None:
+    def _rpc(self, method: str) -> Rpc | None:
         details: Any = _Details(method)
         for handler in self._handlers:
             found: Any = handler.service(details)
             if found is not None and found.stream_stream:
-                return _Rpc(
+                return Rpc(
                     found.stream_stream, found.request_deserializer, found.response_serializer
                 )
         return None

@@ -1,0 +1,1 @@
+"""The socket lane: the same servicers, without gRPC between."""
