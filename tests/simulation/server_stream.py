@@ -251,10 +251,22 @@ class SubscribeEnd(ServerStream):
                 return
             self._note(frame)
             self.stream.send(frame)
+            if not session.has_more:
+                self._check_silence()
         if self._half_closed:
             while (frame := session.next_failure()) is not None:
                 self.stream.send(frame)
             self._finish(None)
+
+    def _check_silence(self) -> None:
+        """Ask a session again that says it has nothing more: drivers rely on it."""
+        retry_at = self.session.retry_at
+        frame = self.session.next_frame(self._loop.time(), self._coordinator.wall_ns())
+        assert frame is None, f"a session that had nothing more said {frame}"
+        again_at = self.session.retry_at
+        assert again_at is None or (retry_at is not None and retry_at <= again_at), (
+            "it asks too late"
+        )
 
     def _wake_at(self, at: float) -> None:
         """Pump again by then; a timer that fires sooner serves as well."""

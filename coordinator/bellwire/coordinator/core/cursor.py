@@ -132,7 +132,10 @@ class Cursor:
             if not all_known:
                 self.retry_at = None if all_known is None else now  # Who loads calls again.
                 return None
+        conflates = self._conflation is not None
         while (part := self._peek(now)) is not None:
+            if part.entry.plain and not conflates:
+                return part
             head = look_at(part, now_ns, self.subscription.name, self._conflation)
             if head.drop:
                 self._drop(part, head.drop, head.reason)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bellwire.coordinator.log.protocol import Entry
 
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from bellwire.coordinator.core.cursor import Cursor
 
 
-@dataclass(frozen=True, slots=True)
-class Handout:
+class Handout(NamedTuple):
     """Messages `first..last` (indexes, `last` exclusive) of an entry on their way to a member.
 
     Attributes:

@@ -96,8 +96,6 @@ def look_at(part: Part, now_ns: int, subscription: str, conflation: Conflation |
     count = part.last - part.first
     entry = part.entry
     if conflation is None:
-        if entry.plain:
-            return Head(take=count)
         header = entry.batch.header
         if header.only_subscription and header.only_subscription != subscription:
             return Head(drop=count)

@@ -119,9 +119,8 @@ class Partition:
         # A copy: protobuf keeps the whole frame alive as long as any of its batches lives.
         kept = Batch()
         kept.CopyFrom(batch)
-        self._admitted_ns = max(
-            self._admitted_ns, now_ns
-        )  # A clock that jumps back stands still here.
+        if now_ns > self._admitted_ns:  # A clock that jumps back stands still here.
+            self._admitted_ns = now_ns
         entry = Entry(kept, self.log.end_offset, self._admitted_ns, sampled)
         self.log.append(entry)
         if header.producer_id:

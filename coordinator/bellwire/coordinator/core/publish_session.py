@@ -100,6 +100,11 @@ class PublishSession:
         """Return the next frame to send, or None."""
         return self._outbox.take()
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether `next_frame` has something."""
+        return bool(self._outbox)
+
     def heartbeat(self, now_ns: int) -> None:
         """Say that there is nothing to say."""
         beat = pb.PublishHeartbeat(time_unix_nano=now_ns)
@@ -234,7 +239,20 @@ class PublishSession:
         position = worker.append_now(partition, batch, sampled)
         if position is not None:
             self._placed(frame, index, partition, level, position)
-            return
+        else:
+            self._wait(frame, index, batch, partition, level, sampled, now)
+
+    def _wait(
+        self,
+        frame: _Frame,
+        index: int,
+        batch: Batch,
+        partition: Partition,
+        level: pb.AckLevel.ValueType,
+        sampled: list[str],
+        now: float,
+    ) -> None:
+        """Have a batch appended when there is room for it."""
 
         def done(position: PositionRange | None, error: BellwireError | None) -> None:
             self._waiting.pop(waiting, None)
@@ -244,6 +262,7 @@ class PublishSession:
                 self._fail(frame, index, error)
             self._answer(frame)
 
+        worker = self._engine.workers.owner(partition)
         deadline = now + self._settings.publish_wait_seconds
         waiting = worker.wait(partition, batch, sampled, deadline, done)
         self._waiting[waiting] = None

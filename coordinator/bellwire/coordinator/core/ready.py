@@ -19,6 +19,9 @@ class ReadyQueue:
     def __len__(self) -> int:
         return sum(map(len, self._classes.values()))
 
+    def __bool__(self) -> bool:
+        return any(self._classes.values())
+
     def __iter__(self) -> Iterator[Cursor]:
         for queue in self.classes():
             yield from queue

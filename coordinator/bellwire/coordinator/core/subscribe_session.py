@@ -41,7 +41,8 @@ class SubscribeSession:
         wake: Called when `next_frame` may have something.
 
     Attributes:
-        retry_at: After `next_frame` returned None: monotonic seconds at which time alone changes that.
+        retry_at: Once `next_frame` has nothing more: monotonic seconds at which time alone changes that.
+        has_more: False when the next `next_frame` would return None.
         sampled: Handouts with sampled messages, for whoever makes spans; emptied by them.
     """
 
@@ -60,6 +61,7 @@ class SubscribeSession:
         self._told = False
         self._spoke_at = -math.inf
         self.retry_at: float | None = None
+        self.has_more = True
         self.sampled: deque[Handout] = deque()
 
     # ------------------------------------------------------------ for the shell
@@ -182,6 +184,7 @@ class SubscribeSession:
         """
         member = self._member
         self.retry_at = None
+        self.has_more = True
         if self._others:
             return self._others.popleft()
         if member is None:
@@ -196,6 +199,7 @@ class SubscribeSession:
         frame = self._deliveries(member, now, now_ns)
         if frame is not None:
             self._spoke_at = now
+            self._look_ahead(member, now)
             return frame
         if member.failed is not None:
             raise member.failed
@@ -206,6 +210,16 @@ class SubscribeSession:
                 "and its policy is DISCONNECT: read faster, or choose BLOCK or DROP_OLDEST"
             )
         return self._heartbeat(member, now, now_ns)
+
+    def _look_ahead(self, member: Member, now: float) -> None:
+        """After deliveries: where nothing more can follow, spare the driver to ask."""
+        if self.has_more or member.failed or member.overflowed or self._draining or self._failures:
+            self.has_more = True
+        else:
+            self._rest(member, now + self._settings.heartbeat_seconds)
+
+    def _rest(self, member: Member, beat_at: float) -> None:
+        self.retry_at = beat_at if member.retry_at is None else min(beat_at, member.retry_at)
 
     def next_failure(self) -> pb.SubscribeResponse | None:
         """Return the next settlement that was refused, as a frame, or None."""
@@ -219,18 +233,21 @@ class SubscribeSession:
 
     def _deliveries(self, member: Member, now: float, now_ns: int) -> pb.SubscribeResponse | None:
         """Return what is ready now as one frame: under load a call of gRPC costs more than a batch."""
-        next_handout = member.subscription.next_handout
+        subscription = member.subscription
         deliveries: list[pb.Delivery] = []
         size = 0
-        while len(deliveries) < self._frame_max and size < FRAME_BYTES_SOFT_MAX:
-            handout = next_handout(member, now, self._messages_max, now_ns)
+        while self.has_more and len(deliveries) < self._frame_max and size < FRAME_BYTES_SOFT_MAX:
+            handout = subscription.next_handout(member, now, self._messages_max, now_ns)
             if handout is None:
+                self.has_more = False
                 break
             if handout.entry.sampled:
                 self.sampled.append(handout)
             delivery = encode_delivery(handout, self._accepted)
             deliveries.append(delivery)
-            size += delivery.ByteSize()
+            self.has_more = subscription.has_ready(member)
+            if self.has_more:
+                size += delivery.ByteSize()
         if not deliveries:
             return None
         if len(deliveries) == 1:
@@ -245,7 +262,7 @@ class SubscribeSession:
         """
         beat_at = self._spoke_at + self._settings.heartbeat_seconds
         if now < beat_at:
-            self.retry_at = beat_at if member.retry_at is None else min(beat_at, member.retry_at)
+            self._rest(member, beat_at)
             return None
         self._spoke_at = now
         beat = pb.SubscribeHeartbeat(

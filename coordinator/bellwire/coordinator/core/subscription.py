@@ -299,8 +299,13 @@ class Subscription:
                 part = None if cursor.successor is not None else cursor.next_part(now, now_ns)
                 if part is not None:
                     handout = self._fit(member, cursor, part, now, messages_max)
-                    if handout is not None:
+                    if handout is None:
+                        return None
+                    if cursor.has_work():
                         queue.rotate(-1)
+                    else:
+                        queue.popleft()
+                        cursor.queued = False
                     return handout
                 if cursor.partition.log_error is not None:
                     member.failed = cursor.partition.log_error
@@ -313,6 +318,10 @@ class Subscription:
                 queue.rotate(-1)
         member.stalled_since = None
         return None
+
+    def has_ready(self, member: Member) -> bool:
+        """Tell whether `next_handout` should be asked again without a wake in between."""
+        return bool(self._shared_ready or member.ready)
 
     def _may_take(self, member: Member) -> bool:
         """Whoever holds a suspect message gets nothing else, so that only it is suspected again."""

@@ -114,14 +114,16 @@ class Driver:
         now, now_ns = time.monotonic(), time.time_ns()
         while not connection.is_full:
             frame = conversation.next_frame(now, now_ns)
-            if frame is None:
-                if conversation.is_finished:
-                    self._end(None)
-                elif conversation.retry_at is not None:
-                    self._wake_at(conversation.retry_at, now)
-                break
-            connection.send(Kind.DATA, self._serialize(frame))
-            conversation.written()
+            if frame is not None:
+                connection.send(Kind.DATA, self._serialize(frame))
+                conversation.written()
+                if conversation.has_more:
+                    continue
+            if conversation.is_finished:
+                self._end(None)
+            elif conversation.retry_at is not None:
+                self._wake_at(conversation.retry_at, now)
+            break
         if connection.is_held and not conversation.is_blocked:
             connection.release()
 

@@ -24,12 +24,14 @@ class Conversation(ABC):
 
     Attributes:
         wake: Called when `next_frame` may have something, or a property may have changed; set by the driver.
-        retry_at: After `next_frame` returned None: monotonic seconds at which time alone changes that.
+        retry_at: Once `next_frame` has nothing more: monotonic seconds at which time alone changes that.
+        has_more: False when the next `next_frame` would return None; then `wake` tells of a change.
     """
 
     def __init__(self) -> None:
         self.wake: Callable[[], None] = _nothing
         self.retry_at: float | None = None
+        self.has_more = True
 
     @property
     def is_blocked(self) -> bool:

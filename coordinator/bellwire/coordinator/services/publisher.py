@@ -221,4 +221,5 @@ class _PublishStream(Conversation):
             frame = self._session.next_frame()
         if frame is not None or self.retry_at is None:
             self.retry_at = now + self._heartbeat_seconds
+        self.has_more = self._session.has_frames
         return frame

@@ -119,10 +119,13 @@ class _SubscribeStream(Conversation):
         self._ended = True
 
     def next_frame(self, now: float, now_ns: int) -> pb.SubscribeResponse | None:
+        self.has_more = True
         if self._ended:  # It wants to know only which of its last settlements failed.
             return self._session.next_failure()
-        frame = self._session.next_frame(now, now_ns)
-        self.retry_at = self._session.retry_at
+        session = self._session
+        frame = session.next_frame(now, now_ns)
+        self.retry_at = session.retry_at
+        self.has_more = session.has_more
         return frame
 
     def written(self) -> None:
