@@ -260,13 +260,14 @@ class SubscribeEnd(ServerStream):
 
     def _check_silence(self) -> None:
         """Ask a session again that says it has nothing more: drivers rely on it."""
-        retry_at = self.session.retry_at
-        frame = self.session.next_frame(self._loop.time(), self._coordinator.wall_ns())
+        now, retry_at = self._loop.time(), self.session.retry_at
+        if retry_at is not None and retry_at <= now:
+            return  # It asked for another turn itself.
+        frame = self.session.next_frame(now, self._coordinator.wall_ns())
         assert frame is None, f"a session that had nothing more said {frame}"
         again_at = self.session.retry_at
-        assert again_at is None or (retry_at is not None and retry_at <= again_at), (
-            "it asks too late"
-        )
+        in_time = again_at is None or (retry_at is not None and retry_at <= again_at)
+        assert in_time, f"a session would ask at {retry_at}, and asked then would at {again_at}"
 
     def _wake_at(self, at: float) -> None:
         """Pump again by then; a timer that fires sooner serves as well."""

@@ -265,6 +265,7 @@ class SubscribeSession:
             self._rest(member, beat_at)
             return None
         self._spoke_at = now
+        self._look_ahead(member, now)
         beat = pb.SubscribeHeartbeat(
             time_unix_nano=now_ns, positions=positions_of(member.subscription)
         )
