@@ -22,14 +22,14 @@ async def _real(transport: str, **overrides: Any) -> AsyncIterator[Clients]:
     async with running_coordinator(**overrides) as running:
         address = running.tcp if transport == "tcp" else running.unix
         yield lambda settings=None: connect(
-            address, with_lane(settings) if transport == "lane" else settings
+            address, over(settings, socket_lane=transport == "lane")
         )
 
 
-def with_lane(settings: ClientSettings | None) -> ClientSettings:
-    """Return these settings, or the defaults, with the socket lane switched on."""
+def over(settings: ClientSettings | None, *, socket_lane: bool) -> ClientSettings:
+    """Return these settings, or the defaults, with the socket lane switched on or off."""
     settings = settings or ClientSettings()
-    return replace(settings, transport=replace(settings.transport, socket_lane=True))
+    return replace(settings, transport=replace(settings.transport, socket_lane=socket_lane))
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ from bellwire.coordinator.services.subscriber import SubscriberService
 from bellwire.coordinator.state import CoordinatorState, Drainable
 from bellwire.mcp.v1 import mcp_pb2
 from bellwire.transport.address import parse_address
-from bellwire.transport.lane.channel import lane_path
+from bellwire.transport.lane.address import lane_socket
 
 # How the grace of a drain is spent: publishers and agents first, then subscribers read what is left.
 WRITERS_SHARE: Final = 0.3
@@ -107,17 +107,18 @@ class Coordinator:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def _start_lanes(self, handlers: list[grpc.GenericRpcHandler]) -> None:
-        """Serve the socket lane beside every Unix socket."""
-        for text in self.settings.listen:
-            address = parse_address(text)
-            if address.is_unix:
-                lane = LaneServer(
-                    lane_path(address.path),
-                    handlers,
-                    frame_bytes_max=FRAME_BYTES_MAX,
-                    connections_max=2 * self.settings.streams_max,
-                )
-                await lane.start()
+        """Serve the socket lane beside every address of this host."""
+        for text in self.addresses:
+            path = lane_socket(parse_address(text))
+            if path is None:
+                continue
+            lane = LaneServer(
+                path,
+                handlers,
+                frame_bytes_max=FRAME_BYTES_MAX,
+                connections_max=2 * self.settings.streams_max,
+            )
+            if await lane.start():
                 self._lanes.append(lane)
 
     async def _open(self) -> CoordinatorState:

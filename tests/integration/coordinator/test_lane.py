@@ -13,8 +13,9 @@ from bellwire.bus.v1.publisher_pb2 import PublishStart, PublishStreamRequest, Pu
 from bellwire.client import ClientSettings, connect
 from bellwire.testing import running_coordinator
 from bellwire.testing.server import RunningCoordinator
+from bellwire.transport.address import parse_address
 from bellwire.transport.channel import TransportSettings
-from bellwire.transport.lane.channel import lane_path
+from bellwire.transport.lane.address import lane_socket
 from bellwire.transport.lane.connection import FrameConnection
 from bellwire.transport.lane.frames import End, Kind
 
@@ -24,7 +25,9 @@ LANE = ClientSettings(transport=TransportSettings(socket_lane=True))
 
 
 def socket_of(running: RunningCoordinator) -> str:
-    return lane_path(running.unix.removeprefix("unix://"))
+    path = lane_socket(parse_address(running.unix))
+    assert path is not None
+    return path
 
 
 async def connected(running: RunningCoordinator) -> FrameConnection:
@@ -86,6 +89,7 @@ async def test_an_unknown_method_is_unimplemented() -> None:
         assert end.code == grpc.StatusCode.UNIMPLEMENTED.value[0]
         assert "the socket lane does not serve" in end.details
         line.close()
+        await within(line.closed)
 
 
 async def test_who_does_not_open_is_cut() -> None:

@@ -58,6 +58,7 @@ class SocketCall(grpc.aio.StreamStreamCall[Any, Any]):
         self._opening: asyncio.Task[FrameConnection] | None = None
         self._end: End | None = None
         self._cancelled = False
+        self._heard = False
         self._ended = asyncio.Event()
         self._callbacks: list[Callable[[Any], None]] = []
         self._listener: ResponseListener | None = None
@@ -94,6 +95,7 @@ class SocketCall(grpc.aio.StreamStreamCall[Any, Any]):
             except CallerError as error:
                 self._finish(End(grpc.StatusCode.INTERNAL.value[0], error.message))
             else:
+                self._heard = self._heard or frame is not None
                 if frame is not None and frame[0] == Kind.DATA and self._end is None:
                     return self._parse(frame[1])
                 self._finish(_end_of(frame))
@@ -103,6 +105,16 @@ class SocketCall(grpc.aio.StreamStreamCall[Any, Any]):
         if self._end.code != 0:
             raise self._error(self._end)
         return grpc.aio.EOF
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether its connection is in use, or was."""
+        return self._opening is not None
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether it ended, not by us, before anything was heard."""
+        return self.is_opened and not self._heard and not self._cancelled
 
     # ------------------------------------------------------------ for a listener
 

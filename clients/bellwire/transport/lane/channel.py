@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import grpc
 
+from bellwire.transport.lane.address import connect_lane
 from bellwire.transport.lane.call import SocketCall
 from bellwire.transport.lane.connection import FrameConnection
 
-__all__ = ["LANE_SUFFIX", "SocketChannel", "lane_path"]
-
-LANE_SUFFIX: Final = ".lane"
-
-
-def lane_path(socket_path: str) -> str:
-    """Return where a coordinator that listens at a Unix socket serves the lane."""
-    return f"{socket_path}{LANE_SUFFIX}"
+__all__ = ["SocketChannel"]
 
 
 class SocketChannel(grpc.aio.Channel):
-    """Opens a connection for each stream; falls back to gRPC where there is no lane.
+    """Opens a connection for each stream; falls back to gRPC where the lane does not take it.
+
+    That is where nobody listens, or descriptors are used up on this side. Where a connection ends without a
+    single answer, as when they are used up on the other side, the next stream goes over gRPC.
 
     Args:
         grpc_channel: Carries unary RPCs and server streams, and tells whether the coordinator is reachable.
@@ -36,6 +33,7 @@ class SocketChannel(grpc.aio.Channel):
         self._path = path
         self._frame_bytes_max = frame_bytes_max
         self._calls: set[SocketCall] = set()
+        self._in_doubt = False
 
     def unary_unary(self, *arguments: Any, **named: Any) -> Any:
         """Return the callable of a unary RPC."""
@@ -59,21 +57,30 @@ class SocketChannel(grpc.aio.Channel):
         """Return the callable of a bidirectional RPC."""
 
         def call(**options: Any) -> Any:
-            if not Path(self._path).is_socket():
+            sock = None if self._in_doubt else connect_lane(self._path)
+            self._in_doubt = False
+            if sock is None:
                 other = self._grpc.stream_stream(method, request_serializer, response_deserializer)
                 return other(**options)
-            opened = SocketCall(method, self._connect, request_serializer, response_deserializer)
+            connect = partial(self._connect, sock)
+            opened = SocketCall(method, connect, request_serializer, response_deserializer)
             self._calls.add(opened)
-            opened.add_done_callback(self._calls.discard)
+            opened.add_done_callback(partial(self._ended, sock))
             return opened
 
         return call
 
-    async def _connect(self) -> FrameConnection:
+    async def _connect(self, sock: socket.socket) -> FrameConnection:
         loop = asyncio.get_running_loop()
         make = partial(FrameConnection, self._frame_bytes_max)
-        _, connection = await loop.create_unix_connection(make, self._path)
+        _, connection = await loop.create_unix_connection(make, sock=sock)
         return connection
+
+    def _ended(self, sock: socket.socket, call: SocketCall) -> None:
+        if not call.is_opened:
+            sock.close()  # Nobody else knows of it.
+        self._calls.discard(call)
+        self._in_doubt = call.is_unanswered
 
     async def close(self, grace: float | None = None) -> None:
         """End every stream."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterable
@@ -20,6 +21,9 @@ from bellwire.wire.errors import CallerError
 
 __all__ = ["LaneServer"]
 
+_log = logging.getLogger("bellwire.coordinator")
+
+BACKLOG: Final = 128  # Connections not accepted yet; more are refused, and use gRPC.
 OPEN_SECONDS: Final = 10.0  # Within which a peer says what it wants.
 PARTING_SECONDS: Final = 5.0  # Within which a peer that was told the status closes.
 
@@ -28,7 +32,7 @@ class LaneServer:
     """Accepts connections on a Unix socket, a stream each.
 
     Args:
-        path: Of the socket; only its owner may connect.
+        path: Of the socket: a file only its owner may connect to, or an abstract name, open as a port is.
         handlers: What the gRPC server serves.
         frame_bytes_max: Longest frame taken.
         connections_max: Connections at a time; more are closed at once.
@@ -50,16 +54,28 @@ class LaneServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.AbstractServer | None = None
 
-    async def start(self) -> None:
-        """Listen."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)  # Whoever holds the address's lock owns this name, too.
+    async def start(self) -> bool:
+        """Listen; False where that is not possible, and clients use gRPC."""
+        if not self._is_abstract:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)  # Whoever holds the address's lock owns this name, too.
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(self.path)
-        os.chmod(self.path, 0o600)
-        listener.listen(128)
+        try:
+            listener.bind(self.path)
+        except OSError as error:
+            listener.close()
+            _log.warning("no socket lane at %r: %s", self.path, error.strerror)
+            return False
+        if not self._is_abstract:
+            os.chmod(self.path, 0o600)
+        listener.listen(BACKLOG)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self._accepted, sock=listener)
+        return True
+
+    @property
+    def _is_abstract(self) -> bool:
+        return self.path.startswith("\0")
 
     def _accepted(self) -> FrameConnection:
         return _Accepted(self._frame_bytes_max, self._begin)
@@ -129,8 +145,9 @@ class LaneServer:
         """Stop listening, and end every RPC."""
         if self._server is not None:
             self._server.close()
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
+            if not self._is_abstract:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.path)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
