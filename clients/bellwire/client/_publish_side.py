@@ -63,6 +63,7 @@ class PublishSide:
         self._producer_name = producer_name
         self._channel: grpc.aio.Channel | None = None
         self._opened_before = False
+        self._renewed: set[str] = set()
         self._drain_deadline: float | None = None
         self._reconnect_after = 0.0
         self.batcher = Batcher(settings.publish, ack_level)
@@ -70,12 +71,13 @@ class PublishSide:
 
     async def prepare(self) -> None:
         """After a lost stream ask for the topics again: the coordinator may be another one."""
+        self._renewed.clear()
         if not self._opened_before:
             return
-        self._topics.forget()
         for topic in self.batcher.topics_waiting():
             with contextlib.suppress(CallerError):  # Its batches will be refused with this.
-                await self._topics.route(topic, self._settings.timeout_seconds, patient=False)
+                await self._topics.renew(topic, self._settings.timeout_seconds, patient=False)
+                self._renewed.add(topic)
 
     def open_call(self) -> grpc.aio.StreamStreamCall[PublishStreamRequest, PublishStreamResponse]:
         """Begin the RPC, on the channel kept for it."""
@@ -127,6 +129,8 @@ class PublishSide:
                 started = response.started
                 window = Window(started.window.messages, started.window.bytes)
                 batcher.started(started.producer_id, started.producer_epoch, window)
+                if self._opened_before:
+                    self._topics.forget_others(self._renewed)
                 self._opened_before = True
                 self._reconnect_after = 0.0
             case "draining":

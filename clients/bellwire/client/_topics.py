@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from random import randrange
 from typing import TYPE_CHECKING
 
@@ -103,9 +103,10 @@ class TopicDirectory:
             UnknownTopicError: It does not exist, and auto-create is off.
             DeadlineExceededError: The coordinator did not answer in time.
         """
-        route = self._routes.get(topic)
-        if route is not None:
-            return route
+        return self._routes.get(topic) or await self.renew(topic, seconds, patient=patient)
+
+    async def renew(self, topic: str, seconds: float, *, patient: bool) -> TopicRoute:
+        """Ask for a route although one is known; raises what `route` does."""
         check_topic_name(topic)
         stub: PublisherServiceAsyncStub = PublisherServiceStub(self._pool.first())
         message = GetTopicMetadataRequest(topic=topic)
@@ -120,6 +121,6 @@ class TopicDirectory:
         self._routes[topic] = route
         return route
 
-    def forget(self) -> None:
-        """Ask again: the coordinator may be another one now."""
-        self._routes.clear()
+    def forget_others(self, renewed: Collection[str]) -> None:
+        """Ask for all but these when they are next needed: the coordinator may be another one now."""
+        self._routes = {topic: self._routes[topic] for topic in renewed if topic in self._routes}

@@ -51,7 +51,7 @@ class LaneServer:
         self._frame_bytes_max = frame_bytes_max
         self._connections_max = connections_max
         self._turns = Turns()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], FrameConnection] = {}
         self._server: asyncio.AbstractServer | None = None
 
     async def start(self) -> bool:
@@ -85,8 +85,8 @@ class LaneServer:
             connection.abort()
             return
         task = asyncio.create_task(self._serve(connection, Peer.of(sock)), name="socket lane")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = connection
+        task.add_done_callback(self._tasks.pop)
 
     async def _serve(self, connection: FrameConnection, peer: Peer) -> None:
         try:
@@ -148,10 +148,13 @@ class LaneServer:
             if not self._is_abstract:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self.path)
-        tasks = list(self._tasks)
-        for task in tasks:
+        serving = dict(self._tasks)
+        for task, connection in serving.items():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            connection.abort()
+        await asyncio.gather(
+            *serving, *(c.closed for c in serving.values()), return_exceptions=True
+        )
 
 
 class _Accepted(FrameConnection):
