@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.crash.patience import OUTAGE_SECONDS, PATIENT
+from tests.crash.patience import OUTAGE_SECONDS, patient
 from tests.crash.recording import Recorder
 
 from bellwire.bus.v1.publisher_pb2 import AckLevel
@@ -150,7 +150,7 @@ async def run(arguments: argparse.Namespace) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     level = AckLevel.Value(f"ACK_LEVEL_{arguments.level}")
-    async with connect(arguments.address, PATIENT) as client:
+    async with connect(arguments.address, patient(arguments.name)) as client:
         publisher = client.publisher(f"crash/{arguments.name}", ack_level=level)
         single, *many = lanes(arguments, publisher, recorder)
         async with asyncio.TaskGroup() as tasks:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.crash.patience import PATIENT
+from tests.crash.patience import patient
 from tests.crash.recording import Recorder
 from tests.simulation import events as ev
 
@@ -73,7 +73,7 @@ async def run(arguments: argparse.Namespace) -> None:
     worker = Worker(
         name, arguments.member, random.Random(arguments.seed), recorder, not arguments.subscription
     )
-    async with connect(arguments.address, PATIENT) as client:
+    async with connect(arguments.address, patient(arguments.member)) as client:
         opened = client.subscribe(
             *arguments.topics,
             subscription=arguments.subscription,

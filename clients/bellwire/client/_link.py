@@ -10,7 +10,7 @@ from typing import Final, Generic
 import grpc
 
 from bellwire.client._link_state import NEXT, LinkState
-from bellwire.client._pump import Pump, pump_for
+from bellwire.client._pump import Pump, lane_of, pump_for
 from bellwire.client._reconnect import Reconnect
 from bellwire.client._side import RequestT, ResponseT, Side
 from bellwire.client.errors import UnreachableError
@@ -60,6 +60,8 @@ class Link(Generic[RequestT, ResponseT]):
         self.problem: BellwireError | None = None
         """What ended the latest stream; None while one is open."""
         self.streams_opened = 0
+        self.lane = ""
+        """What carries the latest stream: "socket" or "grpc"; empty before the first."""
 
     @property
     def is_open(self) -> bool:
@@ -218,6 +220,7 @@ class Link(Generic[RequestT, ResponseT]):
         if response is grpc.aio.EOF:
             return False
         self._side.on_response(response, loop.time())  # type: ignore[arg-type]  # EOF is excluded above
+        self.lane = lane_of(call)
         self._opened_now(loop.time())
         return True
 

@@ -11,7 +11,7 @@ import grpc
 from bellwire.transport.lane.call import SocketCall
 from bellwire.wire.errors import BellwireError, InternalError
 
-__all__ = ["Feed", "Pump", "pump_for"]
+__all__ = ["Feed", "Pump", "lane_of", "pump_for"]
 
 _log = logging.getLogger("bellwire.client")
 
@@ -51,6 +51,11 @@ class Pump(Protocol):
 
     def wake(self) -> None:
         """Ask the feed for frames."""
+
+
+def lane_of(call: Any) -> str:
+    """Name what carries a call."""
+    return "socket" if isinstance(call, SocketCall) else "grpc"
 
 
 def pump_for(call: Any, feed: Feed) -> Pump:

@@ -69,6 +69,11 @@ class Subscription(Consumer):
         return tuple(self._side.settle_failures)
 
     @property
+    def lane(self) -> str:
+        """What carries the latest stream: "socket" on the same host, "grpc" elsewhere; empty before the first."""
+        return self._link.lane
+
+    @property
     def streams_opened(self) -> int:
         """Streams established so far; more than one means that connections were lost."""
         return self._link.streams_opened

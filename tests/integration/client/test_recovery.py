@@ -17,6 +17,7 @@ from typing import Final
 import pytest
 
 from bellwire.client import EARLIEST, Client, ClientSettings, Subscription, connect
+from bellwire.transport.channel import TransportSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -106,13 +107,16 @@ async def one_restart(
     return acknowledged_at - listening_at, await delivered - listening_at
 
 
-async def measure(server: Restartable, seed: int) -> Measured:
+async def measure(server: Restartable, seed: int, *, socket_lane: bool) -> Measured:
+    settings = ClientSettings(
+        timeout_seconds=ROUND_SECONDS, transport=TransportSettings(socket_lane=socket_lane)
+    )
     chance = random.Random(seed)
     found = Measured()
     await server.start()
     try:
         async with (
-            connect(server.address, ClientSettings(timeout_seconds=ROUND_SECONDS)) as client,
+            connect(server.address, settings) as client,
             client.subscribe("orders", subscription="risk", start=EARLIEST) as subscription,
         ):
             await client.publisher().publish("orders", b"0")
@@ -136,12 +140,14 @@ def free_port() -> int:
         return port
 
 
-@pytest.mark.parametrize("transport", ["tcp", "unix"])
+@pytest.mark.parametrize("transport", ["tcp", "unix", "lane"])
 async def test_after_a_restart_clients_are_back_within_half_a_second_of_its_listening(
     transport: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     address = f"127.0.0.1:{free_port()}" if transport == "tcp" else f"unix://{tmp_path}/bus.sock"
-    found = await measure(Restartable(address, tmp_path / "data"), seed=5)
+    found = await measure(
+        Restartable(address, tmp_path / "data"), seed=5, socket_lane=transport == "lane"
+    )
     with capsys.disabled():
         print(f"\n{found.report(transport)}")
     assert statistics.median(found.acks) < RECOVERED_SECONDS

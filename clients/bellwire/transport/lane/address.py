@@ -40,7 +40,10 @@ def connect_lane(path: str) -> socket.socket | None:
 
     On Unix sockets this never waits: it is done, refused, or the listener's queue is full.
     """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError:  # No descriptor is left.
+        return None
     try:
         sock.setblocking(False)
         sock.connect(path)
