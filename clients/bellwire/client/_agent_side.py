@@ -116,6 +116,10 @@ class AgentSide:
             return ConnectRequest(load_report=load)
         return None
 
+    def has_more(self) -> bool:
+        """Tell that it need be asked: frames of this side are few."""
+        return True
+
     def wake_at(self, now: float) -> float | None:
         """Return when draining has taken long enough."""
         return self._drain_deadline

@@ -14,7 +14,6 @@ from bellwire.bus.v1.message_pb2 import Batch, Message
 from bellwire.bus.v1.publisher_pb2 import (
     AckLevel,
     PublishAck,
-    PublishBatches,
     PublishFailure,
     PublishStreamRequest,
 )
@@ -133,13 +132,14 @@ class Batcher:
                 break
         if not outs:
             return None
-        return PublishStreamRequest(
-            batches=PublishBatches(
-                frame_sequence=self._frames.send(outs, now),
-                batches=packed,
-                ack_level=self._ack_level,
-            )
-        )
+        request = (
+            PublishStreamRequest()
+        )  # Filled in place: a nested constructor copies every block twice.
+        frame = request.batches
+        frame.frame_sequence = self._frames.send(outs, now)
+        frame.ack_level = self._ack_level
+        frame.batches.extend(packed)
+        return request
 
     def wake_at(self, now: float) -> float | None:
         """Return when time alone may let a frame out; None when only an answer or a message can."""
@@ -161,7 +161,8 @@ class Batcher:
         """Add a lane's batches to the frame; return the bytes left, 0 to end the frame."""
         if not lane.may_send(now):
             return bytes_left
-        while len(outs) < self._settings.frame_batches_max and not lane.is_full():
+        frame_batches_max = self._settings.frame_batches_max
+        while lane.has_work() and len(outs) < frame_batches_max and not lane.is_full():
             out = self._packer.head(lane, window)
             if out is None or out.batch is None:
                 return bytes_left

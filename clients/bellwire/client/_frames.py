@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from bellwire.bus.v1.message_pb2 import PositionRange
@@ -14,6 +15,9 @@ from bellwire.wire.errors import InternalError
 STALL_SECONDS: Final = (
     0.25  # Far above a round trip: a frame this old waits for room in a full topic.
 )
+
+
+_NO_LANES: Final[frozenset[Lane]] = frozenset()
 
 
 class _Frame:
@@ -44,8 +48,11 @@ class FramesInFlight:
         """Tell whether one more frame may go out."""
         return len(self._frames) < self._frames_max or len(self._fresh(now)) < self._frames_max
 
-    def stalled_lanes(self, now: float) -> set[Lane]:
+    def stalled_lanes(self, now: float) -> AbstractSet[Lane]:
         """Return the lanes with a batch in a frame that is overdue."""
+        oldest = next(iter(self._frames.values()), None)
+        if oldest is None or oldest.sent_at + STALL_SECONDS > now:
+            return _NO_LANES
         return {
             out.lane
             for frame in self._frames.values()

@@ -251,6 +251,10 @@ class Link(Generic[RequestT, ResponseT]):
             return self._side.heartbeat_frame()
         return self._side.next_frame(now)
 
+    def has_more(self) -> bool:
+        """Tell whether the side need be asked again before a wake."""
+        return self._closing or self._side.has_more()
+
     def wake_at(self, now: float) -> float | None:
         """Return when to ask again though nothing happened."""
         return self._side.wake_at(now)

@@ -10,7 +10,7 @@ from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.publisher_pb2 import AckLevel
 from bellwire.client._link import Link
 from bellwire.client._publish_side import PublishSide
-from bellwire.client._segment import estimated_bytes
+from bellwire.client._segment import ENVELOPE_BYTES, estimated_bytes
 from bellwire.client._ticket import ManyTicket
 from bellwire.client._topics import TopicDirectory, TopicRoute
 from bellwire.client.errors import BufferFullError, timed_out
@@ -66,7 +66,7 @@ class Outbox:
     ) -> asyncio.Future[PublishResult]:
         """Take one message; wait for room at most `seconds`."""
         route = self._topics.known(topic) or await self._topics.route(topic, seconds)
-        size_bytes = estimated_bytes((message,))
+        size_bytes = len(message.data) + ENVELOPE_BYTES
         if self._line.locked() or not self._batcher.buffer.fits(1, size_bytes):
             await self._wait_for_room(1, size_bytes, seconds)
         self._check_open()

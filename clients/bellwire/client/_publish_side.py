@@ -109,6 +109,10 @@ class PublishSide:
             self._tell()
         return frame
 
+    def has_more(self) -> bool:
+        """Tell whether something waits, or the stream is about to end."""
+        return self.batcher.has_work() or self._drain_deadline is not None
+
     def wake_at(self, now: float) -> float | None:
         """Return when to ask `next_frame` again though nothing happened."""
         at = self.batcher.wake_at(now)

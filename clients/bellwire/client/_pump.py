@@ -24,6 +24,9 @@ class Feed(Protocol):
     def next_frame(self, now: float) -> Any | None:
         """Return the next frame to send, or None when there is none now."""
 
+    def has_more(self) -> bool:
+        """Tell whether `next_frame`, which just returned one, or `wake_at` need be asked before a wake."""
+
     def wake_at(self, now: float) -> float | None:
         """Return when to ask again though nothing happened."""
 
@@ -217,6 +220,8 @@ class _CallbackPump:
             frame = feed.next_frame(now)
             if frame is not None:
                 call.send(frame)
+                if not feed.has_more():
+                    return
             elif feed.may_end():
                 self._done_writing = True
                 call.half_close()

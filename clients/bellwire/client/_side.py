@@ -42,6 +42,9 @@ class Side(Protocol[RequestT, ResponseT]):
     def next_frame(self, now: float) -> RequestT | None:
         """Return the next frame to send, or None when there is none now."""
 
+    def has_more(self) -> bool:
+        """Tell whether `next_frame`, which just returned one, or `wake_at` need be asked before a wake."""
+
     def wake_at(self, now: float) -> float | None:
         """Return when `next_frame` should be asked again though nothing happened."""
 

@@ -241,6 +241,10 @@ class SubscribeSide:
         for batch in lingering:
             batch.settle_done()
 
+    def has_more(self) -> bool:
+        """Tell that there is a next time to settle; frames of this side are few."""
+        return True
+
     def wake_at(self, now: float) -> float | None:
         """Return when the gathered dispositions are due, or draining has taken long enough."""
         times = (self._settlements.due_at(), self._linger_until, self._drain_deadline)

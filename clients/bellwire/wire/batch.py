@@ -15,7 +15,6 @@ from bellwire.bus.v1.message_pb2 import (
     CODEC_NONE,
     CODEC_UNSPECIFIED,
     Batch,
-    BatchHeader,
     Message,
     MessageBlock,
 )
@@ -80,6 +79,14 @@ def encode_batch(
         times = [messages.envelope.time_unix_nano]
         expiries = [messages.envelope.expire_time_unix_nano]
         not_before = messages.envelope.not_before_time_unix_nano
+    elif (
+        len(messages) == 1
+    ):  # When little is going on, most batches are of one: no passes for that.
+        message = messages[0]
+        data = MessageBlock(messages=messages).SerializeToString()
+        times = [message.time_unix_nano]
+        expiries = [message.expire_time_unix_nano]
+        not_before = message.not_before_time_unix_nano
     else:
         data = MessageBlock(messages=messages).SerializeToString()
         times = list(map(_TIME, messages))
@@ -90,25 +97,27 @@ def encode_batch(
         packed = lz4.pack(data)
         if len(packed) < len(data):
             codec, block = CODEC_LZ4_BLOCK, packed
-    header = BatchHeader(
-        topic=topic,
-        partition=partition,
-        codec=codec,
-        message_count=len(messages),
-        uncompressed_bytes=len(data),
-        crc32=crc32(block),
-        producer_id=producer_id,
-        producer_epoch=producer_epoch,
-        base_sequence=base_sequence,
-        first_time_unix_nano=min(times),
-        last_time_unix_nano=max(times),
-    )
+    batch = Batch()  # Filled in place: a header made apart would be copied.
+    batch.block = block
+    header = batch.header
+    header.topic = topic
+    header.partition = partition
+    header.codec = codec
+    header.message_count = len(messages)
+    header.uncompressed_bytes = len(data)
+    header.crc32 = crc32(block)
+    if producer_id:
+        header.producer_id = producer_id
+        header.producer_epoch = producer_epoch
+        header.base_sequence = base_sequence
+    header.first_time_unix_nano = min(times)
+    header.last_time_unix_nano = max(times)
     if any(expiries):
         header.min_expire_time_unix_nano = min(filter(None, expiries))
         header.max_expire_time_unix_nano = max(expiries) if all(expiries) else 0
     if not_before:
         header.max_not_before_time_unix_nano = not_before
-    return Batch(header=header, block=block)
+    return batch
 
 
 def check_header(batch: Batch, limits: BatchLimits = DEFAULT_LIMITS) -> None:
