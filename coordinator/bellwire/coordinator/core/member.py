@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from bellwire.coordinator.core.cursor import Cursor
@@ -130,8 +131,8 @@ class Member:
     def expire(self, now: float, *, keep_order: bool) -> list[tuple[Handout, int, int, bool]]:
         """Take out of flight what was held for longer than the lease.
 
-        Where order is kept, what was handed out of the same partition goes with it, for that must come
-        after it again.
+        Where order is kept, what was handed out behind it of the same partition goes with it, for that must
+        come after it again.
 
         Returns:
             As `settle` does, and for each run whether it was late itself.
@@ -143,8 +144,12 @@ class Member:
             return []
         taken = list(late)
         if keep_order:
-            cursors = {flight.handout.cursor for flight in late}
-            taken = [flight for flight in self._in_flight if flight.handout.cursor in cursors]
+            first = {flight.handout.cursor: flight.handout.first_tag for flight in reversed(late)}
+            taken = [
+                flight
+                for flight in self._in_flight
+                if first.get(flight.handout.cursor, inf) <= flight.handout.first_tag
+            ]
         ended: list[tuple[Handout, int, int, bool]] = []
         for flight in taken:
             handout = flight.handout

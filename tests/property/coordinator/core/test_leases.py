@@ -285,6 +285,10 @@ class LeaseMachine(RuleBasedStateMachine):
 
     def _expire(self, holder: Holder) -> None:
         late = holder.late(self.stage.now)
+        if self.ordering == ORDERING_PARTITION and late:
+            # What stands behind it in its partition must come after it again.
+            first = {holder.open[tag][0]: tag for tag in sorted(late, reverse=True)}
+            late = [tag for tag, (at, _) in holder.open.items() if first.get(at, NEVER) <= tag]
         holder.void.update(late)
         self._give_back(holder, late)
         if holder.is_pull and late:
