@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.publisher_pb2 import AckLevel
+from bellwire.client._line import Line
 from bellwire.client._link import Link
 from bellwire.client._publish_side import PublishSide
 from bellwire.client._segment import ENVELOPE_BYTES, estimated_bytes
@@ -51,7 +53,8 @@ class Outbox:
         self._where = f"{'control ' if control else ''}publish stream{owner} to {pool.address}"
         self.ack_level = ack_level
         self._link = Link(self._side, pool, self._where, settings, settings.heartbeat_seconds)
-        self._line = asyncio.Lock()
+        self._line = Line()
+        self._turns: dict[str, Line] = {}  # Of topics with calls under way.
         self._closed = False
 
     # ------------------------------------------------------------ for the publisher
@@ -65,13 +68,22 @@ class Outbox:
         self, topic: str, message: Message, seconds: float
     ) -> asyncio.Future[PublishResult]:
         """Take one message; wait for room at most `seconds`."""
-        route = self._topics.known(topic) or await self._topics.route(topic, seconds)
+        route = self._topics.known(topic)
         size_bytes = len(message.data) + ENVELOPE_BYTES
-        if self._line.locked() or not self._batcher.buffer.fits(1, size_bytes):
-            await self._wait_for_room(1, size_bytes, seconds)
+        if route and topic not in self._turns and self._has_room(1, size_bytes):
+            return self._add(route, message, size_bytes)
+        async with self._turn(topic, seconds):
+            route = self._topics.known(topic) or await self._topics.route(topic, seconds)
+            async with self._room(1, size_bytes, seconds):
+                return self._add(route, message, size_bytes)
+
+    def _add(
+        self, route: TopicRoute, message: Message, size_bytes: int
+    ) -> asyncio.Future[PublishResult]:
         self._check_open()
         future: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
-        self._batcher.add(topic, route.partition_of(message), (message,), size_bytes, future)
+        partition = route.partition_of(message)
+        self._batcher.add(route.topic, partition, (message,), size_bytes, future)
         self._link.wake()
         return future
 
@@ -91,11 +103,15 @@ class Outbox:
         """Take many messages and wait until all are acknowledged; `seconds` bounds a standstill."""
         if not messages:
             return []
-        route = self._topics.known(topic) or await self._topics.route(topic, seconds)
         ticket = ManyTicket(len(messages))
         try:
-            for start in range(0, len(messages), SLICE_MESSAGES):
-                await self._feed(route, messages[start : start + SLICE_MESSAGES], ticket, seconds)
+            async with self._turn(
+                topic, seconds
+            ):  # The next call's messages come behind all of these.
+                route = self._topics.known(topic) or await self._topics.route(topic, seconds)
+                for start in range(0, len(messages), SLICE_MESSAGES):
+                    part = messages[start : start + SLICE_MESSAGES]
+                    await self._feed(route, part, ticket, seconds)
             return await self._wait_for_all(ticket, topic, len(messages), seconds)
         finally:
             if not ticket.future.cancel() and not ticket.future.cancelled():
@@ -137,10 +153,10 @@ class Outbox:
     ) -> None:
         for partition, chunk in route.spread(messages, self._batch_messages):
             size_bytes = estimated_bytes(chunk)
-            if self._line.locked() or not self._batcher.buffer.fits(len(chunk), size_bytes):
-                await self._wait_for_room(len(chunk), size_bytes, seconds)
-            if ticket.done():  # A refusal came while we waited; the rest need not be sent.
-                return
+            if not self._has_room(len(chunk), size_bytes):
+                async with self._room(len(chunk), size_bytes, seconds):
+                    if ticket.done():  # A refusal came while we waited; the rest need not be sent.
+                        return
             self._check_open()
             self._batcher.add(route.topic, partition, chunk, size_bytes, ticket)
             self._link.wake()
@@ -156,8 +172,16 @@ class Outbox:
             if ticket.placed_messages == before:
                 raise self._late(seconds, count - before, topic)
 
-    async def _wait_for_room(self, messages: int, size_bytes: int, seconds: float) -> None:
-        """Wait until the buffer has room; first come, first served."""
+    def _has_room(self, messages: int, size_bytes: int) -> bool:
+        return self._line.is_free and self._batcher.buffer.fits(messages, size_bytes)
+
+    @contextlib.asynccontextmanager
+    async def _room(self, messages: int, size_bytes: int, seconds: float) -> AsyncIterator[None]:
+        """Wait until the buffer has room; first come, first served, whatever the topic.
+
+        Raises:
+            BufferFullError: There was none in time.
+        """
         buffer = self._batcher.buffer
         try:
             async with asyncio.timeout(seconds), self._line:
@@ -166,11 +190,39 @@ class Outbox:
                     self._resolved.clear()
                     await self._resolved.wait()
         except TimeoutError:
-            raise BufferFullError(
-                f"publish buffer stayed full for {seconds:g} s: it holds {buffer.messages} messages of "
-                f"{buffer.size_bytes} bytes for {self._where}: {self._trouble()}",
-                metadata={"messages": str(buffer.messages), "bytes": str(buffer.size_bytes)},
-            ) from None
+            raise self._full(seconds) from None
+        yield
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, topic: str, seconds: float) -> AsyncIterator[None]:
+        """Come behind earlier calls on the same topic, which wait for its route or for room.
+
+        Raises:
+            BellwireError: They did not get it in time.
+        """
+        line = self._turns.setdefault(topic, Line())
+        try:
+            async with asyncio.timeout(seconds):
+                await line.__aenter__()
+        except TimeoutError:
+            if self._batcher.buffer.messages:
+                raise self._full(seconds) from None
+            waited_for = f"the turn behind earlier messages on {topic!r}"
+            raise timed_out(seconds, waited_for, self._trouble()) from None
+        try:
+            yield
+        finally:
+            await line.__aexit__(None, None, None)
+            if line.is_free:
+                self._turns.pop(topic, None)
+
+    def _full(self, seconds: float) -> BufferFullError:
+        buffer = self._batcher.buffer
+        return BufferFullError(
+            f"publish buffer stayed full for {seconds:g} s: it holds {buffer.messages} messages of "
+            f"{buffer.size_bytes} bytes for {self._where}: {self._trouble()}",
+            metadata={"messages": str(buffer.messages), "bytes": str(buffer.size_bytes)},
+        )
 
     def _check_open(self) -> None:
         if self._closed:
