@@ -1,0 +1,211 @@
+"""`bellwire profile` on real processes; where the kernel forbids tracing, tests say so and skip."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import xml.etree.ElementTree
+from asyncio.subprocess import PIPE
+from contextlib import asynccontextmanager
+
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
+SECONDS = "1"
+PR_CAPBSET_DROP = 24  # linux/prctl.h
+CAP_SYS_PTRACE = 19  # linux/capability.h
+BUSY = "import sys; print('ready', flush=True)\ndef spin():\n    while True: pass\nspin()\n"
+# Not dumpable: its own user, unless privileged, may not trace it (prctl(2), PR_SET_DUMPABLE is 4).
+CLOSED = f"import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\n{BUSY}"
+UNPRIVILEGED = (
+    "import ctypes, os, sys\n"
+    f"ctypes.CDLL(None).prctl({PR_CAPBSET_DROP}, {CAP_SYS_PTRACE}, 0, 0, 0)\n"
+    "os.execv(sys.executable, [sys.executable, '-m', 'bellwire.cli', *sys.argv[1:]])\n"
+)
+# Modules first: a checkout need not be readable for everybody.
+NOBODY = (
+    "import os, sys\n"
+    "from contextlib import redirect_stderr\n"
+    "from io import StringIO\n"
+    "from bellwire.cli.main import main, run\n"
+    "with redirect_stderr(StringIO()): run(['profile', '999999999'])\n"
+    "os.setuid(65534)\n"
+    "main(sys.argv[1:])\n"
+)
+MODULE = ["-m", "bellwire.cli"]
+
+
+async def run(bellwire, *arguments):
+    """Run Python with these arguments as the user would the command; return status, stdout, stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *arguments),
+        cwd=bellwire.folder,
+        env=bellwire.environment,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, out.decode(), err.decode()
+
+
+@asynccontextmanager
+async def program(source):
+    """Run a Python program that prints one line when it is ready."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", source, stdout=PIPE)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(20):
+            assert await process.stdout.readline() == b"ready\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+async def sampled(bellwire):
+    """Runs `profile`; skips, or fails where tools are required, when tracing is refused."""
+
+    async def run(*arguments):
+        status, out, err = await bellwire.run("profile", *arguments)
+        if "the kernel does not let this user look into" in err:
+            reason = f"ptrace is forbidden here: {err.strip()}"
+            if os.environ.get("BELLWIRE_REQUIRE_TOOLS"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return status, out, err
+
+    return run
+
+
+async def test_a_coordinator_is_found_by_its_socket_and_its_functions_are_in_the_flamegraph(
+    bellwire, sampled
+):
+    async with bellwire.serving() as (server, address):
+        status, out, err = await sampled(address, "--seconds", SECONDS, "--idle", "-o", "c.svg")
+    assert status == 0, err
+    assert out.startswith("written: c.svg")
+    assert err == (
+        f"sampling coordinator at {address}, pid {server.process.pid}, for 1 s; "
+        "Ctrl-C writes what there is\n"
+    )
+    svg = (bellwire.folder / "c.svg").read_text()
+    assert xml.etree.ElementTree.fromstring(svg).tag.endswith("svg")
+    assert "run_coordinator (cli/serving.py" in svg
+    assert [path.name for path in bellwire.folder.glob("*.part")] == []
+
+
+async def test_it_is_found_by_its_port_and_by_its_data_folder(bellwire, sampled):
+    data = bellwire.folder / "data"
+    async with bellwire.started(
+        "serve", "--json", "--listen", "127.0.0.1:0", "--data", str(data)
+    ) as server:
+        address = (await server.event())["addresses"][0]
+        found = []
+        for name in (address, str(data)):
+            status, out, err = await sampled(name, "-s", SECONDS, "--idle", "--json", "-f", "raw")
+            assert status == 0, err
+            found.append(json.loads(out))
+    assert [each["pid"] for each in found] == [server.process.pid] * 2
+    assert found[0]["process"] == f"coordinator at {address}"
+    assert found[1]["process"] == f"coordinator of {data}"
+    assert found[0]["samples"] > 100
+    raw = (bellwire.folder / found[0]["output"]).read_text()
+    assert all(line.rpartition(" ")[2].isdecimal() for line in raw.splitlines())
+
+
+async def test_ctrl_c_writes_what_was_sampled(bellwire, sampled):
+    async with program(BUSY) as busy:
+        await sampled(str(busy.pid), "-s", "1", "-r", "50")  # Skips where tracing is forbidden.
+        async with bellwire.started(
+            "profile", str(busy.pid), "-s", "60", "-f", "speedscope", "-o", "s.json"
+        ) as command:
+            assert command.process.stderr is not None
+            async with asyncio.timeout(20):  # It says so once it is inside the process.
+                assert (await command.process.stderr.readline()).startswith(b"sampling process ")
+            command.signal(signal.SIGINT)
+            status, out, _ = await command.end(20)
+    assert status == 0
+    assert "stopped after" in out
+    profiles = json.loads((bellwire.folder / "s.json").read_text())["profiles"]
+    assert sum(len(each["samples"]) for each in profiles) > 0
+
+
+async def test_a_process_that_ends_meanwhile_leaves_its_profile(bellwire, sampled):
+    source = "import time; print('ready', flush=True)\nend = time.time() + 1.5\nwhile time.time() < end: pass\n"
+    async with program(source) as short:
+        status, out, err = await sampled(str(short.pid), "-s", "30", "-o", "short.svg")
+    assert status == 0, err
+    assert "the process ended after" in out
+    assert (bellwire.folder / "short.svg").stat().st_size > 1_000
+
+
+async def test_who_may_not_trace_is_told_what_to_do(bellwire):
+    is_root = os.geteuid() == 0
+    async with program(BUSY if is_root else CLOSED) as target:
+        # The target keeps the capability that the command gives up: then the kernel refuses.
+        starter = ["-c", UNPRIVILEGED] if is_root else MODULE
+        arguments = ("profile", str(target.pid), "-s", SECONDS, "-o", "x.svg")
+        status, out, err = await run(bellwire, *starter, *arguments)
+    assert (status, out) == (1, "")
+    assert f"the kernel does not let this user look into process {target.pid}: " in err
+    assert not (bellwire.folder / "x.svg").exists()
+
+
+async def test_a_process_of_another_user_is_refused(bellwire):
+    async with program(BUSY) as target:
+        # Root becomes somebody else; everybody else looks at the first process, which is root's.
+        pid, starter = (target.pid, ["-c", NOBODY]) if os.geteuid() == 0 else (1, MODULE)
+        status, out, err = await run(bellwire, *starter, "profile", str(pid))
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"error: process {pid} belongs to user ")
+    assert err.endswith(": profile it as that user, or as root\n")
+
+
+async def test_what_does_not_run_or_is_no_python_is_refused_in_one_line(bellwire, sampled):
+    sleeper = await asyncio.create_subprocess_exec("sleep", "60")
+    try:
+        status, _, err = await sampled(str(sleeper.pid), "-s", SECONDS)
+        assert status == 1
+        assert err.endswith(
+            f"error: process {sleeper.pid} is not a Python program; profile it with `perf`\n"
+        )
+    finally:
+        sleeper.kill()
+        await sleeper.wait()
+    status, _, err = await bellwire.run("profile", str(sleeper.pid))
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith(f"error: no process {sleeper.pid} runs on this machine")
+    status, _, err = await bellwire.run("profile", "127.0.0.1:1")
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith("error: nothing on this machine listens at 127.0.0.1:1")
+
+
+async def test_an_idle_process_is_named_as_such(sampled):
+    source = "import signal; print('ready', flush=True); signal.pause()"
+    async with program(source) as idle:
+        status, out, err = await sampled(str(idle.pid), "-s", SECONDS)
+    assert "under load, or add --idle" in (out if status == 0 else err)
+
+
+async def test_an_unknown_agent_is_answered_with_the_known_ones(bellwire):
+    async with bellwire.serving() as (_, address):
+        status, _, err = await bellwire.run("profile", "rules", "--address", address)
+    assert status == 1
+    assert err.startswith(f"error: no live agent 'rules' at {address}: found none")
+
+
+async def test_without_py_spy_the_extra_is_named(bellwire, tmp_path):
+    bellwire.environment["PATH"] = str(tmp_path)
+    source = (
+        "import sys; sys.executable = '/nowhere/python'; from bellwire.cli.main import main; main()"
+    )
+    async with program(BUSY) as target:
+        status, out, err = await run(bellwire, "-c", source, "profile", str(target.pid))
+    assert (status, out) == (1, "")
+    assert err == "error: this verb needs the sampler py-spy: pip install 'bellwire[profile]'\n"
