@@ -16,6 +16,8 @@ PYTHON ?=
 DEMO_ARGS ?=
 SERVE_ARGS ?=
 BENCH_ARGS ?=
+STAGES_ARGS ?=
+TRICKS_ARGS ?=
 PYTEST_ARGS ?=
 SEEDS ?= 2000
 SIMULATE_ARGS ?=
@@ -49,6 +51,12 @@ test-all: .venv/.dev-installed ## every test; those whose service is absent skip
 
 bench: .venv/.bench-installed ## latency and throughput beside peers (BENCH_ARGS="--quick")
 	@$(PY) tests/benchmarks/run.py $(BENCH_ARGS)
+
+stages: .venv/.dev-installed ## where a message's microseconds go (STAGES_ARGS="--quick")
+	@$(PY) tests/benchmarks/stages.py $(STAGES_ARGS)
+
+tricks: .venv/.dev-installed ## the usual tricks, one at a time, with and without (TRICKS_ARGS="--list")
+	@$(PY) tests/benchmarks/tricks.py $(TRICKS_ARGS)
 
 simulate: .venv/.dev-installed ## the simulation, seed by seed (SEEDS=10000, SIMULATE_ARGS="--seed 7 --verbose")
 	@$(PY) tests/simulation/run.py --seeds $(SEEDS) $(SIMULATE_ARGS)
@@ -156,4 +164,4 @@ checkout-moved: ;
 	@$(GEN_PY) requirements/install.py requirements/gen.txt
 	@touch $@
 
-.PHONY: checkout-moved demo serve setup test test-ci test-all bench simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
+.PHONY: checkout-moved demo serve setup test test-ci test-all bench stages tricks simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
