@@ -44,11 +44,10 @@ SOURCE: Final = "bench/publisher"
 FRAME_BYTES_MAX: Final = 4 << 20
 WINDOW_MESSAGES: Final = 1_000_000  # The largest a subscriber may grant: settling is no stage here.
 WINDOW_BYTES: Final = 1 << 30
+UNIX_IS_SOCKET_LANE: Final[bool] = getattr(TransportSettings(), "socket_lane", True)
 # What the product measured end to end stands on: without its socket lane, gRPC carries the Unix socket too.
 TRANSPORT_OF: Final = {
-    "bellwire_unix": "floor_unix_relayed"
-    if TransportSettings().socket_lane
-    else "floor_grpc_relayed",
+    "bellwire_unix": "floor_unix_relayed" if UNIX_IS_SOCKET_LANE else "floor_grpc_relayed",
     "bellwire_tcp": "floor_grpc_relayed",
 }
 
