@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import xml.etree.ElementTree
 from asyncio.subprocess import PIPE
@@ -13,17 +14,22 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bellwire.agent.v1.agent_pb2 import Agent
+from bellwire.client import connect
+
 pytestmark = pytest.mark.acceptance
 
 SECONDS = "1"
 PR_CAPBSET_DROP = 24  # linux/prctl.h
-CAP_SYS_PTRACE = 19  # linux/capability.h
+# linux/capability.h: the right to trace anybody, and one more (CAP_CHOWN) that the target then has beyond ours.
+CAPABILITIES_DROPPED = (19, 0)
 BUSY = "import sys; print('ready', flush=True)\ndef spin():\n    while True: pass\nspin()\n"
 # Not dumpable: its own user, unless privileged, may not trace it (prctl(2), PR_SET_DUMPABLE is 4).
 CLOSED = f"import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\n{BUSY}"
 UNPRIVILEGED = (
     "import ctypes, os, sys\n"
-    f"ctypes.CDLL(None).prctl({PR_CAPBSET_DROP}, {CAP_SYS_PTRACE}, 0, 0, 0)\n"
+    f"for capability in {CAPABILITIES_DROPPED}:\n"
+    f"    ctypes.CDLL(None).prctl({PR_CAPBSET_DROP}, capability, 0, 0, 0)\n"
     "os.execv(sys.executable, [sys.executable, '-m', 'bellwire.cli', *sys.argv[1:]])\n"
 )
 # Modules first: a checkout need not be readable for everybody.
@@ -148,7 +154,7 @@ async def test_a_process_that_ends_meanwhile_leaves_its_profile(bellwire, sample
 async def test_who_may_not_trace_is_told_what_to_do(bellwire):
     is_root = os.geteuid() == 0
     async with program(BUSY if is_root else CLOSED) as target:
-        # The target keeps the capability that the command gives up: then the kernel refuses.
+        # The target keeps capabilities that the command gives up: then the kernel refuses.
         starter = ["-c", UNPRIVILEGED] if is_root else MODULE
         arguments = ("profile", str(target.pid), "-s", SECONDS, "-o", "x.svg")
         status, out, err = await run(bellwire, *starter, *arguments)
@@ -191,6 +197,34 @@ async def test_an_idle_process_is_named_as_such(sampled):
     async with program(source) as idle:
         status, out, err = await sampled(str(idle.pid), "-s", SECONDS)
     assert "under load, or add --idle" in (out if status == 0 else err)
+
+
+async def test_an_agent_is_found_by_its_name_and_only_on_its_own_machine(bellwire, sampled):
+    here = socket.gethostname()
+    async with (
+        bellwire.serving() as (_, address),
+        program(BUSY) as busy,
+        connect(address) as client,
+    ):
+        near = Agent(agent_id="rules-0", name="rules", pid=busy.pid, host=here)
+        far = Agent(agent_id="far-0", name="far", pid=busy.pid, host=f"not-{here}")
+        async with client.agent_stream(near), client.agent_stream(far):
+            asked = ("-a", address, "-s", SECONDS, "--json", "-f", "raw")
+            status, out, err = await sampled("rules", *asked)
+            assert status == 0, err
+            found = json.loads(out)
+            assert (found["process"], found["pid"]) == ("agent rules-0", busy.pid)
+            assert "spin" in (bellwire.folder / found["output"]).read_text()
+            status, _, err = await sampled("far", *asked)
+            assert status == 1
+            assert err.startswith(f"error: agent far-0 runs on not-{here}, this is {here}")
+            twin = Agent(agent_id="rules-1", name="rules", pid=busy.pid, host=here)
+            async with client.agent_stream(twin):
+                status, _, err = await sampled("rules", *asked)
+            assert status == 1
+            assert err.startswith(
+                "error: 2 replicas are called 'rules': name one of rules-0, rules-1"
+            )
 
 
 async def test_an_unknown_agent_is_answered_with_the_known_ones(bellwire):

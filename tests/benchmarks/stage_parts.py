@@ -98,6 +98,7 @@ class Way:
             Step("frame the request", publisher, self._keep("request", self._frame_request)),
             Step("parse the request", coordinator, self._keep("parsed", self._parse_request)),
             Step("admit: decompress, parse, verify", coordinator, self._admit, session),
+            Step("dedupe, append, tell members", coordinator, self._append, session),
             Step(session, coordinator, self._take),
             Step(
                 "deliver: choose, fit the window",
@@ -169,6 +170,13 @@ class Way:
         topic = self._engine.bus.topics[TOPIC]
         batch = self._slots["parsed"][number].batches.batches[0]
         admit_batch(batch, topic, self._engine.settings.limits, "", time.time_ns())
+
+    def _append(self, number: int) -> None:
+        # Behind this the session takes the frame for a repeated one: on this walk its time is not kept.
+        batch = self._slots["parsed"][number].batches.batches[0]
+        partition = self._engine.bus.topics[TOPIC].partitions[0]
+        position = self._engine.workers.owner(partition).append_now(partition, batch, [])
+        assert position is not None, f"batch {number} found no room"
 
     def _take(self, number: int) -> None:
         request = self._slots["parsed"][number]
