@@ -49,7 +49,7 @@ def find_process(name: str, target: Callable[[], Target]) -> FoundProcess:
         found = FoundProcess(int(name), "process")
     elif _looks_like_address(name):
         found = _at_address(name)
-    elif Path(name).is_dir():
+    elif _looks_like_folder(name):
         found = _in_folder(Path(name))
     else:
         found = _agent(name, target())
@@ -90,6 +90,13 @@ def _looks_like_address(name: str) -> bool:
     return True
 
 
+def _looks_like_folder(name: str) -> bool:
+    """Tell a data folder from an agent whose name some folder here happens to bear."""
+    from bellwire.coordinator.log.sqlite.folder import LOCK_NAME
+
+    return Path(name).is_dir() and (os.sep in name or (Path(name) / LOCK_NAME).exists())
+
+
 def _at_address(name: str) -> FoundProcess:
     address = parse_address(name)
     pid = listener_pid(address)
@@ -108,6 +115,8 @@ def _at_address(name: str) -> FoundProcess:
 def _in_folder(folder: Path) -> FoundProcess:
     from bellwire.coordinator.log.sqlite.folder import DataFolder
 
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise CommandError(f"{folder} may not be read by you: profile as its owner, or as root")
     holder = DataFolder(folder).holder()
     if holder is None or not holder.isdecimal():
         raise CommandError(

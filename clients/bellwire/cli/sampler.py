@@ -28,6 +28,7 @@ __all__ = [
     "SamplePlan",
     "Sampled",
     "check_output",
+    "failure_of",
     "sample",
 ]
 
@@ -140,7 +141,7 @@ def sample(plan: SamplePlan, on_sampling: Callable[[], None] = lambda: None) -> 
         if interrupted and counted is None:
             raise CommandError("stopped before anything was sampled; nothing was written")
         if status != 0 or counted is None or not part.exists():
-            raise _failure(plan, text)
+            raise failure_of(plan, text)
         part.replace(plan.output)
     except OSError as error:
         raise CommandError(f"{plan.output} cannot be written: {error.strerror}") from None
@@ -223,7 +224,7 @@ def _forwarding_stop(process: subprocess.Popen[str]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _failure(plan: SamplePlan, text: str) -> CommandError:
+def failure_of(plan: SamplePlan, text: str) -> CommandError:
     """Say what a failed run means, in the order in which one cause hides another."""
     who = f"process {plan.pid}"
     if _REFUSED.search(text):
