@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bellwire.cli.options import AddressOption, ConfigOption, JsonOption, SetOption
-from bellwire.cli.sampler import (
+from bellwire.cli.profile_format import (
     RATE_DEFAULT,
     RATE_MAX,
     SECONDS_DEFAULT,

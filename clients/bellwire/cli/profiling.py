@@ -9,14 +9,14 @@ from rich.markup import escape
 
 from bellwire.cli.output import Style, console, error_console, print_json
 from bellwire.cli.process_search import FoundProcess
-from bellwire.cli.sampler import ProfileFormat, Sampled, SamplePlan, check_output, sample
+from bellwire.cli.profile_format import ProfileFormat
+from bellwire.cli.sampler import Sampled, SamplePlan, check_output, sample
 from bellwire.cli.units import counted_text, duration_text
 
 __all__ = ["run_profile"]
 
-MOSTLY_IDLE: Final = (
-    0.05  # Of the samples of one busy thread; what is drawn from fewer says little.
-)
+# Share of the samples of one busy thread; what is drawn from fewer says little.
+MOSTLY_IDLE: Final = 0.05
 
 
 def run_profile(found: FoundProcess, plan: SamplePlan, *, as_json: bool) -> None:

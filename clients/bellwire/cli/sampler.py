@@ -12,19 +12,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from bellwire.cli.faults import CommandError, UsageFault
+from bellwire.cli.profile_format import ProfileFormat
 
 __all__ = [
-    "RATE_DEFAULT",
-    "RATE_MAX",
-    "SECONDS_DEFAULT",
-    "SECONDS_MAX",
-    "ProfileFormat",
     "SamplePlan",
     "Sampled",
     "check_output",
@@ -32,17 +27,8 @@ __all__ = [
     "sample",
 ]
 
-SECONDS_DEFAULT: Final = 10
-SECONDS_MAX: Final = 3_600  # py-spy keeps every distinct stack in memory until the end.
-RATE_DEFAULT: Final = (
-    250  # A stack each 4 ms: 2,500 in ten seconds, one per cent is still 25 of them.
-)
-RATE_MAX: Final = (
-    1_000  # Each sample stops the process for a moment; above this it measures itself.
-)
-END_SECONDS_MAX: Final = (
-    30.0  # After its time is over py-spy only draws; native symbols take longest.
-)
+# After its time is over py-spy only draws; native symbols take longest.
+END_SECONDS_MAX: Final = 30.0
 PTRACE_SCOPE: Final = Path("/proc/sys/kernel/yama/ptrace_scope")
 _SAMPLING: Final = "Sampling process"
 _SAMPLES: Final = re.compile(r"Samples: (\d+) Errors: (\d+)")
@@ -54,22 +40,6 @@ _NOT_PYTHON: Final = re.compile(
 )
 _NO_STACKS: Final = re.compile(r"no stack counts", re.IGNORECASE)
 _GONE: Final = re.compile(r"no such (file|process)|os error [23]\b", re.IGNORECASE)
-
-
-class ProfileFormat(StrEnum):
-    """What is written."""
-
-    FLAMEGRAPH = "flamegraph"
-    """An SVG for a browser: hover, click to zoom, Ctrl-F to search."""
-    SPEEDSCOPE = "speedscope"
-    """JSON for the speedscope viewer, with the order of time."""
-    RAW = "raw"
-    """One line a stack, `frame;frame;frame count`, for other tools."""
-
-    @property
-    def suffix(self) -> str:
-        """End of the file's name."""
-        return {"flamegraph": ".svg", "speedscope": ".speedscope.json", "raw": ".txt"}[self.value]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from bellwire.cli.faults import ExitCode, UsageFault
-from bellwire.cli.sampler import ProfileFormat, SamplePlan, check_output, failure_of
+from bellwire.cli.profile_format import ProfileFormat
+from bellwire.cli.sampler import SamplePlan, check_output, failure_of
 
 PLAN = SamplePlan(4711, 10, 250, ProfileFormat.RAW, Path("out.txt"))
 BACKTRACE = "\nStack backtrace:\n   0: py_spy::python_spy::PythonSpy::new"
