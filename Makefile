@@ -16,6 +16,9 @@ PYTHON ?=
 DEMO_ARGS ?=
 SERVE_ARGS ?=
 BENCH_ARGS ?=
+STAGES_ARGS ?=
+TRICKS_ARGS ?=
+SHARED_MEMORY_ARGS ?=
 PYTEST_ARGS ?=
 SEEDS ?= 2000
 SIMULATE_ARGS ?=
@@ -49,6 +52,15 @@ test-all: .venv/.dev-installed ## every test; those whose service is absent skip
 
 bench: .venv/.bench-installed ## latency and throughput beside peers (BENCH_ARGS="--quick")
 	@$(PY) tests/benchmarks/run.py $(BENCH_ARGS)
+
+stages: .venv/.dev-installed ## where a message's microseconds go (STAGES_ARGS="--quick")
+	@$(PY) tests/benchmarks/stages.py $(STAGES_ARGS)
+
+tricks: .venv/.dev-installed ## the usual tricks, one at a time, with and without (TRICKS_ARGS="--list")
+	@$(PY) tests/benchmarks/tricks.py $(TRICKS_ARGS)
+
+shared-memory: .venv-shared-memory/.installed ## large columns over iceoryx2, a socket, the bus
+	@.venv-shared-memory/bin/python tests/benchmarks/shared_memory.py $(SHARED_MEMORY_ARGS)
 
 simulate: .venv/.dev-installed ## the simulation, seed by seed (SEEDS=10000, SIMULATE_ARGS="--seed 7 --verbose")
 	@$(PY) tests/simulation/run.py --seeds $(SEEDS) $(SIMULATE_ARGS)
@@ -110,14 +122,14 @@ gen-check: gen ## fail when the committed generated code is not what `make gen` 
 
 # Needs uv (`python -m pip install uv`): the one resolver whose output names no registry host.
 UV ?= uv
-PINS := demo dev gen bench
+PINS := demo dev gen bench shared_memory
 pins: ## resolve requirements/*.in into hash-pinned *.txt (UPGRADE=--upgrade)
 	@for name in $(PINS); do echo "==> requirements/$$name.txt"; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --no-header --python-version 3.11 \
 	    $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean: ## remove .venv, .venv-gen, caches and build output
-	rm -rf .venv .venv-gen dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv .venv-gen .venv-shared-memory dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find $(ROOTS) tests -name __pycache__ -type d -exec rm -rf {} +
 
 help: ## this list
@@ -151,9 +163,15 @@ checkout-moved: ;
 	@$(PY) requirements/install.py requirements/bench.txt
 	@touch $@
 
+.venv-shared-memory/.installed: requirements/shared_memory.txt pyproject.toml
+	@sh requirements/make_venv.sh .venv-shared-memory "$(PYTHON)"
+	@.venv-shared-memory/bin/python requirements/install.py requirements/shared_memory.txt
+	@.venv-shared-memory/bin/python requirements/install.py --project
+	@touch $@
+
 .venv-gen/.installed: requirements/gen.txt
 	@sh requirements/make_venv.sh .venv-gen "$(PYTHON)"
 	@$(GEN_PY) requirements/install.py requirements/gen.txt
 	@touch $@
 
-.PHONY: checkout-moved demo serve setup test test-ci test-all bench simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
+.PHONY: checkout-moved demo serve setup test test-ci test-all bench stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help

@@ -40,9 +40,9 @@ def describe_commit() -> str:
     return f"{commit}-dirty" if _git("status", "--porcelain", "--", *measured) else commit
 
 
-def describe_command() -> str:
+def describe_command(script: str = "run.py") -> str:
     """Give the command as one would type it in the repository."""
-    return " ".join(("python", "tests/benchmarks/run.py", *sys.argv[1:]))
+    return " ".join(("python", f"tests/benchmarks/{script}", *sys.argv[1:]))
 
 
 def _git(*arguments: str) -> str:

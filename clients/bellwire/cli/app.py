@@ -22,6 +22,7 @@ from bellwire.cli import (
     demo,
     doctor,
     info,
+    profile,
     pub,
     replay,
     restore,
@@ -66,6 +67,7 @@ app.add_typer(agents.app, name="agents")
 app.command()(trace.trace)
 app.command()(info.info)
 app.command()(doctor.doctor)
+app.command()(profile.profile)
 app.command()(backup.backup)
 app.command()(restore.restore)
 app.add_typer(config.app, name="config")

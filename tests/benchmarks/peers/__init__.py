@@ -36,16 +36,24 @@ NEIGHBOURS: Final[dict[str, Entry]] = {
     "nats_neighbour": Entry("NATS core", "nats", "NATS_NEIGHBOUR"),
     "bellwire_neighbour": Entry("Bellwire", "bellwire", "BELLWIRE_NEIGHBOUR"),
 }
+# Bare transports: what no bus on them can beat. `tests/benchmarks/stages.py` shows them.
+FLOORS: Final[dict[str, Entry]] = {
+    "floor_unix_direct": Entry("Unix socket", "raw", "UNIX_DIRECT"),
+    "floor_unix_relayed": Entry("Unix socket, relayed", "raw", "UNIX_RELAYED"),
+    "floor_grpc_direct": Entry("grpc.aio stream", "raw", "GRPC_DIRECT"),
+    "floor_grpc_relayed": Entry("grpc.aio stream, relayed", "raw", "GRPC_RELAYED"),
+}
 
 
 def load_peer(name: str) -> Peer:
     """Import one system, so that a process carries only the libraries of the one it measures."""
-    entry = (PEERS | NEIGHBOURS)[name]
+    entry = (PEERS | NEIGHBOURS | FLOORS)[name]
     peer: Peer = getattr(import_module(f"{__name__}.{entry.module}"), entry.attribute)
     return peer
 
 
 __all__ = [
+    "FLOORS",
     "NEIGHBOURS",
     "PEERS",
     "AcknowledgingPublisher",
