@@ -1,0 +1,133 @@
+"""Puts together what publishers, subscribers and the coordinator say of one level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bellwire.cli.loadtest.bottleneck import Evidence
+from bellwire.cli.loadtest.histogram import LatencyHistogram
+from bellwire.cli.loadtest.plan import Level
+from bellwire.cli.loadtest.ranges import common, length_of
+from bellwire.cli.loadtest.result import LevelResult, RoleCost
+from bellwire.cli.loadtest.usage import CoordinatorSample
+
+__all__ = ["Outcome", "commit_share", "evidence_of", "result_of"]
+
+NANOSECONDS_PER_SECOND: Final = 1e9
+MICROSECONDS_PER_SECOND: Final = 1e6
+
+Reply = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The raw answers of one level."""
+
+    level: Level
+    start_ns: int
+    published: Sequence[Reply]
+    """One per publisher."""
+    received: Sequence[Reply]
+    """One per subscriber."""
+    samples: Sequence[CoordinatorSample]
+    cpu_seconds: Sequence[float]
+    """Of the publishers, then of the subscribers, while the load was applied."""
+    machine_share: float
+    interrupted: bool
+
+
+def result_of(outcome: Outcome) -> LevelResult:
+    """Add up one level."""
+    level, published, received = outcome.level, outcome.published, outcome.received
+    first, last = outcome.samples[0], outcome.samples[-1]
+    load_seconds = max(1e-9, (last.time_ns - first.time_ns) / NANOSECONDS_PER_SECOND)
+    cpu = outcome.cpu_seconds
+    errors = [reply["error"] for reply in published if reply["error"]]
+    seconds = _measured_seconds(outcome)
+    return LevelResult(
+        offered_tps=level.tps,
+        achieved_tps=_slowest(received) / seconds,
+        seconds=seconds,
+        scheduled=sum(reply["scheduled"] for reply in published),
+        sent=sum(reply["sent"] for reply in published),
+        failed=sum(length_of(reply["failed"]) for reply in published),
+        error=errors[0] if errors else "",
+        received=sum(reply["received"] for reply in received),
+        lost=sum(_lost(published, reply) for reply in received),
+        duplicates=sum(reply["duplicates"] for reply in received),
+        out_of_order=sum(reply["out_of_order"] for reply in received),
+        dropped=last.dropped_messages - first.dropped_messages,
+        latency=_merged(received, "latency"),
+        lateness=_merged(published, "lateness"),
+        publishers=_cost(cpu[: len(published)], load_seconds),
+        coordinator=_cost([last.cpu_seconds - first.cpu_seconds], load_seconds),
+        subscribers=_cost(cpu[len(published) :], load_seconds),
+        coordinator_rss_bytes_max=max(sample.rss_bytes for sample in outcome.samples),
+        machine_share=outcome.machine_share,
+        commit_us_p50=last.commit_us_p50,
+        commit_us_p99=last.commit_us_p99,
+        commit_share=commit_share(first, last),
+        uncommitted_messages_max=max(s.uncommitted_messages for s in outcome.samples),
+        interrupted=outcome.interrupted,
+    )
+
+
+def evidence_of(result: LevelResult, *, is_met: bool, cores: int) -> Evidence:
+    """Return what the verdict looks at."""
+    return Evidence(
+        is_met=is_met,
+        publisher_share=result.publishers.core_share_max,
+        coordinator_share=result.coordinator.core_share_max,
+        subscriber_share=result.subscribers.core_share_max,
+        commit_share=result.commit_share,
+        commit_us_p50=result.commit_us_p50,
+        uncommitted_messages_max=result.uncommitted_messages_max,
+        dropped_messages=result.dropped,
+        machine_share=result.machine_share,
+        cores=cores,
+    )
+
+
+def commit_share(first: CoordinatorSample, last: CoordinatorSample) -> float:
+    """Estimate the part of the time in which a commit was under way; one at a time is."""
+    elapsed_us = (last.time_ns - first.time_ns) / 1e3
+    busy_us = (last.commits - first.commits) * last.commit_us_p50
+    return busy_us / elapsed_us if elapsed_us > 0 else 0.0
+
+
+def _measured_seconds(outcome: Outcome) -> float:
+    """Return the time from the end of the warm-up to the last arrival, at least what was planned.
+
+    At least: the last message of a level is due a little before its end. An interrupted level was
+    as long as it was.
+    """
+    begin_ns = outcome.start_ns + outcome.level.warm_up_seconds * NANOSECONDS_PER_SECOND
+    last_ns = max(reply["last_ns"] for reply in outcome.received)
+    arrived = max(1e-9, (last_ns - begin_ns) / NANOSECONDS_PER_SECOND)
+    return arrived if outcome.interrupted else max(arrived, outcome.level.seconds)
+
+
+def _slowest(received: Sequence[Reply]) -> int:
+    """Return how many measured messages the subscriber got that got the fewest."""
+    return min(LatencyHistogram.from_json(reply["latency"]).count for reply in received)
+
+
+def _lost(published: Sequence[Reply], received: Reply) -> int:
+    """Count what one subscriber misses of what publishers were told the coordinator has."""
+    missing = received["given_up"]
+    for reply, gaps in zip(published, received["missing"], strict=True):
+        missing += length_of(gaps) - common(gaps, reply["failed"])
+    return int(missing)
+
+
+def _merged(replies: Sequence[Reply], name: str) -> LatencyHistogram:
+    merged = LatencyHistogram()
+    for reply in replies:
+        merged.merge(LatencyHistogram.from_json(reply[name]))
+    return merged
+
+
+def _cost(cpu_seconds: Sequence[float], load_seconds: float) -> RoleCost:
+    return RoleCost(len(cpu_seconds), sum(cpu_seconds), max(cpu_seconds) / load_seconds)

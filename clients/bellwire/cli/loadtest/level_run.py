@@ -1,0 +1,190 @@
+"""Applies one level of load and gathers what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from bellwire.cli.loadtest.accounting import Outcome, result_of
+from bellwire.cli.loadtest.histogram import LatencyHistogram
+from bellwire.cli.loadtest.plan import Level, LoadPlan
+from bellwire.cli.loadtest.result import LevelResult
+from bellwire.cli.loadtest.rig import Rig
+from bellwire.cli.loadtest.usage import (
+    CoordinatorSample,
+    machine_sample,
+    sample_coordinator,
+    worker_cpu_seconds,
+)
+
+__all__ = ["Interval", "LevelRun"]
+
+# Enough for the commands to reach every worker before the first message is due.
+LEAD_SECONDS: Final = 0.1
+NANOSECONDS_PER_SECOND: Final = 1_000_000_000
+
+Reply = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What happened since the last look."""
+
+    elapsed_seconds: float
+    """Since the level began."""
+    seconds: float
+    delivered: int
+    """To the slowest subscriber, in this interval."""
+    sent: int
+    """Since the level began."""
+    latency: LatencyHistogram
+    coordinator: CoordinatorSample
+
+    def then(self, later: Interval) -> Interval:
+        """Return this interval and the one that follows it as one."""
+        latency = LatencyHistogram()
+        latency.merge(self.latency)
+        latency.merge(later.latency)
+        return replace(
+            later,
+            seconds=self.seconds + later.seconds,
+            delivered=self.delivered + later.delivered,
+            latency=latency,
+        )
+
+
+@dataclass(slots=True)
+class LevelRun:
+    """One level, from its first message to its last."""
+
+    rig: Rig
+    plan: LoadPlan
+    level: Level
+    stop: asyncio.Event
+    on_interval: Callable[[Interval], None]
+    samples: list[CoordinatorSample] = field(default_factory=list)
+
+    async def run(self) -> LevelResult:
+        """Apply the load; ends early, with what was measured, when `stop` is set.
+
+        Raises:
+            BellwireError: The coordinator went away.
+            CommandError: A worker went away.
+        """
+        pids = [worker.pid for worker in self.rig.publishers + self.rig.subscribers]
+        self.samples.append(await sample_coordinator(self.rig.client.admin, self.rig.topic))
+        machine_before, cpu_before = machine_sample(), worker_cpu_seconds(pids)
+        published, start_ns = await self._apply()
+        machine_after, cpu_after = machine_sample(), worker_cpu_seconds(pids)
+        self.samples.append(await sample_coordinator(self.rig.client.admin, self.rig.topic))
+        received = await self._finish(published)
+        machine_share = 0.0
+        if machine_before is not None and machine_after is not None:
+            machine_share = machine_after.busy_share_since(machine_before)
+        return result_of(
+            Outcome(
+                self.level,
+                start_ns,
+                published,
+                received,
+                self.samples,
+                [after - before for after, before in zip(cpu_after, cpu_before, strict=True)],
+                machine_share,
+                interrupted=self.stop.is_set(),
+            )
+        )
+
+    async def _apply(self) -> tuple[list[Reply], int]:
+        level, rig = self.level, self.rig
+        start_ns = time.monotonic_ns() + _nanoseconds(LEAD_SECONDS)
+        measure_from_ns = start_ns + _nanoseconds(level.warm_up_seconds)
+        await asyncio.gather(
+            *(
+                worker.ask("begin", level=level.number, measure_from_ns=measure_from_ns)
+                for worker in rig.subscribers
+            )
+        )
+        planned_seconds = level.warm_up_seconds + level.seconds
+        arguments = {
+            "level": level.number,
+            "start_ns": start_ns,
+            "rate": level.rate if self.plan.recording else round(level.tps),
+            "total": level.total,
+            "give_up_ns": start_ns
+            + _nanoseconds(planned_seconds * self.plan.settings.overrun_factor),
+        }
+        publishing = asyncio.gather(
+            *(worker.ask("publish", **arguments) for worker in rig.publishers)
+        )
+        try:
+            await self._watch(publishing, start_ns)
+            return list(await publishing), start_ns
+        finally:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+
+    async def _watch(self, publishing: asyncio.Future[list[Reply]], start_ns: int) -> None:
+        """Look at everything once an interval until the publishers are done or told to stop."""
+        stopping = asyncio.create_task(self.stop.wait())
+        seconds = self.plan.settings.interval_seconds
+        tick_at = start_ns + _nanoseconds(seconds)
+        last_ns = start_ns
+        try:
+            while not publishing.done() and not stopping.done():
+                left = max(0.0, (tick_at - time.monotonic_ns()) / NANOSECONDS_PER_SECOND)
+                done, _ = await asyncio.wait(
+                    {publishing, stopping}, timeout=left, return_when=asyncio.FIRST_COMPLETED
+                )
+                if done:
+                    break
+                last_ns = await self._look(start_ns, last_ns)
+                tick_at = max(tick_at, last_ns) + _nanoseconds(seconds)
+            if stopping.done():
+                await asyncio.gather(*(worker.ask("stop") for worker in self.rig.publishers))
+        finally:
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
+
+    async def _look(self, start_ns: int, last_ns: int) -> int:
+        sample = await sample_coordinator(self.rig.client.admin, self.rig.topic)
+        self.samples.append(sample)
+        sent = await asyncio.gather(*(worker.ask("status") for worker in self.rig.publishers))
+        came = await asyncio.gather(*(worker.ask("status") for worker in self.rig.subscribers))
+        now_ns = time.monotonic_ns()
+        latency = LatencyHistogram()
+        for reply in came:
+            latency.merge(LatencyHistogram.from_json(reply["interval"]))
+        self.on_interval(
+            Interval(
+                elapsed_seconds=(now_ns - start_ns) / NANOSECONDS_PER_SECOND,
+                seconds=(now_ns - last_ns) / NANOSECONDS_PER_SECOND,
+                delivered=min(reply["received_since"] for reply in came),
+                sent=sum(reply["sent"] for reply in sent),
+                latency=latency,
+                coordinator=sample,
+            )
+        )
+        return now_ns
+
+    async def _finish(self, published: list[Reply]) -> list[Reply]:
+        """Let the subscribers wait for the rest."""
+        return list(
+            await asyncio.gather(
+                *(
+                    worker.ask(
+                        "finish",
+                        sent=[reply["sent"] for reply in published],
+                        expected=sum(reply["acknowledged"] for reply in published),
+                        quiet_seconds=self.plan.settings.quiet_seconds,
+                    )
+                    for worker in self.rig.subscribers
+                )
+            )
+        )
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * NANOSECONDS_PER_SECOND)

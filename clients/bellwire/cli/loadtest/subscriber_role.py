@@ -1,0 +1,137 @@
+"""A subscriber of a load test: takes deliveries and keeps account of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from bellwire.cli.loadtest.arrivals import Arrivals
+from bellwire.cli.loadtest.histogram import LatencyHistogram
+from bellwire.cli.loadtest.stamp import STAMP, STAMP_BYTES
+from bellwire.client import Batch
+
+__all__ = ["Sink", "SubscriberRole"]
+
+UNPACK: Final = STAMP.unpack_from
+
+Reply = dict[str, Any]
+
+
+class Sink:
+    """Counts and times the messages of one level; all others are somebody else's."""
+
+    def __init__(self, run: int, level: int, publishers: int, measure_from_ns: int = 0) -> None:
+        self.arrivals = [Arrivals() for _ in range(publishers)]
+        self.last_ns = 0
+        self._run = run
+        self._level = level
+        self._measure_from_ns = measure_from_ns
+        self._total = LatencyHistogram()
+        self._interval = LatencyHistogram()
+
+    def take(self, payloads: Sequence[bytes], lane: tuple[str, int], now_ns: int) -> int:
+        """Account for payloads that arrived now on one lane; return how many were ours."""
+        latencies = []
+        ours = 0
+        for payload in payloads:
+            if len(payload) < STAMP_BYTES:
+                continue
+            run, level, publisher, sequence, intended_ns = UNPACK(payload)
+            if run != self._run or level != self._level:
+                continue
+            ours += 1
+            self.arrivals[publisher].note(sequence, lane)
+            if intended_ns >= self._measure_from_ns:
+                latencies.append(now_ns - intended_ns)
+        if ours:
+            self.last_ns = now_ns
+        self._interval.add_all(latencies)
+        return ours
+
+    @property
+    def received(self) -> int:
+        """Distinct messages so far."""
+        return sum(arrivals.received for arrivals in self.arrivals)
+
+    def take_interval(self) -> LatencyHistogram:
+        """Return the latencies since the last call."""
+        interval, self._interval = self._interval, LatencyHistogram()
+        self._total.merge(interval)
+        return interval
+
+    def total(self) -> LatencyHistogram:
+        """Return all latencies so far."""
+        self.take_interval()
+        return self._total
+
+
+class SubscriberRole:
+    """Answers the commands of the conductor for one subscriber."""
+
+    def __init__(self, run: int, publishers: int, dropped: Callable[[], int]) -> None:
+        """Take the run, the number of its publishers, and who tells what the client saw dropped."""
+        self._run = run
+        self._publishers = publishers
+        self._dropped = dropped
+        self._arrived = asyncio.Event()
+        self._sink = Sink(run, -1, publishers)
+        self._dropped_before = 0
+        self._received_before = 0
+
+    def take(self, batch: Batch) -> None:
+        """Account for a delivery."""
+        now_ns = time.monotonic_ns()
+        payloads = [message.data for message in batch.messages]
+        if self._sink.take(payloads, (batch.topic, batch.partition), now_ns):
+            self._arrived.set()
+
+    async def do(self, command: str, arguments: Reply) -> Reply:
+        """Run `begin` (a level), ask for its `status`, or `finish` it."""
+        if command == "begin":
+            self._dropped_before = self._dropped()
+            self._received_before = 0
+            self._sink = Sink(self._run, publishers=self._publishers, **arguments)
+            return {}
+        if command == "status":
+            return self._status()
+        if command == "finish":
+            return await self._finish(**arguments)
+        raise ValueError(f"a subscriber cannot {command!r}")
+
+    def _status(self) -> Reply:
+        since = self._sink.received - self._received_before
+        self._received_before += since
+        return {"received_since": since, "interval": self._sink.take_interval().to_json()}
+
+    async def _finish(self, *, sent: list[int], expected: int, quiet_seconds: float) -> Reply:
+        """Wait for the rest and tell what came.
+
+        Args:
+            sent: Messages of each publisher.
+            expected: Messages that were acknowledged.
+            quiet_seconds: Silence after which the rest counts as missing.
+        """
+        sink = self._sink
+        await self._wait_for(expected, quiet_seconds)
+        arrivals = list(zip(sink.arrivals, sent, strict=True))
+        return {
+            "received": sink.received,
+            "missing": [account.missing(count) for account, count in arrivals],
+            "given_up": sum(account.given_up for account, _ in arrivals),
+            "duplicates": sum(account.duplicates for account, _ in arrivals),
+            "out_of_order": sum(account.out_of_order for account, _ in arrivals),
+            "dropped": self._dropped() - self._dropped_before,
+            "last_ns": sink.last_ns,
+            "latency": sink.total().to_json(),
+        }
+
+    async def _wait_for(self, expected: int, quiet_seconds: float) -> None:
+        while self._sink.received < expected:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(quiet_seconds):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return

@@ -1,0 +1,135 @@
+"""The publishers and subscribers of a load test, as processes that are told what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from bellwire.cli.demo.log_tail import log_tail
+from bellwire.cli.faults import CommandError
+from bellwire.cli.loadtest.worker import LINE_BYTES_MAX
+from bellwire.runtime.process import LAUNCHER
+
+__all__ = ["WorkerProcess", "started_worker"]
+
+MODULE: Final = "bellwire.cli.loadtest.worker"
+READY_SECONDS_MAX: Final = 30.0
+STOP_SECONDS_MAX: Final = 10.0
+
+Reply = dict[str, Any]
+
+
+class WorkerProcess:
+    """One started process; commands run side by side, each is answered by its id."""
+
+    def __init__(self, name: str, process: Process, log: Path) -> None:
+        self.name = name
+        self._process = process
+        self._log = log
+        self._next_id = 1
+        self._ready: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._answers: dict[int, asyncio.Future[Reply]] = {0: self._ready}
+        self._reading = asyncio.create_task(self._read(), name=f"answers of {name}")
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    async def ready(self) -> None:
+        """Wait until it is connected.
+
+        Raises:
+            CommandError: It could not, or ended.
+        """
+        try:
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                await self._ready
+        except TimeoutError:
+            raise self._failed(f"was not ready within {READY_SECONDS_MAX:g} s") from None
+
+    async def ask(self, command: str, **arguments: object) -> Reply:
+        """Send a command and wait for its answer; the caller bounds the wait by what it asks for.
+
+        Raises:
+            CommandError: It failed, or the process ended.
+        """
+        if self._reading.done():
+            raise self._failed("has ended")
+        number, self._next_id = self._next_id, self._next_id + 1
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        try:
+            self.write({"id": number, "do": command, **arguments})
+            return await answer
+        finally:
+            self._answers.pop(number, None)
+
+    def write(self, line: Reply) -> None:
+        """Send one line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(line).encode() + b"\n")
+
+    async def stop(self) -> None:
+        """Close its input, which ends it; kill it when it does not."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        finally:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            reply: Reply = json.loads(line)
+            answer = self._answers.get(reply["id"])
+            if answer is None or answer.done():
+                continue
+            if "failure" in reply:
+                answer.set_exception(self._failed(str(reply["failure"]), with_log=True))
+            else:
+                answer.set_result(reply["result"])
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(self._failed("ended unasked", with_log=True))
+
+    def _failed(self, what: str, *, with_log: bool = False) -> CommandError:
+        return CommandError(f"{self.name}: {what}", details=log_tail(self._log) if with_log else "")
+
+
+@asynccontextmanager
+async def started_worker(
+    name: str, folder: Path, description: Reply
+) -> AsyncIterator[WorkerProcess]:
+    """Start a process; await its `ready`, so that several start side by side. It is gone afterwards."""
+    log = folder / f"{name.replace(' ', '-')}.log"
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", LAUNCHER, str(os.getpid()), ""),
+            *(sys.executable, "-m", MODULE),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=errors,
+            limit=LINE_BYTES_MAX,
+        )
+    worker = WorkerProcess(name, process, log)
+    try:
+        worker.write(description)
+        yield worker
+    finally:
+        await worker.stop()
