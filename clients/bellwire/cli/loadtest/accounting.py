@@ -104,7 +104,7 @@ def _measured_seconds(outcome: Outcome) -> float:
     as long as it was.
     """
     begin_ns = outcome.start_ns + outcome.level.warm_up_seconds * NANOSECONDS_PER_SECOND
-    last_ns = max(reply["last_ns"] for reply in outcome.received)
+    last_ns = max(int(reply["last_ns"]) for reply in outcome.received)
     arrived = max(1e-9, (last_ns - begin_ns) / NANOSECONDS_PER_SECOND)
     return arrived if outcome.interrupted else max(arrived, outcome.level.seconds)
 

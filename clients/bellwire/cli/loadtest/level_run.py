@@ -19,11 +19,14 @@ from bellwire.cli.loadtest.usage import (
     sample_coordinator,
     worker_cpu_seconds,
 )
+from bellwire.client import BellwireError
 
 __all__ = ["Interval", "LevelRun"]
 
 # Enough for the commands to reach every worker before the first message is due.
 LEAD_SECONDS: Final = 0.1
+# A saturated coordinator may answer late once; one that never does is gone. 5 s each by default.
+UNANSWERED_MAX: Final = 2
 NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
 Reply = dict[str, Any]
@@ -66,6 +69,8 @@ class LevelRun:
     stop: asyncio.Event
     on_interval: Callable[[Interval], None]
     samples: list[CoordinatorSample] = field(default_factory=list)
+    unanswered: int = 0
+    """Looks in a row that the coordinator did not answer."""
 
     async def run(self) -> LevelResult:
         """Apply the load; ends early, with what was measured, when `stop` is set.
@@ -135,8 +140,9 @@ class LevelRun:
         try:
             while not publishing.done() and not stopping.done():
                 left = max(0.0, (tick_at - time.monotonic_ns()) / NANOSECONDS_PER_SECOND)
+                either: set[asyncio.Future[Any]] = {publishing, stopping}
                 done, _ = await asyncio.wait(
-                    {publishing, stopping}, timeout=left, return_when=asyncio.FIRST_COMPLETED
+                    either, timeout=left, return_when=asyncio.FIRST_COMPLETED
                 )
                 if done:
                     break
@@ -149,8 +155,9 @@ class LevelRun:
             await asyncio.gather(stopping, return_exceptions=True)
 
     async def _look(self, start_ns: int, last_ns: int) -> int:
-        sample = await sample_coordinator(self.rig.client.admin, self.rig.topic)
-        self.samples.append(sample)
+        sample = await self._sample()
+        if sample is None:
+            return time.monotonic_ns()
         sent = await asyncio.gather(*(worker.ask("status") for worker in self.rig.publishers))
         came = await asyncio.gather(*(worker.ask("status") for worker in self.rig.subscribers))
         now_ns = time.monotonic_ns()
@@ -168,6 +175,23 @@ class LevelRun:
             )
         )
         return now_ns
+
+    async def _sample(self) -> CoordinatorSample | None:
+        """Ask the coordinator how it is; None where it is too busy to answer just now.
+
+        Raises:
+            BellwireError: It has not answered several times in a row.
+        """
+        try:
+            sample = await sample_coordinator(self.rig.client.admin, self.rig.topic)
+        except BellwireError:
+            self.unanswered += 1
+            if self.unanswered >= UNANSWERED_MAX:
+                raise
+            return None
+        self.unanswered = 0
+        self.samples.append(sample)
+        return sample
 
     async def _finish(self, published: list[Reply]) -> list[Reply]:
         """Let the subscribers wait for the rest."""

@@ -21,7 +21,7 @@ __all__ = ["BURST_MESSAGES_MAX", "SendReport", "run_open_loop"]
 # client's batch, so that bursts that wait for room keep their order.
 BURST_MESSAGES_MAX: Final = 64
 
-Send = Callable[[int, int], Awaitable[None]]
+Send = Callable[[int, int], Awaitable[bool]]
 WaitUntil = Callable[[int], Awaitable[None]]
 
 
@@ -47,7 +47,7 @@ async def run_open_loop(
     Args:
         schedule: When each message ought to leave.
         send: Hands messages `first` up to and without `end` over. It may suspend for room; what
-            waits behind it is late.
+            waits behind it is late. False = they were not sent, and nothing more shall be.
         report: Filled while it runs.
         wait_until: Suspends until a time of `clock`, or shorter; yields to the event loop even if
             it is past.
@@ -63,6 +63,8 @@ async def run_open_loop(
         end = min(schedule.due_count(now_ns), first + BURST_MESSAGES_MAX)
         if end <= first:
             continue
-        report.lateness.add_all(now_ns - schedule.intended_ns(i) for i in range(first, end))
-        await send(first, end)
+        intended = [schedule.intended_ns(index) for index in range(first, end)]
+        if not await send(first, end):
+            return
         report.sent = end
+        report.lateness.add_all([now_ns - intended_ns for intended_ns in intended])

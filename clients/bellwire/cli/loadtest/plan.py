@@ -66,6 +66,11 @@ class LoadPlan:
     assignments: Sequence[str]
 
     @property
+    def ack_word(self) -> str:
+        """The acknowledgement level as the command line spells it."""
+        return self.ack_level.removeprefix("ACK_LEVEL_").lower()
+
+    @property
     def is_durable(self) -> bool:
         """Tell whether messages are stored, and read by durable cursors."""
         return self.ack_level == "ACK_LEVEL_PERSISTED"

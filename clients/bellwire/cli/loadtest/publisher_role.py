@@ -3,35 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from bellwire.cli.loadtest.in_flight import InFlight
 from bellwire.cli.loadtest.kernel_timer import KernelTimer
 from bellwire.cli.loadtest.load import Load
-from bellwire.cli.loadtest.open_loop import SendReport, run_open_loop
-from bellwire.cli.loadtest.ranges import Range, Ranges
+from bellwire.cli.loadtest.open_loop import BURST_MESSAGES_MAX, SendReport, run_open_loop
+from bellwire.cli.loadtest.ranges import Ranges
 from bellwire.client import BellwireError, DeadlineExceededError, Publisher
+from bellwire.client.settings import PublishSettings
 
-__all__ = ["PublisherRole"]
+__all__ = ["PublisherRole", "in_flight_max"]
 
-# Bursts that may be unacknowledged. The client's buffer is the real bound (20,000 messages of 64 a
-# burst); this one keeps the number of tasks finite whatever the buffer is set to.
-BURSTS_IN_FLIGHT_MAX: Final = 1_000
+# What the client counts for a message besides its payload, generously.
+ENVELOPE_BYTES: Final = 512
+NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
 Reply = dict[str, Any]
+
+
+def in_flight_max(settings: PublishSettings, message_bytes: int) -> int:
+    """Return how many messages may be unacknowledged so that the client's buffer is never full.
+
+    Calls that wait for its room side by side go on in any order; here they wait before they are
+    made, in order.
+    """
+    by_bytes = settings.buffer_bytes_max // (message_bytes + ENVELOPE_BYTES)
+    return max(BURST_MESSAGES_MAX, min(settings.buffer_messages_max, by_bytes))
 
 
 @dataclass(slots=True)
 class _Account:
     """What became of one level's messages."""
 
+    give_up_ns: int
     report: SendReport = field(default_factory=SendReport)
     acknowledged: int = 0
     failed: Ranges = field(default_factory=Ranges)
     error: str = ""
 
-    def fail(self, first: int, end: int, error: BaseException) -> None:
+    def settle(self, first: int, end: int, error: BaseException | None) -> None:
+        if error is None:
+            self.acknowledged += end - first
+            return
         for sequence in range(first, end):
             self.failed.add(sequence)
         if not self.error:
@@ -43,6 +60,7 @@ class _Account:
             "acknowledged": self.acknowledged,
             "failed": self.failed.ranges(),
             "error": self.error,
+            "lateness": self.report.lateness.to_json(),
         }
 
 
@@ -54,6 +72,7 @@ class PublisherRole:
         publisher: Publisher,
         topic: str,
         load_of: Callable[[int, Reply], Load],
+        in_flight: InFlight,
         settle_seconds_max: float,
     ) -> None:
         """Take what is needed for every level.
@@ -62,16 +81,17 @@ class PublisherRole:
             publisher: Of the client.
             topic: Where to.
             load_of: Makes the load of a level from its number and arguments.
+            in_flight: Bounds what is unacknowledged.
             settle_seconds_max: How long acknowledgements are awaited after the last send.
         """
-        self._settle_seconds_max = settle_seconds_max
         self._publisher = publisher
         self._topic = topic
         self._load_of = load_of
-        self._account = _Account()
-        self._room = asyncio.Semaphore(BURSTS_IN_FLIGHT_MAX)
-        self._in_flight: dict[asyncio.Future[Any], Range] = {}
+        self._in_flight = in_flight
+        self._settle_seconds_max = settle_seconds_max
+        self._account = _Account(0)
         self._stopped = False
+        self._is_routed = False
         self._timer: KernelTimer | None = None
 
     async def do(self, command: str, arguments: Reply) -> Reply:
@@ -87,15 +107,19 @@ class PublisherRole:
 
     def _stop(self) -> None:
         self._stopped = True
+        self._in_flight.wake()
         if self._timer is not None:
             self._timer.wake()
 
+    def _is_over(self, now_ns: int) -> bool:
+        return self._stopped or now_ns >= self._account.give_up_ns
+
     async def _publish(self, *, level: int, give_up_ns: int, **arguments: Any) -> Reply:
         load = self._load_of(level, arguments)
-        account = self._account = _Account()
+        account = self._account = _Account(give_up_ns)
 
-        async def send(first: int, end: int) -> None:
-            await self._send(load, account, first, end)
+        async def send(first: int, end: int) -> bool:
+            return await self._send(load, account, first, end)
 
         with KernelTimer() as self._timer:
             await run_open_loop(
@@ -103,59 +127,43 @@ class PublisherRole:
                 send,
                 account.report,
                 wait_until=self._timer.wait_until,
-                is_over=lambda now_ns: self._stopped or now_ns >= give_up_ns,
+                is_over=self._is_over,
             )
         self._timer = None
         await self._settle_rest(account)
-        return {
-            **account.reply(),
-            "scheduled": load.schedule.count,
-            "lateness": account.report.lateness.to_json(),
-        }
+        return {**account.reply(), "scheduled": load.schedule.count}
 
-    async def _send(self, load: Load, account: _Account, first: int, end: int) -> None:
-        """Hand a burst over; one message alone takes the way of a caller who has no more."""
-        await self._room.acquire()
-        if end - first > 1:
-            burst = load.publish(self._publisher, first, end)
-            self._track(asyncio.create_task(burst), account, first, end)
-            return
+    async def _send(self, load: Load, account: _Account, first: int, end: int) -> bool:
+        """Hand a burst over, once there is room for it; False when there was none to the end."""
+        while not self._in_flight.fits(end - first):
+            seconds = (account.give_up_ns - time.monotonic_ns()) / NANOSECONDS_PER_SECOND
+            await self._in_flight.changed(max(0.0, seconds))
+            if self._is_over(time.monotonic_ns()):
+                return False
+        if end - first > 1 and self._is_routed:
+            burst = asyncio.create_task(load.publish(self._publisher, first, end))
+            self._in_flight.add(burst, first, end, account.settle)
+            return True
+        for sequence in range(first, end):
+            await self._send_one(load, account, sequence)
+        # Bursts that find the topic's partitions unknown would ask for them side by side and go on
+        # in any order; the first one does not go as such.
+        self._is_routed = True
+        return True
+
+    async def _send_one(self, load: Load, account: _Account, sequence: int) -> None:
+        """Hand one message over, the way of a caller who has no more."""
         try:
-            acknowledged = await self._publisher.enqueue(self._topic, load.message(first))
+            acknowledged = await self._publisher.enqueue(self._topic, load.message(sequence))
         except BellwireError as error:
-            account.fail(first, end, error)
-            self._room.release()
+            account.settle(sequence, sequence + 1, error)
         else:
-            self._track(acknowledged, account, first, end)
-
-    def _track(self, outcome: asyncio.Future[Any], account: _Account, first: int, end: int) -> None:
-        self._in_flight[outcome] = (first, end)
-
-        def settled(done: asyncio.Future[Any]) -> None:
-            self._room.release()
-            if self._in_flight.pop(done, None) is None or done.cancelled():
-                return  # Given up already.
-            error = done.exception()
-            if error is None:
-                account.acknowledged += end - first
-            else:
-                account.fail(first, end, error)
-
-        outcome.add_done_callback(settled)
+            self._in_flight.add(acknowledged, sequence, sequence + 1, account.settle)
 
     async def _settle_rest(self, account: _Account) -> None:
         """Wait for what is in flight; what is still unacknowledged then counts as failed."""
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=self._settle_seconds_max)
-        # Callbacks of what has just ended run before us: `wait` itself is one of them.
-        late = [done for done in self._in_flight if not done.done()]
-        for outcome in late:
-            first, end = self._in_flight.pop(outcome)
-            account.fail(
-                first,
-                end,
-                DeadlineExceededError(
-                    f"no acknowledgement within {self._settle_seconds_max:g} s after the last send"
-                ),
-            )
-            outcome.cancel()
+        late = DeadlineExceededError(
+            f"no acknowledgement within {self._settle_seconds_max:g} s after the last send"
+        )
+        for first, end in await self._in_flight.settled(self._settle_seconds_max):
+            account.settle(first, end, late)

@@ -36,6 +36,12 @@ class RecordedMessage:
     subject: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def size_bytes(self) -> int:
+        """Payload and texts."""
+        texts = (self.type, self.key, self.subject, *self.attributes, *self.attributes.values())
+        return len(self.data) + sum(len(text.encode()) for text in texts)
+
 
 def read_recording(path: Path, messages_max: int) -> list[RecordedMessage]:
     """Read a whole recording, ordered by time; a name that ends in .gz is unpacked.

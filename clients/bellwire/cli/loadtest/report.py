@@ -44,7 +44,7 @@ class Report:
     @property
     def is_met(self) -> bool:
         """Tell whether every level was met."""
-        return all(level.is_met for level in self.levels)
+        return bool(self.levels) and all(level.is_met for level in self.levels)
 
     @property
     def highest_tps_met(self) -> float | None:

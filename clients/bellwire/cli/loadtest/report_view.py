@@ -10,13 +10,22 @@ from rich.table import Table
 
 from bellwire.cli.loadtest.bottleneck import Part
 from bellwire.cli.loadtest.level_run import Interval
+from bellwire.cli.loadtest.plan import LoadPlan
 from bellwire.cli.loadtest.report import JudgedLevel, Report
 from bellwire.cli.output import Style
+from bellwire.cli.units import counted_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["interval_json", "interval_text", "print_report", "report_table"]
+__all__ = [
+    "interval_json",
+    "interval_text",
+    "print_report",
+    "report_table",
+    "start_json",
+    "start_text",
+]
 
 Cell = Callable[[JudgedLevel], str]
 
@@ -89,6 +98,44 @@ def _verdict(report: Report) -> str:
     if len(report.levels) == 1:
         text = "met" if met else "missed"
     return f"{text} (interrupted)" if report.interrupted else text
+
+
+def start_text(plan: LoadPlan) -> str:
+    """Return the line that says what is measured."""
+    if plan.recording is not None:
+        load = f"{plan.recording.path.name} at {plan.levels[0].rate:g} ×"
+    else:
+        load = f"{plan.payload_bytes:,} bytes a message"
+    parts = (
+        counted_text(plan.publishers, "publisher"),
+        counted_text(plan.subscribers, "subscriber"),
+        load,
+        f"acknowledged when {plan.ack_word}",
+        f"each level {plan.levels[0].seconds:g} s",
+        plan.server or "a coordinator of its own",
+    )
+    return ", ".join(parts)
+
+
+def start_json(plan: LoadPlan, topic: str) -> dict[str, object]:
+    """Return the same for machines."""
+    return {
+        "event": "start",
+        "server": plan.server,
+        "topic": topic,
+        "partitions": plan.partitions,
+        "publishers": plan.publishers,
+        "subscribers": plan.subscribers,
+        "payload_bytes": None if plan.recording else plan.payload_bytes,
+        "recording": str(plan.recording.path) if plan.recording else None,
+        "rate": plan.levels[0].rate if plan.recording else None,
+        "ack": plan.ack_word,
+        "tps": [round(level.tps, 3) for level in plan.levels],
+        "level_seconds": plan.levels[0].seconds,
+        "warm_up_seconds": plan.levels[0].warm_up_seconds,
+        "limits": {limit.name: limit.text for limit in plan.limits},
+        "soak": plan.is_soak,
+    }
 
 
 def interval_text(interval: Interval) -> str:

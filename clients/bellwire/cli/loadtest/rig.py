@@ -27,6 +27,11 @@ __all__ = ["Rig", "open_rig"]
 COORDINATOR: Final = "coordinator"
 RUN_BITS: Final = 32
 STOP_GRACE_SECONDS: Final = 5.0
+# A coordinator that does not answer within it is most likely why the run ended.
+CLEAN_UP_SECONDS_MAX: Final = 3.0
+# A topic of its own holds at least this much: half a second of the highest level of the design.
+RETENTION_MESSAGES_MIN: Final = 25_000
+RETENTION_MESSAGES_DEFAULT: Final = 100_000  # Of a coordinator that was not told otherwise.
 
 
 @dataclass(slots=True)
@@ -51,7 +56,9 @@ async def open_rig(plan: LoadPlan) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
         # /tmp by its short name: a Unix socket's path holds 107 bytes.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bellwire-load-")))
-        address = plan.server or await stack.enter_async_context(_coordinator(plan, folder))
+        address = plan.server
+        if address is None:
+            address = await stack.enter_async_context(_coordinator(plan, folder))
         client = await stack.enter_async_context(connect(address, settings=plan.client))
         topic = await stack.enter_async_context(_topic(client, plan, run))
         about = _description(plan, address, topic, run)
@@ -142,7 +149,14 @@ async def _topic(client: Client, plan: LoadPlan, run: int) -> AsyncIterator[str]
         await client.admin.get_topic(name)
     except UnknownTopicError:
         log = LOG_KIND_SQLITE if plan.is_durable else LOG_KIND_MEMORY
-        await client.admin.create_topic(Topic(name=name, partition_count=plan.partitions, log=log))
+        await client.admin.create_topic(
+            Topic(
+                name=name,
+                partition_count=plan.partitions,
+                log=log,
+                retention_messages=_retention_messages(plan),
+            )
+        )
     else:
         yield name
         return
@@ -151,7 +165,21 @@ async def _topic(client: Client, plan: LoadPlan, run: int) -> AsyncIterator[str]
     finally:
         # Whatever ended the run is the news; a coordinator that is gone has no topic either.
         with contextlib.suppress(BellwireError):
-            await client.admin.delete_topic(name)
+            await client.admin.delete_topic(name, timeout=CLEAN_UP_SECONDS_MAX)
+
+
+def _retention_messages(plan: LoadPlan) -> int:
+    """Return what a topic of a soak keeps; 0 = the coordinator's way.
+
+    Its retention shall be full before memory is looked at: half the warm-up fills it.
+    """
+    if not plan.is_soak or plan.is_durable:
+        return 0
+    (level,) = plan.levels
+    messages = level.tps * level.seconds * plan.settings.soak_warm_up_share / 2 / plan.partitions
+    if messages >= RETENTION_MESSAGES_DEFAULT:
+        return 0
+    return max(RETENTION_MESSAGES_MIN, round(messages))
 
 
 @asynccontextmanager
@@ -162,4 +190,4 @@ async def _subscriptions(client: Client, names: list[str]) -> AsyncIterator[None
     finally:
         for name in names:
             with contextlib.suppress(BellwireError):
-                await client.admin.delete_subscription(name)
+                await client.admin.delete_subscription(name, timeout=CLEAN_UP_SECONDS_MAX)

@@ -10,9 +10,10 @@ from typing import Any
 
 from bellwire.bus.v1.publisher_pb2 import AckLevel
 from bellwire.bus.v1.subscriber_pb2 import OverflowPolicy
+from bellwire.cli.loadtest.in_flight import InFlight
 from bellwire.cli.loadtest.load import SOURCE, Load, RecordedLoad, SteadyLoad
 from bellwire.cli.loadtest.payload import bodies
-from bellwire.cli.loadtest.publisher_role import PublisherRole
+from bellwire.cli.loadtest.publisher_role import PublisherRole, in_flight_max
 from bellwire.cli.loadtest.recording_file import offsets_of, read_recording, share_of
 from bellwire.cli.loadtest.schedule import EvenSchedule, RecordedSchedule
 from bellwire.cli.loadtest.subscriber_role import SubscriberRole
@@ -44,8 +45,13 @@ async def _publisher(client: Client, about: Reply) -> PublisherRole:
     )
     await publisher.ready()
     maker = _Recorded(about) if about["recording"] else _Steady(about)
+    messages_max = in_flight_max(client.settings.publish, maker.message_bytes_max)
     return PublisherRole(
-        publisher, about["topic"], maker.load, settle_seconds_max=client.settings.timeout_seconds
+        publisher,
+        about["topic"],
+        maker.load,
+        InFlight(messages_max),
+        settle_seconds_max=client.settings.timeout_seconds,
     )
 
 
@@ -53,6 +59,7 @@ class _Steady:
     def __init__(self, about: Reply) -> None:
         self._about = about
         self._bodies = bodies(about["payload_bytes"])
+        self.message_bytes_max: int = about["payload_bytes"]
 
     def load(self, level: int, arguments: Reply) -> Load:
         about = self._about
@@ -76,6 +83,7 @@ class _Recorded:
             messages[: about["messages"]], about["index"], about["publishers"]
         )
         self._offsets_ns = offsets_of(self._messages, begin_ns)
+        self.message_bytes_max = max((message.size_bytes for message in self._messages), default=0)
 
     def load(self, level: int, arguments: Reply) -> Load:
         about = self._about

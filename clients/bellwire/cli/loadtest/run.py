@@ -18,12 +18,18 @@ from bellwire.cli.loadtest.limits import missed_limits
 from bellwire.cli.loadtest.plan import Level, LoadPlan
 from bellwire.cli.loadtest.progress import LoadProgress
 from bellwire.cli.loadtest.report import JudgedLevel, Report
-from bellwire.cli.loadtest.report_view import interval_json, interval_text, print_report
+from bellwire.cli.loadtest.report_view import (
+    interval_json,
+    interval_text,
+    print_report,
+    start_json,
+    start_text,
+)
 from bellwire.cli.loadtest.result import LevelResult
 from bellwire.cli.loadtest.rig import Rig, open_rig
 from bellwire.cli.loadtest.soak import judge_growth
 from bellwire.cli.loadtest.usage import CoordinatorSample
-from bellwire.cli.output import console, print_json
+from bellwire.cli.output import Style, console, print_json
 from bellwire.wire.errors import BellwireError
 
 __all__ = ["run_loadtest"]
@@ -47,7 +53,7 @@ def run_loadtest(plan: LoadPlan, *, as_json: bool) -> int:
     except asyncio.CancelledError:
         report.interrupted = True
     if as_json:
-        print_json(report.to_json())
+        print_json({**report.to_json(), "error": _text(failure)})
     elif report.levels or failure is None:
         print_report(report, console())
     if failure is not None:
@@ -57,15 +63,25 @@ def run_loadtest(plan: LoadPlan, *, as_json: bool) -> int:
     return ExitCode.OK if report.is_met else ExitCode.FAILURE
 
 
+def _text(failure: Exception | None) -> str:
+    return "" if failure is None else getattr(failure, "message", str(failure))
+
+
 async def _run(plan: LoadPlan, report: Report, as_json: bool) -> None:
     with LoadProgress(len(plan.levels)) as progress:
         async with _stop_event() as stop, open_rig(plan) as rig:
             on_interval = _Intervals(plan, progress, as_json)
+            if as_json:
+                print_json(start_json(plan, rig.topic))
+            else:
+                console().print(start_text(plan), style=Style.FAINT, soft_wrap=True)
             for level in plan.levels:
                 if stop.is_set():
                     break
                 progress.level(level)
                 judged = await _level(plan, rig, level, stop, on_interval)
+                if judged.result.interrupted and not judged.result.latency.count:
+                    break  # Cut off in its warm-up: there is nothing to say of it.
                 report.levels.append(judged)
                 if as_json:
                     print_json(judged.to_json())
@@ -80,7 +96,12 @@ async def _level(
     on_interval: Callable[[Interval], None],
 ) -> JudgedLevel:
     run = LevelRun(rig, plan, level, stop, on_interval)
-    result = await run.run()
+    try:
+        result = await run.run()
+    except BellwireError as error:
+        raise CommandError(
+            f"the coordinator was lost at {level.tps:,.0f} TPS: {error.message}"
+        ) from error
     return judge(plan, result, run.samples)
 
 

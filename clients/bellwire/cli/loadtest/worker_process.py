@@ -21,7 +21,7 @@ from bellwire.runtime.process import LAUNCHER
 __all__ = ["WorkerProcess", "started_worker"]
 
 MODULE: Final = "bellwire.cli.loadtest.worker"
-READY_SECONDS_MAX: Final = 30.0
+READY_SECONDS_MAX: Final = 60.0  # 64 of them on two cores are ready after half of that.
 STOP_SECONDS_MAX: Final = 10.0
 
 Reply = dict[str, Any]
@@ -65,7 +65,8 @@ class WorkerProcess:
         if self._reading.done():
             raise self._failed("has ended")
         number, self._next_id = self._next_id, self._next_id + 1
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
         try:
             self.write({"id": number, "do": command, **arguments})
             return await answer
@@ -85,10 +86,21 @@ class WorkerProcess:
             async with asyncio.timeout(STOP_SECONDS_MAX):
                 await self._process.wait()
         except TimeoutError:
+            await self.kill()
+        finally:
+            await self._forget()
+
+    async def kill(self) -> None:
+        """End it at once, whatever it is waiting for."""
+        try:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
         finally:
+            await self._forget()
+
+    async def _forget(self) -> None:
+        if not self._reading.done():
             self._reading.cancel()
             await asyncio.wait([self._reading])
 
@@ -131,5 +143,9 @@ async def started_worker(
     try:
         worker.write(description)
         yield worker
-    finally:
+    except BaseException:
+        # The run has failed or is cut off: what the worker still waits for is of no use.
+        await worker.kill()
+        raise
+    else:
         await worker.stop()
