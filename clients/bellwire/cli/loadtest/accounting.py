@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from bellwire.cli.loadtest.bottleneck import Evidence
-from bellwire.cli.loadtest.histogram import LatencyHistogram
+from bellwire.cli.loadtest.histogram import HistogramJson, LatencyHistogram
 from bellwire.cli.loadtest.plan import Level
+from bellwire.cli.loadtest.protocol import Published, Received
 from bellwire.cli.loadtest.ranges import common, length_of
 from bellwire.cli.loadtest.result import LevelResult, RoleCost
 from bellwire.cli.loadtest.usage import CoordinatorSample
@@ -18,8 +19,6 @@ __all__ = ["Outcome", "commit_share", "evidence_of", "result_of"]
 NANOSECONDS_PER_SECOND: Final = 1e9
 MICROSECONDS_PER_SECOND: Final = 1e6
 
-Reply = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -27,9 +26,9 @@ class Outcome:
 
     level: Level
     start_ns: int
-    published: Sequence[Reply]
+    published: Sequence[Published]
     """One per publisher."""
-    received: Sequence[Reply]
+    received: Sequence[Received]
     """One per subscriber."""
     samples: Sequence[CoordinatorSample]
     cpu_seconds: Sequence[float]
@@ -59,8 +58,8 @@ def result_of(outcome: Outcome) -> LevelResult:
         duplicates=sum(reply["duplicates"] for reply in received),
         out_of_order=sum(reply["out_of_order"] for reply in received),
         dropped=last.dropped_messages - first.dropped_messages,
-        latency=_merged(received, "latency"),
-        lateness=_merged(published, "lateness"),
+        latency=_merged(reply["latency"] for reply in received),
+        lateness=_merged(reply["lateness"] for reply in published),
         publishers=_cost(cpu[: len(published)], load_seconds),
         coordinator=_cost([last.cpu_seconds - first.cpu_seconds], load_seconds),
         subscribers=_cost(cpu[len(published) :], load_seconds),
@@ -104,28 +103,28 @@ def _measured_seconds(outcome: Outcome) -> float:
     as long as it was.
     """
     begin_ns = outcome.start_ns + outcome.level.warm_up_seconds * NANOSECONDS_PER_SECOND
-    last_ns = max(int(reply["last_ns"]) for reply in outcome.received)
+    last_ns = max(reply["last_ns"] for reply in outcome.received)
     arrived = max(1e-9, (last_ns - begin_ns) / NANOSECONDS_PER_SECOND)
     return arrived if outcome.interrupted else max(arrived, outcome.level.seconds)
 
 
-def _slowest(received: Sequence[Reply]) -> int:
+def _slowest(received: Sequence[Received]) -> int:
     """Return how many measured messages the subscriber got that got the fewest."""
     return min(LatencyHistogram.from_json(reply["latency"]).count for reply in received)
 
 
-def _lost(published: Sequence[Reply], received: Reply) -> int:
+def _lost(published: Sequence[Published], received: Received) -> int:
     """Count what one subscriber misses of what publishers were told the coordinator has."""
     missing = received["given_up"]
     for reply, gaps in zip(published, received["missing"], strict=True):
         missing += length_of(gaps) - common(gaps, reply["failed"])
-    return int(missing)
+    return missing
 
 
-def _merged(replies: Sequence[Reply], name: str) -> LatencyHistogram:
+def _merged(histograms: Iterable[HistogramJson]) -> LatencyHistogram:
     merged = LatencyHistogram()
-    for reply in replies:
-        merged.merge(LatencyHistogram.from_json(reply[name]))
+    for histogram in histograms:
+        merged.merge(LatencyHistogram.from_json(histogram))
     return merged
 
 

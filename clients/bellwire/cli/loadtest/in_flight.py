@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 from bellwire.cli.loadtest.ranges import Range
+from bellwire.client import PublishedRange, PublishResult
 
 __all__ = ["InFlight"]
 
-Settle = Callable[[int, int, BaseException | None], None]
+Outcome: TypeAlias = asyncio.Future[PublishResult] | asyncio.Future[list[PublishedRange]]
+Settle: TypeAlias = Callable[[int, int, BaseException | None], None]
 
 
 class InFlight:
@@ -20,14 +22,14 @@ class InFlight:
     def __init__(self, messages_max: int) -> None:
         self._messages_max = messages_max
         self._messages = 0
-        self._open: dict[asyncio.Future[Any], Range] = {}
+        self._open: dict[Outcome, Range] = {}
         self._changed = asyncio.Event()
 
     def fits(self, messages: int) -> bool:
         """Tell whether there is room; always, when nothing is in flight."""
         return not self._messages or self._messages + messages <= self._messages_max
 
-    def add(self, outcome: asyncio.Future[Any], first: int, end: int, settle: Settle) -> None:
+    def add(self, outcome: Outcome, first: int, end: int, settle: Settle) -> None:
         """Track messages `first` up to and without `end` until their outcome is known.
 
         Args:
@@ -39,7 +41,7 @@ class InFlight:
         self._open[outcome] = (first, end)
         self._messages += end - first
 
-        def done(outcome: asyncio.Future[Any]) -> None:
+        def done(outcome: Outcome) -> None:
             if self._open.pop(outcome, None) is None:
                 return  # Given up before.
             self._messages -= end - first
@@ -78,5 +80,5 @@ class InFlight:
         return [span for _, span in late]
 
 
-def _error_of(outcome: asyncio.Future[Any]) -> BaseException | None:
+def _error_of(outcome: Outcome) -> BaseException | None:
     return asyncio.CancelledError() if outcome.cancelled() else outcome.exception()

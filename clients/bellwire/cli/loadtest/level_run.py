@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from bellwire.cli.loadtest.accounting import Outcome, result_of
 from bellwire.cli.loadtest.histogram import LatencyHistogram
 from bellwire.cli.loadtest.plan import Level, LoadPlan
+from bellwire.cli.loadtest.protocol import Finish, Json, Publish, Published, Received, Since
 from bellwire.cli.loadtest.result import LevelResult
 from bellwire.cli.loadtest.rig import Rig
 from bellwire.cli.loadtest.usage import (
@@ -28,8 +29,6 @@ LEAD_SECONDS: Final = 0.1
 # A saturated coordinator may answer late once; one that never does is gone. 5 s each by default.
 UNANSWERED_MAX: Final = 2
 NANOSECONDS_PER_SECOND: Final = 1_000_000_000
-
-Reply = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class LevelRun:
             )
         )
 
-    async def _apply(self) -> tuple[list[Reply], int]:
+    async def _apply(self) -> tuple[list[Published], int]:
         level, rig = self.level, self.rig
         start_ns = time.monotonic_ns() + _nanoseconds(LEAD_SECONDS)
         measure_from_ns = start_ns + _nanoseconds(level.warm_up_seconds)
@@ -113,7 +112,7 @@ class LevelRun:
             )
         )
         planned_seconds = level.warm_up_seconds + level.seconds
-        arguments = {
+        request: Publish = {
             "level": level.number,
             "start_ns": start_ns,
             "rate": level.rate if self.plan.recording else round(level.tps),
@@ -122,16 +121,16 @@ class LevelRun:
             + _nanoseconds(planned_seconds * self.plan.settings.overrun_factor),
         }
         publishing = asyncio.gather(
-            *(worker.ask("publish", **arguments) for worker in rig.publishers)
+            *(worker.ask("publish", **request) for worker in rig.publishers)
         )
         try:
             await self._watch(publishing, start_ns)
-            return list(await publishing), start_ns
+            return cast("list[Published]", await publishing), start_ns
         finally:
             publishing.cancel()
             await asyncio.gather(publishing, return_exceptions=True)
 
-    async def _watch(self, publishing: asyncio.Future[list[Reply]], start_ns: int) -> None:
+    async def _watch(self, publishing: asyncio.Future[list[Json]], start_ns: int) -> None:
         """Look at everything once an interval until the publishers are done or told to stop."""
         stopping = asyncio.create_task(self.stop.wait())
         seconds = self.plan.settings.interval_seconds
@@ -159,17 +158,20 @@ class LevelRun:
         if sample is None:
             return time.monotonic_ns()
         sent = await asyncio.gather(*(worker.ask("status") for worker in self.rig.publishers))
-        came = await asyncio.gather(*(worker.ask("status") for worker in self.rig.subscribers))
+        came = cast(
+            "list[Since]",
+            await asyncio.gather(*(worker.ask("status") for worker in self.rig.subscribers)),
+        )
         now_ns = time.monotonic_ns()
         latency = LatencyHistogram()
         for reply in came:
-            latency.merge(LatencyHistogram.from_json(reply["interval"]))
+            latency.merge(LatencyHistogram.from_json(reply["latency"]))
         self.on_interval(
             Interval(
                 elapsed_seconds=(now_ns - start_ns) / NANOSECONDS_PER_SECOND,
                 seconds=(now_ns - last_ns) / NANOSECONDS_PER_SECOND,
-                delivered=min(reply["received_since"] for reply in came),
-                sent=sum(reply["sent"] for reply in sent),
+                delivered=min(reply["received"] for reply in came),
+                sent=sum(cast("int", reply["sent"]) for reply in sent),
                 latency=latency,
                 coordinator=sample,
             )
@@ -193,21 +195,15 @@ class LevelRun:
         self.samples.append(sample)
         return sample
 
-    async def _finish(self, published: list[Reply]) -> list[Reply]:
+    async def _finish(self, published: list[Published]) -> list[Received]:
         """Let the subscribers wait for the rest."""
-        return list(
-            await asyncio.gather(
-                *(
-                    worker.ask(
-                        "finish",
-                        sent=[reply["sent"] for reply in published],
-                        expected=sum(reply["acknowledged"] for reply in published),
-                        quiet_seconds=self.plan.settings.quiet_seconds,
-                    )
-                    for worker in self.rig.subscribers
-                )
-            )
-        )
+        request: Finish = {
+            "sent": [reply["sent"] for reply in published],
+            "expected": sum(reply["acknowledged"] for reply in published),
+            "quiet_seconds": self.plan.settings.quiet_seconds,
+        }
+        asking = (worker.ask("finish", **request) for worker in self.rig.subscribers)
+        return cast("list[Received]", await asyncio.gather(*asking))
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, cast
 
 from bellwire.cli.loadtest.in_flight import InFlight
 from bellwire.cli.loadtest.kernel_timer import KernelTimer
 from bellwire.cli.loadtest.load import Load
 from bellwire.cli.loadtest.open_loop import BURST_MESSAGES_MAX, SendReport, run_open_loop
+from bellwire.cli.loadtest.protocol import Json, LoadRequest, Publish, Published
 from bellwire.cli.loadtest.ranges import Ranges
 from bellwire.client import BellwireError, DeadlineExceededError, Publisher
 from bellwire.client.settings import PublishSettings
@@ -21,8 +22,6 @@ __all__ = ["PublisherRole", "in_flight_max"]
 # What the client counts for a message besides its payload, generously.
 ENVELOPE_BYTES: Final = 512
 NANOSECONDS_PER_SECOND: Final = 1_000_000_000
-
-Reply = dict[str, Any]
 
 
 def in_flight_max(settings: PublishSettings, message_bytes: int) -> int:
@@ -54,8 +53,9 @@ class _Account:
         if not self.error:
             self.error = error.message if isinstance(error, BellwireError) else repr(error)
 
-    def reply(self) -> Reply:
+    def reply(self, scheduled: int) -> Published:
         return {
+            "scheduled": scheduled,
             "sent": self.report.sent,
             "acknowledged": self.acknowledged,
             "failed": self.failed.ranges(),
@@ -71,7 +71,7 @@ class PublisherRole:
         self,
         publisher: Publisher,
         topic: str,
-        load_of: Callable[[int, Reply], Load],
+        load_of: Callable[[int, LoadRequest], Load],
         in_flight: InFlight,
         settle_seconds_max: float,
     ) -> None:
@@ -94,10 +94,10 @@ class PublisherRole:
         self._is_routed = False
         self._timer: KernelTimer | None = None
 
-    async def do(self, command: str, arguments: Reply) -> Reply:
+    async def do(self, command: str, arguments: Json) -> Json:
         """Run `publish` (a level), or ask for its `status`, or `stop` it."""
         if command == "publish":
-            return await self._publish(**arguments)
+            return {**await self._publish(cast("Publish", arguments))}
         if command == "status":
             return {"sent": self._account.report.sent}
         if command == "stop":
@@ -114,9 +114,9 @@ class PublisherRole:
     def _is_over(self, now_ns: int) -> bool:
         return self._stopped or now_ns >= self._account.give_up_ns
 
-    async def _publish(self, *, level: int, give_up_ns: int, **arguments: Any) -> Reply:
-        load = self._load_of(level, arguments)
-        account = self._account = _Account(give_up_ns)
+    async def _publish(self, request: Publish) -> Published:
+        load = self._load_of(request["level"], request)
+        account = self._account = _Account(request["give_up_ns"])
 
         async def send(first: int, end: int) -> bool:
             return await self._send(load, account, first, end)
@@ -131,7 +131,7 @@ class PublisherRole:
             )
         self._timer = None
         await self._settle_rest(account)
-        return {**account.reply(), "scheduled": load.schedule.count}
+        return account.reply(load.schedule.count)
 
     async def _send(self, load: Load, account: _Account, first: int, end: int) -> bool:
         """Hand a burst over, once there is room for it; False when there was none to the end."""

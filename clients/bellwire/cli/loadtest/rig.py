@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bellwire.admin.v1.topic_pb2 import LOG_KIND_MEMORY, LOG_KIND_SQLITE, Topic
 from bellwire.cli.faults import CommandError
 from bellwire.cli.loadtest.plan import LoadPlan
+from bellwire.cli.loadtest.protocol import Description
 from bellwire.cli.loadtest.worker_process import WorkerProcess, started_worker
 from bellwire.client import BellwireError, Client, UnknownTopicError, connect
 from bellwire.runtime.errors import ProcessStartError
@@ -78,10 +79,13 @@ async def open_rig(plan: LoadPlan) -> AsyncIterator[Rig]:
         yield Rig(client, topic, publishers, subscribers)
 
 
-def _description(plan: LoadPlan, address: str, topic: str, run: int) -> dict[str, Any]:
-    """Return what all workers are told."""
+def _description(plan: LoadPlan, address: str, topic: str, run: int) -> Description:
+    """Return what all workers are told; what differs is filled in later."""
     recording = plan.recording
     return {
+        "role": "",
+        "index": 0,
+        "subscription": "",
         "address": address,
         "client": asdict(plan.client),
         "topic": topic,
@@ -101,11 +105,11 @@ async def _start(
     folder: Path,
     role: str,
     count: int,
-    descriptions: list[dict[str, Any]],
+    descriptions: list[Description],
 ) -> list[WorkerProcess]:
     workers = []
     for index in range(count):
-        description = {**descriptions[index], "role": role, "index": index}
+        description: Description = {**descriptions[index], "role": role, "index": index}
         started = started_worker(f"{role} {index}", folder, description)
         workers.append(await stack.enter_async_context(started))
     for worker in workers:

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from bellwire.bus.v1.publisher_pb2 import AckLevel
 from bellwire.bus.v1.subscriber_pb2 import OverflowPolicy
 from bellwire.cli.loadtest.in_flight import InFlight
 from bellwire.cli.loadtest.load import SOURCE, Load, RecordedLoad, SteadyLoad
 from bellwire.cli.loadtest.payload import bodies
+from bellwire.cli.loadtest.protocol import Description, LoadRequest, Role
 from bellwire.cli.loadtest.publisher_role import PublisherRole, in_flight_max
 from bellwire.cli.loadtest.recording_file import offsets_of, read_recording, share_of
 from bellwire.cli.loadtest.schedule import EvenSchedule, RecordedSchedule
@@ -22,13 +22,11 @@ from bellwire.runtime.child import from_plain
 
 __all__ = ["open_role"]
 
-Reply = dict[str, Any]
-
 
 @asynccontextmanager
 async def open_role(
-    description: Reply,
-) -> AsyncIterator[PublisherRole | SubscriberRole]:
+    description: Description,
+) -> AsyncIterator[Role]:
     """Connect and give the role that is described."""
     settings = from_plain(ClientSettings, description["client"])
     async with connect(description["address"], settings=settings) as client:
@@ -39,7 +37,7 @@ async def open_role(
             yield role
 
 
-async def _publisher(client: Client, about: Reply) -> PublisherRole:
+async def _publisher(client: Client, about: Description) -> PublisherRole:
     publisher = client.publisher(
         f"{SOURCE}-{about['index']}", ack_level=AckLevel.Value(about["ack_level"])
     )
@@ -56,17 +54,17 @@ async def _publisher(client: Client, about: Reply) -> PublisherRole:
 
 
 class _Steady:
-    def __init__(self, about: Reply) -> None:
+    def __init__(self, about: Description) -> None:
         self._about = about
         self._bodies = bodies(about["payload_bytes"])
-        self.message_bytes_max: int = about["payload_bytes"]
+        self.message_bytes_max = about["payload_bytes"]
 
-    def load(self, level: int, arguments: Reply) -> Load:
+    def load(self, level: int, request: LoadRequest) -> Load:
         about = self._about
         schedule = EvenSchedule(
-            start_ns=arguments["start_ns"],
-            rate_per_second=arguments["rate"],
-            total=arguments["total"],
+            start_ns=request["start_ns"],
+            rate_per_second=round(request["rate"]),
+            total=request["total"],
             first=about["index"],
             every=about["publishers"],
         )
@@ -75,7 +73,7 @@ class _Steady:
 
 
 class _Recorded:
-    def __init__(self, about: Reply) -> None:
+    def __init__(self, about: Description) -> None:
         self._about = about
         messages = read_recording(Path(about["recording"]), about["messages_max"])
         begin_ns = messages[0].time_ns
@@ -85,15 +83,15 @@ class _Recorded:
         self._offsets_ns = offsets_of(self._messages, begin_ns)
         self.message_bytes_max = max((message.size_bytes for message in self._messages), default=0)
 
-    def load(self, level: int, arguments: Reply) -> Load:
+    def load(self, level: int, request: LoadRequest) -> Load:
         about = self._about
-        schedule = RecordedSchedule(arguments["start_ns"], self._offsets_ns, arguments["rate"])
+        schedule = RecordedSchedule(request["start_ns"], self._offsets_ns, request["rate"])
         head = (about["run"], level, about["index"])
         return RecordedLoad(about["topic"], schedule, head, self._messages)
 
 
 @asynccontextmanager
-async def _subscriber(client: Client, about: Reply) -> AsyncIterator[SubscriberRole]:
+async def _subscriber(client: Client, about: Description) -> AsyncIterator[SubscriberRole]:
     subscription = client.subscribe(
         about["topic"],
         subscription=about["subscription"],

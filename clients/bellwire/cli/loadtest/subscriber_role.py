@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final, cast
 
 from bellwire.cli.loadtest.arrivals import Arrivals
 from bellwire.cli.loadtest.histogram import LatencyHistogram
+from bellwire.cli.loadtest.protocol import Begin, Finish, Json, Received, Since
 from bellwire.cli.loadtest.stamp import STAMP, STAMP_BYTES
 from bellwire.client import Batch
 
 __all__ = ["Sink", "SubscriberRole"]
 
 UNPACK: Final = STAMP.unpack_from
-
-Reply = dict[str, Any]
 
 
 class Sink:
@@ -87,32 +86,31 @@ class SubscriberRole:
         if self._sink.take(payloads, (batch.topic, batch.partition), now_ns):
             self._arrived.set()
 
-    async def do(self, command: str, arguments: Reply) -> Reply:
+    async def do(self, command: str, arguments: Json) -> Json:
         """Run `begin` (a level), ask for its `status`, or `finish` it."""
         if command == "begin":
-            self._dropped_before = self._dropped()
-            self._received_before = 0
-            self._sink = Sink(self._run, publishers=self._publishers, **arguments)
+            self._begin(**cast("Begin", arguments))
             return {}
         if command == "status":
-            return self._status()
+            return {**self._status()}
         if command == "finish":
-            return await self._finish(**arguments)
+            return {**await self._finish(**cast("Finish", arguments))}
         raise ValueError(f"a subscriber cannot {command!r}")
 
-    def _status(self) -> Reply:
+    def _begin(self, *, level: int, measure_from_ns: int) -> None:
+        self._dropped_before = self._dropped()
+        self._received_before = 0
+        self._sink = Sink(self._run, level, self._publishers, measure_from_ns)
+
+    def _status(self) -> Since:
         since = self._sink.received - self._received_before
         self._received_before += since
-        return {"received_since": since, "interval": self._sink.take_interval().to_json()}
+        return {"received": since, "latency": self._sink.take_interval().to_json()}
 
-    async def _finish(self, *, sent: list[int], expected: int, quiet_seconds: float) -> Reply:
-        """Wait for the rest and tell what came.
-
-        Args:
-            sent: Messages of each publisher.
-            expected: Messages that were acknowledged.
-            quiet_seconds: Silence after which the rest counts as missing.
-        """
+    async def _finish(
+        self, *, sent: Sequence[int], expected: int, quiet_seconds: float
+    ) -> Received:
+        """Wait for the rest and tell what came."""
         sink = self._sink
         await self._wait_for(expected, quiet_seconds)
         arrivals = list(zip(sink.arrivals, sent, strict=True))

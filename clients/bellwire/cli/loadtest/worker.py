@@ -13,8 +13,9 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from bellwire.cli.loadtest.protocol import Json, Role
 from bellwire.cli.loadtest.roles import open_role
 from bellwire.wire.errors import BellwireError
 
@@ -22,15 +23,6 @@ __all__ = ["LINE_BYTES_MAX", "main"]
 
 # The gaps of a stream with 100,000 of them are 2 MB.
 LINE_BYTES_MAX: Final = 16 << 20
-
-Reply = dict[str, Any]
-
-
-class Role(Protocol):
-    """Answers commands."""
-
-    async def do(self, command: str, arguments: Reply) -> Reply:
-        """Carry one command out."""
 
 
 async def run_worker() -> None:
@@ -58,8 +50,8 @@ async def _serve(role: Role, commands: asyncio.StreamReader) -> None:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _answer(role: Role, request: Reply) -> None:
-    number, command = request.pop("id"), request.pop("do")
+async def _answer(role: Role, request: Json) -> None:
+    number, command = request.pop("id"), str(request.pop("do"))
     try:
         _say({"id": number, "result": await role.do(command, request)})
     except Exception as error:  # noqa: BLE001 - the conductor tells the user
@@ -87,7 +79,7 @@ def _text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _say(reply: Reply) -> None:
+def _say(reply: Json) -> None:
     sys.stdout.write(json.dumps(reply) + "\n")
     sys.stdout.flush()
 

@@ -11,10 +11,11 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from bellwire.cli.demo.log_tail import log_tail
 from bellwire.cli.faults import CommandError
+from bellwire.cli.loadtest.protocol import Description, Json
 from bellwire.cli.loadtest.worker import LINE_BYTES_MAX
 from bellwire.runtime.process import LAUNCHER
 
@@ -24,7 +25,11 @@ MODULE: Final = "bellwire.cli.loadtest.worker"
 READY_SECONDS_MAX: Final = 60.0  # 64 of them on two cores are ready after half of that.
 STOP_SECONDS_MAX: Final = 10.0
 
-Reply = dict[str, Any]
+
+class _Answer(TypedDict, total=False):
+    id: int
+    result: Json
+    failure: str
 
 
 class WorkerProcess:
@@ -35,8 +40,8 @@ class WorkerProcess:
         self._process = process
         self._log = log
         self._next_id = 1
-        self._ready: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._answers: dict[int, asyncio.Future[Reply]] = {0: self._ready}
+        self._ready: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._answers: dict[int, asyncio.Future[Json]] = {0: self._ready}
         self._reading = asyncio.create_task(self._read(), name=f"answers of {name}")
 
     @property
@@ -56,7 +61,7 @@ class WorkerProcess:
         except TimeoutError:
             raise self._failed(f"was not ready within {READY_SECONDS_MAX:g} s") from None
 
-    async def ask(self, command: str, **arguments: object) -> Reply:
+    async def ask(self, command: str, **arguments: object) -> Json:
         """Send a command and wait for its answer; the caller bounds the wait by what it asks for.
 
         Raises:
@@ -65,7 +70,7 @@ class WorkerProcess:
         if self._reading.done():
             raise self._failed("has ended")
         number, self._next_id = self._next_id, self._next_id + 1
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
             self.write({"id": number, "do": command, **arguments})
@@ -73,7 +78,7 @@ class WorkerProcess:
         finally:
             self._answers.pop(number, None)
 
-    def write(self, line: Reply) -> None:
+    def write(self, line: Json) -> None:
         """Send one line."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(line).encode() + b"\n")
@@ -107,12 +112,12 @@ class WorkerProcess:
     async def _read(self) -> None:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
-            reply: Reply = json.loads(line)
+            reply: _Answer = json.loads(line)
             answer = self._answers.get(reply["id"])
             if answer is None or answer.done():
                 continue
             if "failure" in reply:
-                answer.set_exception(self._failed(str(reply["failure"]), with_log=True))
+                answer.set_exception(self._failed(reply["failure"], with_log=True))
             else:
                 answer.set_result(reply["result"])
         for answer in self._answers.values():
@@ -125,7 +130,7 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def started_worker(
-    name: str, folder: Path, description: Reply
+    name: str, folder: Path, description: Description
 ) -> AsyncIterator[WorkerProcess]:
     """Start a process; await its `ready`, so that several start side by side. It is gone afterwards."""
     log = folder / f"{name.replace(' ', '-')}.log"
@@ -141,7 +146,7 @@ async def started_worker(
         )
     worker = WorkerProcess(name, process, log)
     try:
-        worker.write(description)
+        worker.write({**description})
         yield worker
     except BaseException:
         # The run has failed or is cut off: what the worker still waits for is of no use.
