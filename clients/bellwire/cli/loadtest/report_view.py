@@ -44,7 +44,7 @@ _COLUMNS: Final[tuple[tuple[str, Cell], ...]] = (
     ("% core", lambda level: _cores(level)),
     ("RSS MB", lambda level: f"{level.result.coordinator_rss_bytes_max / 1e6:,.0f}"),
     ("bottleneck", lambda level: level.bottleneck.part.value),
-    ("", lambda level: "met" if level.is_met else "MISSED"),
+    ("verdict", lambda level: "met" if level.is_met else "MISSED"),
 )
 TABLE_WIDTH: Final = 160  # For pipes and files, whose width nobody knows.
 
