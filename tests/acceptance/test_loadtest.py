@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from bellwire.admin.v1.topic_pb2 import LOG_KIND_SQLITE, Topic
+from bellwire.client import connect
+
 pytestmark = pytest.mark.acceptance
 
 QUICK = ("--set", "loadtest.warm_up_seconds=0.2", "--set", "loadtest.quiet_seconds=0.5")
 # A busy machine is late and slow: what these tests ask for is only what was sent.
+NOTICE = "stopping; again to stop at once"
 LENIENT = ("--limits", "tps=1%")
 
 
@@ -41,14 +46,19 @@ def descendants_of(parent: int) -> list[int]:
     return found
 
 
+async def error_line(command) -> str:
+    async with asyncio.timeout(30):
+        line: bytes = await command.process.stderr.readline()
+        return line.decode().rstrip("\n")
+
+
 def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
 
 
-async def topics_of(bellwire, address: str) -> list[str]:
-    status, out, _ = await bellwire.run("topics", "list", "-a", address, "--json")
-    assert status == 0
-    return [json.loads(line)["name"] for line in out.splitlines()]
+async def topics_of(address: str) -> list[str]:
+    async with connect(address) as client:
+        return [topic.name for topic in await client.admin.list_topics()]
 
 
 async def test_levels_that_are_met_end_with_0_on_a_coordinator_of_its_own(bellwire):
@@ -67,7 +77,7 @@ async def test_a_level_for_machines_has_units_in_its_names_and_accounts_for_each
             *("loadtest", "--server", address, "--tps", "500", "--seconds", "1", "-S", "2"),
             *("-P", "3", "--partitions", "2", "--size", "1KiB", "--json", *QUICK, *LENIENT),
         )
-        assert await topics_of(bellwire, address) == []
+        assert await topics_of(address) == []
     assert (status, err) == (0, "")
     found = events(out)
     (start,), (level,), (end,) = found["start"], found["level"], found["end"]
@@ -104,33 +114,41 @@ async def test_a_limit_nobody_can_keep_ends_with_1_and_is_named(bellwire):
 
 async def test_what_is_persisted_is_read_through_durable_cursors_that_are_gone_afterwards(bellwire):
     async with bellwire.serving("--data", str(bellwire.folder / "data")) as (_, address):
+        async with connect(address) as client:
+            await client.admin.create_topic(Topic(name="kept", log=LOG_KIND_SQLITE))
         status, out, _ = await bellwire.run(
-            *("loadtest", "--server", address, "--ack", "persisted", "--tps", "200"),
-            *("--seconds", "1", "--json", *QUICK, *LENIENT),
+            *("loadtest", "--server", address, "--ack", "persisted", "--topic", "kept"),
+            *("--tps", "200", "--seconds", "1", "--json", *QUICK, *LENIENT),
         )
-        listed = await bellwire.run("subscriptions", "list", "-a", address, "--json")
-        assert await topics_of(bellwire, address) == []
+        async with connect(address) as client:
+            stats = await client.admin.topic_stats("kept")
     assert status == 0
     (level,) = events(out)["level"]
     assert (level["messages_received"], level["messages_lost"]) == (240, 0)
     assert level["commit_us_p50"] > 0
     assert level["commit_time_share"] > 0
-    assert "loadtest" not in listed[1]
+    assert stats.published_messages == 240
+    assert list(stats.subscriptions) == []
 
 
 async def test_a_topic_that_was_there_is_used_by_name_and_stays(bellwire):
     async with bellwire.serving() as (_, address):
-        for topic in ("mine", "other"):
-            await bellwire.run("pub", topic, "--data", "kept", "-a", address)
+        async with connect(address) as client:
+            for topic in ("mine", "other"):
+                await client.publisher().publish(topic, b"kept")
         status, out, _ = await bellwire.run(
             *("loadtest", "--server", address, "--topic", "mine", "--tps", "100"),
             *("--seconds", "1", "--json", *QUICK, *LENIENT),
         )
-        assert await topics_of(bellwire, address) == ["mine", "other"]
-        _, stats, _ = await bellwire.run("topics", "stats", "other", "-a", address, "--json")
+        assert await topics_of(address) == ["mine", "other"]
+        async with connect(address) as client:
+            published = [
+                (await client.admin.topic_stats(topic)).published_messages
+                for topic in ("mine", "other")
+            ]
     assert status == 0
     assert events(out)["level"][0]["messages_received"] == 120
-    assert json.loads(stats)["published_messages"] == 1
+    assert published == [121, 1]
 
 
 async def test_a_recording_is_played_faster_than_it_was(bellwire):
@@ -217,8 +235,8 @@ async def test_ctrl_c_ends_it_with_what_was_measured_and_leaves_nothing_behind(b
             running.signal(signal.SIGINT)
             status, out, err = await running.end(seconds=15)
         assert alive(workers) == []
-        assert await topics_of(bellwire, address) == []
-    assert (status, err) == (130, "")
+        assert await topics_of(address) == []
+    assert (status, err) == (130, f"{NOTICE}\n")
     (level,), (end,) = events(out)["level"], events(out)["end"]
     assert (level["interrupted"], end["interrupted"]) == (True, True)
     assert 0 < level["messages_received"] == level["messages_sent"]
@@ -237,11 +255,11 @@ async def test_a_second_ctrl_c_does_not_wait_for_a_worker_that_hangs(bellwire):
         os.kill(max(workers), signal.SIGSTOP)  # The publisher, which was started last.
         running.signal(signal.SIGINT)
         # Two signals at once are one: the second goes when the first was taken.
-        await running.wait_for_text("stopping")
+        assert await error_line(running) == NOTICE
         running.signal(signal.SIGINT)
         status, _, err = await running.end(seconds=25)
     assert alive(workers) == []
-    assert status == 130
+    assert (status, err) == (130, "")
 
 
 async def test_without_a_coordinator_at_the_address_it_says_so(bellwire):
@@ -271,7 +289,9 @@ async def test_a_coordinator_that_dies_under_the_load_is_the_error_and_earlier_l
         server.signal(signal.SIGKILL)
         status, out, err = await running.end(seconds=20)
     assert status == 1
-    assert err.startswith("error: the coordinator was lost at 201 TPS: ")
+    left_over, error = err.splitlines()
+    assert left_over.startswith("topic loadtest.")
+    assert error.startswith("error: the coordinator was lost at 201 TPS: ")
     assert alive(workers) == []
     assert events(out)["end"][0]["levels"] == 1
 

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from bellwire.cli.loadtest.accounting import Outcome, result_of
 from bellwire.cli.loadtest.histogram import LatencyHistogram
 from bellwire.cli.loadtest.plan import Level, LoadPlan
-from bellwire.cli.loadtest.protocol import Finish, Json, Publish, Published, Received, Since
+from bellwire.cli.loadtest.protocol import Begin, Finish, Json, Publish, Published, Received, Since
 from bellwire.cli.loadtest.result import LevelResult
 from bellwire.cli.loadtest.rig import Rig
 from bellwire.cli.loadtest.usage import (
@@ -20,12 +20,16 @@ from bellwire.cli.loadtest.usage import (
     sample_coordinator,
     worker_cpu_seconds,
 )
+from bellwire.cli.loadtest.worker_process import ask_all
 from bellwire.client import BellwireError
 
 __all__ = ["Interval", "LevelRun"]
 
 # Enough for the commands to reach every worker before the first message is due.
 LEAD_SECONDS: Final = 0.1
+LEAD_SECONDS_PER_WORKER: Final = 0.01
+# For the backlog of a saturated level to drain, as long as some of it keeps coming.
+FINISH_SECONDS_MAX: Final = 600.0
 # A saturated coordinator may answer late once; one that never does is gone. 5 s each by default.
 UNANSWERED_MAX: Final = 2
 NANOSECONDS_PER_SECOND: Final = 1_000_000_000
@@ -102,27 +106,26 @@ class LevelRun:
         )
 
     async def _apply(self) -> tuple[list[Published], int]:
+        """Have the load published; return the answers and when it began."""
         level, rig = self.level, self.rig
-        start_ns = time.monotonic_ns() + _nanoseconds(LEAD_SECONDS)
-        measure_from_ns = start_ns + _nanoseconds(level.warm_up_seconds)
-        await asyncio.gather(
-            *(
-                worker.ask("begin", level=level.number, measure_from_ns=measure_from_ns)
-                for worker in rig.subscribers
-            )
-        )
-        planned_seconds = level.warm_up_seconds + level.seconds
+        workers = len(rig.publishers) + len(rig.subscribers)
+        lead_seconds = LEAD_SECONDS + workers * LEAD_SECONDS_PER_WORKER
+        start_ns = time.monotonic_ns() + _nanoseconds(lead_seconds)
+        begin: Begin = {
+            "level": level.number,
+            "measure_from_ns": start_ns + _nanoseconds(level.warm_up_seconds),
+        }
+        await ask_all(rig.subscribers, "begin", begin)
+        seconds_max = (level.warm_up_seconds + level.seconds) * self.plan.settings.overrun_factor
         request: Publish = {
             "level": level.number,
             "start_ns": start_ns,
-            "rate": level.rate if self.plan.recording else round(level.tps),
+            "rate": level.rate if self.plan.recording else level.tps,
             "total": level.total,
-            "give_up_ns": start_ns
-            + _nanoseconds(planned_seconds * self.plan.settings.overrun_factor),
+            "give_up_ns": start_ns + _nanoseconds(seconds_max),
         }
-        publishing = asyncio.gather(
-            *(worker.ask("publish", **request) for worker in rig.publishers)
-        )
+        takes = lead_seconds + seconds_max + 2 * self.plan.client.timeout_seconds
+        publishing = asyncio.create_task(ask_all(rig.publishers, "publish", request, takes=takes))
         try:
             await self._watch(publishing, start_ns)
             return cast("list[Published]", await publishing), start_ns
@@ -130,7 +133,7 @@ class LevelRun:
             publishing.cancel()
             await asyncio.gather(publishing, return_exceptions=True)
 
-    async def _watch(self, publishing: asyncio.Future[list[Json]], start_ns: int) -> None:
+    async def _watch(self, publishing: asyncio.Task[list[Json]], start_ns: int) -> None:
         """Look at everything once an interval until the publishers are done or told to stop."""
         stopping = asyncio.create_task(self.stop.wait())
         seconds = self.plan.settings.interval_seconds
@@ -148,7 +151,7 @@ class LevelRun:
                 last_ns = await self._look(start_ns, last_ns)
                 tick_at = max(tick_at, last_ns) + _nanoseconds(seconds)
             if stopping.done():
-                await asyncio.gather(*(worker.ask("stop") for worker in self.rig.publishers))
+                await ask_all(self.rig.publishers, "stop")
         finally:
             stopping.cancel()
             await asyncio.gather(stopping, return_exceptions=True)
@@ -157,11 +160,8 @@ class LevelRun:
         sample = await self._sample()
         if sample is None:
             return time.monotonic_ns()
-        sent = await asyncio.gather(*(worker.ask("status") for worker in self.rig.publishers))
-        came = cast(
-            "list[Since]",
-            await asyncio.gather(*(worker.ask("status") for worker in self.rig.subscribers)),
-        )
+        sent = await ask_all(self.rig.publishers, "status")
+        came = cast("list[Since]", await ask_all(self.rig.subscribers, "status"))
         now_ns = time.monotonic_ns()
         latency = LatencyHistogram()
         for reply in came:
@@ -202,8 +202,8 @@ class LevelRun:
             "expected": sum(reply["acknowledged"] for reply in published),
             "quiet_seconds": self.plan.settings.quiet_seconds,
         }
-        asking = (worker.ask("finish", **request) for worker in self.rig.subscribers)
-        return cast("list[Received]", await asyncio.gather(*asking))
+        answers = await ask_all(self.rig.subscribers, "finish", request, takes=FINISH_SECONDS_MAX)
+        return cast("list[Received]", answers)
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -18,6 +18,7 @@ from bellwire.cli.faults import CommandError
 from bellwire.cli.loadtest.plan import LoadPlan
 from bellwire.cli.loadtest.protocol import Description
 from bellwire.cli.loadtest.worker_process import WorkerProcess, started_worker
+from bellwire.cli.output import Style, error_console
 from bellwire.client import BellwireError, Client, UnknownTopicError, connect
 from bellwire.runtime.errors import ProcessStartError
 from bellwire.runtime.spec import ProcessSpec, SupervisorSettings
@@ -29,7 +30,7 @@ COORDINATOR: Final = "coordinator"
 RUN_BITS: Final = 32
 STOP_GRACE_SECONDS: Final = 5.0
 # A coordinator that does not answer within it is most likely why the run ended.
-CLEAN_UP_SECONDS_MAX: Final = 3.0
+CLEAN_UP_SECONDS_MAX: Final = 2.0
 # A topic of its own holds at least this much: half a second of the highest level of the design.
 RETENTION_MESSAGES_MIN: Final = 25_000
 RETENTION_MESSAGES_DEFAULT: Final = 100_000  # Of a coordinator that was not told otherwise.
@@ -167,9 +168,20 @@ async def _topic(client: Client, plan: LoadPlan, run: int) -> AsyncIterator[str]
     try:
         yield name
     finally:
-        # Whatever ended the run is the news; a coordinator that is gone has no topic either.
-        with contextlib.suppress(BellwireError):
-            await client.admin.delete_topic(name, timeout=CLEAN_UP_SECONDS_MAX)
+        await _delete_topic(client, name)
+
+
+async def _delete_topic(client: Client, name: str) -> None:
+    """Delete the topic, or say that it is still there; what ended the run stays the error."""
+    try:
+        await client.admin.delete_topic(name, timeout=CLEAN_UP_SECONDS_MAX)
+    except BellwireError as error:
+        error_console().print(
+            f"topic {name} may be left over, delete it by hand: {error.message}",
+            style=Style.WARN,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _retention_messages(plan: LoadPlan) -> int:

@@ -29,7 +29,7 @@ from bellwire.cli.loadtest.result import LevelResult
 from bellwire.cli.loadtest.rig import Rig, open_rig
 from bellwire.cli.loadtest.soak import judge_growth
 from bellwire.cli.loadtest.usage import CoordinatorSample
-from bellwire.cli.output import Style, console, print_json
+from bellwire.cli.output import Style, console, error_console, print_json
 from bellwire.wire.errors import BellwireError
 
 __all__ = ["run_loadtest"]
@@ -152,7 +152,9 @@ async def _stop_event() -> AsyncIterator[asyncio.Event]:
     def on_signal() -> None:
         if stop.is_set():
             task.cancel()
+            return
         stop.set()
+        error_console().print("stopping; again to stop at once", style=Style.FAINT)
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, on_signal)

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypedDict
@@ -19,10 +19,11 @@ from bellwire.cli.loadtest.protocol import Description, Json
 from bellwire.cli.loadtest.worker import LINE_BYTES_MAX
 from bellwire.runtime.process import LAUNCHER
 
-__all__ = ["WorkerProcess", "started_worker"]
+__all__ = ["WorkerProcess", "ask_all", "started_worker"]
 
 MODULE: Final = "bellwire.cli.loadtest.worker"
 READY_SECONDS_MAX: Final = 60.0  # 64 of them on two cores are ready after half of that.
+ANSWER_SECONDS_MAX: Final = 30.0  # Of a process that is starved by the load it makes.
 STOP_SECONDS_MAX: Final = 10.0
 
 
@@ -61,11 +62,18 @@ class WorkerProcess:
         except TimeoutError:
             raise self._failed(f"was not ready within {READY_SECONDS_MAX:g} s") from None
 
-    async def ask(self, command: str, **arguments: object) -> Json:
-        """Send a command and wait for its answer; the caller bounds the wait by what it asks for.
+    async def ask(
+        self, command: str, arguments: Mapping[str, object] | None = None, *, takes: float = 0.0
+    ) -> Json:
+        """Send a command and wait for its answer.
+
+        Args:
+            command: What to do.
+            arguments: Of the command.
+            takes: Seconds that the work itself may take; the answer may take some more.
 
         Raises:
-            CommandError: It failed, or the process ended.
+            CommandError: It failed, gave no answer in time, or the process ended.
         """
         if self._reading.done():
             raise self._failed("has ended")
@@ -73,8 +81,12 @@ class WorkerProcess:
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            self.write({"id": number, "do": command, **arguments})
-            return await answer
+            self.write({"id": number, "do": command, **(arguments or {})})
+            async with asyncio.timeout(takes + ANSWER_SECONDS_MAX):
+                return await answer
+        except TimeoutError:
+            waited = takes + ANSWER_SECONDS_MAX
+            raise self._failed(f"no answer to {command!r} within {waited:g} s") from None
         finally:
             self._answers.pop(number, None)
 
@@ -126,6 +138,18 @@ class WorkerProcess:
 
     def _failed(self, what: str, *, with_log: bool = False) -> CommandError:
         return CommandError(f"{self.name}: {what}", details=log_tail(self._log) if with_log else "")
+
+
+async def ask_all(
+    workers: Sequence[WorkerProcess],
+    command: str,
+    arguments: Mapping[str, object] | None = None,
+    *,
+    takes: float = 0.0,
+) -> list[Json]:
+    """Ask several processes side by side; raises what `WorkerProcess.ask` does."""
+    asking = (worker.ask(command, arguments, takes=takes) for worker in workers)
+    return list(await asyncio.gather(*asking))
 
 
 @asynccontextmanager

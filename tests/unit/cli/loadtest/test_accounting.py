@@ -52,7 +52,7 @@ def received(measured: int = 200, **changes: object) -> Received:
     return {**base, **changes}  # type: ignore[typeddict-item]
 
 
-def outcome(**changes: object) -> Outcome:
+def outcome(**changes):
     base = Outcome(
         level=LEVEL,
         start_ns=0,

@@ -41,7 +41,7 @@ def no_settings_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def plan(**arguments: object):
+def plan(**arguments):
     return plan_load(replace(NOTHING, **arguments))
 
 

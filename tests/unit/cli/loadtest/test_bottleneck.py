@@ -13,7 +13,7 @@ IDLE = Evidence(
 )
 
 
-def found(**signs: float) -> Bottleneck:
+def found(**signs):
     return find_bottleneck(replace(IDLE, **signs), saturated_share=0.9)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from bellwire.cli.loadtest.in_flight import InFlight, Outcome
+from bellwire.cli.loadtest.in_flight import InFlight
+from bellwire.client import PublishedRange
 
 Settled = list[tuple[int, int, str]]
 
 
-def outcome() -> Outcome:
+def outcome() -> asyncio.Future[list[PublishedRange]]:
     return asyncio.get_running_loop().create_future()
 
 

@@ -21,7 +21,7 @@ from bellwire.trading.v1.market_data_pb2 import Bar
 BAR = Bar(symbol="EURUSD", close="1.05").SerializeToString(deterministic=True)
 
 
-def line(data: bytes = b"x", time_ns: int = 1, **fields: object) -> str:
+def line(data=b"x", time_ns=1, **fields):
     message = new_message(data=data, time_unix_nano=time_ns, **fields)
     received = SimpleNamespace(
         topic="t", partition=0, offset=0, attempt=0, replayed=False, message=message
