@@ -220,6 +220,53 @@ async def test_a_soak_whose_memory_grows_ends_with_1(bellwire):
     assert (status, level["rss_grows"], level["met"], level["missed"]) == (1, True, False, [])
 
 
+async def test_what_is_dropped_for_a_slow_subscriber_is_lost_and_charged_to_it(bellwire):
+    async with bellwire.serving() as (_, address), connect(address) as client:
+        await client.admin.create_topic(Topic(name="small", retention_messages=100))
+        async with (
+            client.subscribe("small") as everything,
+            bellwire.started(
+                *("loadtest", "--server", address, "--topic", "small", "--soak", "2s", "--json"),
+                *("--tps", "500", "--overflow", "drop-oldest", *QUICK, "--limits", "tps=1%"),
+                *("--set", "loadtest.soak_interval_seconds=0.1"),
+                *("--set", "loadtest.interval_seconds=0.1"),
+                *("--set", "client.subscribe.window_messages=50"),
+            ) as running,
+        ):
+            while (await running.event())["event"] != "interval":
+                pass
+            subscriber = min(descendants_of(running.process.pid))
+            os.kill(subscriber, signal.SIGSTOP)
+            async with asyncio.timeout(20):
+                left = 1_100  # All that will be sent.
+                async for batch in everything.batches():
+                    if (left := left - len(batch)) <= 0:
+                        break
+            os.kill(subscriber, signal.SIGCONT)
+            status, out, _ = await running.end()
+    (level,) = events(out)["level"]
+    assert status == 1
+    assert level["messages_lost"] > 100
+    assert level["messages_dropped"] == level["messages_lost"]
+    assert level["messages_received"] + level["messages_lost"] == level["messages_sent"] == 1_100
+    assert level["missed"][0].startswith("loss ")
+    assert level["bottleneck"] in ("subscriber", "coordinator", "publisher")
+
+
+@pytest.mark.slow
+async def test_more_than_any_machine_can_is_missed_with_a_bottleneck_and_ends(bellwire):
+    status, out, _ = await bellwire.run(
+        *("loadtest", "--tps", "5000000", "--seconds", "1", "--json", *QUICK)
+    )
+    (level,) = events(out)["level"]
+    assert status == 1
+    assert 0 < level["achieved_tps"] < 5_000_000
+    assert level["messages_unsent"] > 0
+    assert (level["messages_lost"], level["messages_out_of_order"]) == (0, 0)
+    assert level["bottleneck"] not in ("none", "unclear")
+    assert level["bottleneck_reason"]
+
+
 async def test_ctrl_c_ends_it_with_what_was_measured_and_leaves_nothing_behind(bellwire):
     async with bellwire.serving() as (_, address):
         async with bellwire.started(

@@ -34,6 +34,8 @@ class Outcome:
     cpu_seconds: Sequence[float]
     """Of the publishers, then of the subscribers, while the load was applied."""
     machine_share: float
+    """Part of all cores' time that was used, by anybody."""
+    cores: int
     interrupted: bool
 
 
@@ -45,12 +47,16 @@ def result_of(outcome: Outcome) -> LevelResult:
     cpu = outcome.cpu_seconds
     errors = [reply["error"] for reply in published if reply["error"]]
     seconds = _measured_seconds(outcome)
+    scheduled = sum(reply["scheduled"] for reply in published)
+    sent = sum(reply["sent"] for reply in published)
+    own_seconds = sum(cpu) + last.cpu_seconds - first.cpu_seconds
     return LevelResult(
         offered_tps=level.tps,
-        achieved_tps=_slowest(received) / seconds,
+        # More than was offered is the backlog of the warm-up.
+        achieved_tps=min(level.tps, min(reply["measured"] for reply in received) / seconds),
         seconds=seconds,
-        scheduled=sum(reply["scheduled"] for reply in published),
-        sent=sum(reply["sent"] for reply in published),
+        scheduled=scheduled,
+        sent=sent,
         failed=sum(length_of(reply["failed"]) for reply in published),
         error=errors[0] if errors else "",
         received=sum(reply["received"] for reply in received),
@@ -65,11 +71,12 @@ def result_of(outcome: Outcome) -> LevelResult:
         subscribers=_cost(cpu[len(published) :], load_seconds),
         coordinator_rss_bytes_max=max(sample.rss_bytes for sample in outcome.samples),
         machine_share=outcome.machine_share,
+        others_share=max(0.0, outcome.machine_share - own_seconds / load_seconds / outcome.cores),
         commit_us_p50=last.commit_us_p50,
         commit_us_p99=last.commit_us_p99,
         commit_share=commit_share(first, last),
         uncommitted_messages_max=max(s.uncommitted_messages for s in outcome.samples),
-        interrupted=outcome.interrupted,
+        interrupted=outcome.interrupted and sent < scheduled,
     )
 
 
@@ -85,6 +92,7 @@ def evidence_of(result: LevelResult, *, is_met: bool, cores: int) -> Evidence:
         uncommitted_messages_max=result.uncommitted_messages_max,
         dropped_messages=result.dropped,
         machine_share=result.machine_share,
+        others_share=result.others_share,
         cores=cores,
     )
 
@@ -106,11 +114,6 @@ def _measured_seconds(outcome: Outcome) -> float:
     last_ns = max(reply["last_ns"] for reply in outcome.received)
     arrived = max(1e-9, (last_ns - begin_ns) / NANOSECONDS_PER_SECOND)
     return arrived if outcome.interrupted else max(arrived, outcome.level.seconds)
-
-
-def _slowest(received: Sequence[Received]) -> int:
-    """Return how many measured messages the subscriber got that got the fewest."""
-    return min(LatencyHistogram.from_json(reply["latency"]).count for reply in received)
 
 
 def _lost(published: Sequence[Published], received: Received) -> int:

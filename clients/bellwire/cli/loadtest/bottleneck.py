@@ -38,6 +38,8 @@ class Evidence:
     dropped_messages: int = 0
     machine_share: float = 0.0
     """Part of all cores' time that was used, by anybody."""
+    others_share: float = 0.0
+    """Part of it that neither we nor the coordinator used."""
     cores: int = 1
 
 
@@ -72,7 +74,7 @@ def find_bottleneck(evidence: Evidence, saturated_share: float) -> Bottleneck:
         return Bottleneck(
             part,
             f"{share:.0%} of a core, the most of all, while the machine's {evidence.cores} cores "
-            f"were {evidence.machine_share:.0%} busy",
+            f"were {evidence.machine_share:.0%} busy, {evidence.others_share:.0%} with other work",
         )
     return Bottleneck(
         Part.UNCLEAR, f"nothing was saturated; busiest was the {part} with {share:.0%} of a core"

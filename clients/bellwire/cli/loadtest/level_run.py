@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -101,6 +102,7 @@ class LevelRun:
                 self.samples,
                 [after - before for after, before in zip(cpu_after, cpu_before, strict=True)],
                 machine_share,
+                cores=os.cpu_count() or 1,
                 interrupted=self.stop.is_set(),
             )
         )

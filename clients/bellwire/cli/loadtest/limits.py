@@ -64,7 +64,7 @@ class Limit:
             return count, f"{count:,}"
         microseconds = result.latency_us(self.name)
         if microseconds is None:
-            return float("inf"), "not measured: no message came"
+            return float("inf"), "not measured: nothing came that was due after the warm-up"
         return microseconds, f"{microseconds / 1e3:,.3g} ms"
 
 

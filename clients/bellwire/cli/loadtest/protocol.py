@@ -119,6 +119,8 @@ class Received(TypedDict):
     """A subscriber's answer to `finish`."""
 
     received: int
+    measured: int
+    """Those of them that arrived after the warm-up."""
     missing: Sequence[Sequence[Sequence[int]]]
     """Ranges of each publisher's messages that never came."""
     given_up: int

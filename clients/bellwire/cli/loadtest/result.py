@@ -54,6 +54,9 @@ class LevelResult:
     subscribers: RoleCost
     coordinator_rss_bytes_max: int
     machine_share: float
+    """Part of all cores' time that was used, by anybody."""
+    others_share: float
+    """Part of it that was neither ours nor the coordinator's."""
     commit_us_p50: int
     commit_us_p99: int
     commit_share: float
@@ -105,6 +108,7 @@ def level_json(
         **_cost_json("subscriber", result.subscribers),
         "coordinator_rss_bytes_max": result.coordinator_rss_bytes_max,
         "machine_cpu_share": round(result.machine_share, 3),
+        "machine_cpu_share_of_others": round(result.others_share, 3),
         "commit_us_p50": result.commit_us_p50,
         "commit_us_p99": result.commit_us_p99,
         "commit_time_share": round(result.commit_share, 3),

@@ -27,6 +27,7 @@ class Sink:
         self._run = run
         self._level = level
         self._measure_from_ns = measure_from_ns
+        self._received_before = 0
         self._total = LatencyHistogram()
         self._interval = LatencyHistogram()
 
@@ -46,6 +47,8 @@ class Sink:
                 latencies.append(now_ns - intended_ns)
         if ours:
             self.last_ns = now_ns
+        if now_ns < self._measure_from_ns:
+            self._received_before = self.received
         self._interval.add_all(latencies)
         return ours
 
@@ -53,6 +56,11 @@ class Sink:
     def received(self) -> int:
         """Distinct messages so far."""
         return sum(arrivals.received for arrivals in self.arrivals)
+
+    @property
+    def measured(self) -> int:
+        """Distinct messages that arrived after the warm-up, whenever they were due."""
+        return self.received - self._received_before
 
     def take_interval(self) -> LatencyHistogram:
         """Return the latencies since the last call."""
@@ -116,6 +124,7 @@ class SubscriberRole:
         arrivals = list(zip(sink.arrivals, sent, strict=True))
         return {
             "received": sink.received,
+            "measured": sink.measured,
             "missing": [account.missing(count) for account, count in arrivals],
             "given_up": sum(account.given_up for account, _ in arrivals),
             "duplicates": sum(account.duplicates for account, _ in arrivals),

@@ -32,6 +32,7 @@ GOOD = LevelResult(
     subscribers=RoleCost(2, 0.4, 0.1),
     coordinator_rss_bytes_max=80_000_000,
     machine_share=0.6,
+    others_share=0.1,
     commit_us_p50=0,
     commit_us_p99=0,
     commit_share=0.0,

@@ -41,6 +41,7 @@ def published(**changes: object) -> Published:
 def received(measured: int = 200, **changes: object) -> Received:
     base: Received = {
         "received": 300,
+        "measured": measured,
         "missing": [[]],
         "given_up": 0,
         "duplicates": 0,
@@ -60,7 +61,8 @@ def outcome(**changes):
         received=[received()],
         samples=[SAMPLE, replace(SAMPLE, time_ns=4 * SECOND, cpu_seconds=7.0, rss_bytes=60)],
         cpu_seconds=[1.0, 3.0],
-        machine_share=0.5,
+        machine_share=0.8,
+        cores=4,
         interrupted=False,
     )
     return replace(base, **changes)
@@ -73,6 +75,8 @@ def test_a_level_without_trouble():
     assert (result.coordinator.cpu_seconds, result.coordinator.core_share_max) == (2.0, 0.5)
     assert (result.publishers.core_share_max, result.subscribers.core_share_max) == (0.25, 0.75)
     assert (result.coordinator_rss_bytes_max, result.dropped) == (70, 0)
+    # 4 + 2 of the 16 CPU seconds of four cores were ours.
+    assert result.others_share == pytest.approx(0.8 - 6 / 16)
 
 
 def test_a_backlog_that_drains_late_lowers_the_rate_achieved():
@@ -82,8 +86,12 @@ def test_a_backlog_that_drains_late_lowers_the_rate_achieved():
 
 def test_an_interrupted_level_was_as_long_as_it_was():
     late = received(measured=50, last_ns=round(1.5 * SECOND))
-    result = result_of(outcome(received=[late], interrupted=True))
-    assert (result.seconds, result.achieved_tps) == (0.5, 100)
+    result = result_of(outcome(published=[published(sent=150)], received=[late], interrupted=True))
+    assert (result.seconds, result.achieved_tps, result.interrupted) == (0.5, 100, True)
+
+
+def test_a_level_that_was_sent_whole_was_not_interrupted():
+    assert not result_of(outcome(interrupted=True)).interrupted
 
 
 def test_the_slowest_subscriber_counts():
@@ -100,6 +108,10 @@ def test_only_what_was_acknowledged_can_be_lost():
     assert (result.failed, result.error) == (10, "full")
     # 13 are missing, of which 8 nobody was promised; 2 more belong to gaps that were given up.
     assert result.lost == 7
+
+
+def test_the_backlog_of_the_warm_up_does_not_make_a_rate_higher_than_was_offered():
+    assert result_of(outcome(received=[received(measured=220)])).achieved_tps == 100
 
 
 def test_losses_of_all_subscribers_and_publishers_are_added_up():

@@ -51,10 +51,10 @@ def test_a_subscriber_that_messages_were_dropped_for_is_named():
 
 
 def test_a_machine_without_a_free_core_is_charged_to_the_busiest_process():
-    verdict = found(machine_share=0.97)
+    verdict = found(machine_share=0.97, others_share=0.4)
     assert verdict.part is Part.COORDINATOR
     assert "30% of a core, the most of all" in verdict.reason
-    assert "the machine's 4 cores were 97% busy" in verdict.reason
+    assert "the machine's 4 cores were 97% busy, 40% with other work" in verdict.reason
 
 
 def test_a_level_missed_by_idle_processes_is_said_to_be_unclear():

@@ -78,7 +78,7 @@ def test_shares_are_of_what_was_offered(result):
 
 def test_a_latency_that_nobody_could_measure_is_missed(result):
     (miss,) = missed_limits(parse_limits("p99=1s"), result(latency=LatencyHistogram()))
-    assert miss.startswith("p99 not measured: no message came")
+    assert miss.startswith("p99 not measured: nothing came")
 
 
 @pytest.mark.parametrize(("text", "size"), [("200", 200), ("4KiB", 4_096), ("1.5kB", 1_500)])

@@ -33,7 +33,15 @@ def test_messages_of_others_are_nobodys_business():
 def test_the_warm_up_is_accounted_for_and_not_timed():
     found = sink(measure_from_ns=100)
     found.take([payload(0, 50), payload(1, 100)], LANE, 200)
-    assert (found.received, found.total().count) == (2, 1)
+    assert (found.received, found.total().count, found.measured) == (2, 1, 2)
+
+
+def test_what_arrived_after_the_warm_up_counts_for_the_rate_whenever_it_was_due():
+    found = sink(measure_from_ns=100)
+    found.take([payload(0, 50)], LANE, 90)
+    found.take([payload(1, 60)], LANE, 99)
+    found.take([payload(2, 70), payload(3, 120)], LANE, 130)
+    assert (found.received, found.measured, found.total().count) == (4, 2, 1)
 
 
 def test_publishers_count_for_themselves():
