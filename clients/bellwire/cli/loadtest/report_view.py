@@ -46,17 +46,30 @@ _COLUMNS: Final[tuple[tuple[str, Cell], ...]] = (
     ("bottleneck", lambda level: level.bottleneck.part.value),
     ("verdict", lambda level: "met" if level.is_met else "MISSED"),
 )
-TABLE_WIDTH: Final = 160  # For pipes and files, whose width nobody knows.
+TABLE_WIDTH: Final = 160  # Of a table with a row a level.
 
 
 def report_table(report: Report) -> Table:
-    """Return one row per level."""
+    """Return one row per level: for pipes, files and wide terminals."""
     table = Table(box=box.MARKDOWN, header_style=Style.FAINT, pad_edge=True)
     for heading, _ in _COLUMNS:
         table.add_column(heading, justify="right", no_wrap=True)
     for level in report.levels:
         style = None if level.is_met else Style.WARN
         table.add_row(*(cell(level) for _, cell in _COLUMNS), style=style)
+    return table
+
+
+def narrow_table(report: Report) -> Table:
+    """Return the same with one column per level."""
+    table = Table(box=box.MARKDOWN, header_style=Style.FAINT, pad_edge=True)
+    (heading, cell), *rest = _COLUMNS
+    table.add_column(heading, no_wrap=True)
+    for level in report.levels:
+        style = None if level.is_met else Style.WARN
+        table.add_column(cell(level), justify="right", style=style)
+    for heading, cell in rest:
+        table.add_row(heading, *(cell(level) for level in report.levels))
     return table
 
 
@@ -67,7 +80,8 @@ def print_report(report: Report, out: Console) -> None:
         return
     if not out.is_terminal:
         out.width = max(out.width, TABLE_WIDTH)
-    out.print(report_table(report))
+    is_wide = out.width >= TABLE_WIDTH
+    out.print(report_table(report) if is_wide else narrow_table(report))
     out.print()
     for level in report.levels:
         for line in _lines(level):

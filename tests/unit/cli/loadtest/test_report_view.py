@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import StringIO
 
 from rich.console import Console
+from rich.text import Text
 
 from bellwire.cli.loadtest.bottleneck import Bottleneck, Part
 from bellwire.cli.loadtest.histogram import LatencyHistogram
@@ -41,6 +42,17 @@ def test_the_table_is_markdown_with_one_row_a_level(result):
     ]
     assert row(second)[0] == "5,000"
     assert verdict == "2 of 2 levels met"
+
+
+def test_a_narrow_terminal_gets_the_figures_below_each_other(result):
+    out = StringIO()
+    report = Report([JudgedLevel(result(offered_tps=tps), (), NONE) for tps in (1_000, 50_000)])
+    print_report(report, Console(file=out, highlight=False, force_terminal=True, width=80))
+    text = Text.from_ansi(out.getvalue()).plain
+    rows = [row(line) for line in text.splitlines() if line.strip().startswith("|")]
+    assert rows[0] == ["TPS offered", "1,000", "50,000"]
+    assert rows[2:4] == [["achieved", "999", "999"], ["p50 ms", "1", "1"]]
+    assert rows[-1] == ["verdict", "met", "met"]
 
 
 def test_a_missed_level_says_what_and_why(result):
