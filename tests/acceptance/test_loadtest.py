@@ -220,14 +220,15 @@ async def test_a_soak_whose_memory_grows_ends_with_1(bellwire):
     assert (status, level["rss_grows"], level["met"], level["missed"]) == (1, True, False, [])
 
 
-async def test_what_is_dropped_for_a_slow_subscriber_is_lost_and_charged_to_it(bellwire):
+async def stalled_subscriber(bellwire, overflow: str) -> tuple[int, dict[str, Any]]:
+    """Run a level whose subscriber stands still until everything is sent; give code and level."""
     async with bellwire.serving() as (_, address), connect(address) as client:
         await client.admin.create_topic(Topic(name="small", retention_messages=100))
         async with (
             client.subscribe("small") as everything,
             bellwire.started(
                 *("loadtest", "--server", address, "--topic", "small", "--soak", "2s", "--json"),
-                *("--tps", "500", "--overflow", "drop-oldest", *QUICK, "--limits", "tps=1%"),
+                *("--tps", "500", "--overflow", overflow, *QUICK, "--limits", "tps=1%"),
                 *("--set", "loadtest.soak_interval_seconds=0.1"),
                 *("--set", "loadtest.interval_seconds=0.1"),
                 *("--set", "client.subscribe.window_messages=50"),
@@ -245,12 +246,44 @@ async def test_what_is_dropped_for_a_slow_subscriber_is_lost_and_charged_to_it(b
             os.kill(subscriber, signal.SIGCONT)
             status, out, _ = await running.end()
     (level,) = events(out)["level"]
+    return status, level
+
+
+async def test_what_is_dropped_for_a_slow_subscriber_is_lost(bellwire):
+    status, level = await stalled_subscriber(bellwire, "drop-oldest")
     assert status == 1
     assert level["messages_lost"] > 100
     assert level["messages_dropped"] == level["messages_lost"]
     assert level["messages_received"] + level["messages_lost"] == level["messages_sent"] == 1_100
     assert level["missed"][0].startswith("loss ")
-    assert level["bottleneck"] in ("subscriber", "coordinator", "publisher")
+    assert level["subscription_error"] == ""
+
+
+async def test_a_subscriber_that_is_disconnected_is_named_with_the_reason(bellwire):
+    status, level = await stalled_subscriber(bellwire, "disconnect")
+    assert status == 1
+    assert level["messages_lost"] > 100
+    assert level["bottleneck"] == "subscriber"
+    assert level["bottleneck_reason"].startswith("its subscription ended: ")
+    assert level["subscription_error"]
+
+
+async def test_a_publisher_that_dies_is_the_error_and_nothing_is_left_behind(bellwire):
+    async with bellwire.serving() as (_, address):
+        async with bellwire.started(
+            *("loadtest", "--server", address, "--soak", "60s", "--tps", "100", "--json", *QUICK),
+            *("--set", "loadtest.interval_seconds=0.1"),
+            *("--set", "loadtest.soak_interval_seconds=0.1"),
+        ) as running:
+            while (await running.event())["event"] != "interval":
+                pass
+            workers = descendants_of(running.process.pid)
+            os.kill(max(workers), signal.SIGKILL)
+            status, out, err = await running.end(seconds=15)
+        assert alive(workers) == []
+        assert await topics_of(address) == []
+    assert (status, events(out)["end"][0]["error"]) == (1, "publisher 0: ended unasked")
+    assert err == "error: publisher 0: ended unasked\n(its log is empty)\n"
 
 
 @pytest.mark.slow

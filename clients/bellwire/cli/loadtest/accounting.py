@@ -45,7 +45,6 @@ def result_of(outcome: Outcome) -> LevelResult:
     first, last = outcome.samples[0], outcome.samples[-1]
     load_seconds = max(1e-9, (last.time_ns - first.time_ns) / NANOSECONDS_PER_SECOND)
     cpu = outcome.cpu_seconds
-    errors = [reply["error"] for reply in published if reply["error"]]
     seconds = _measured_seconds(outcome)
     scheduled = sum(reply["scheduled"] for reply in published)
     sent = sum(reply["sent"] for reply in published)
@@ -58,7 +57,8 @@ def result_of(outcome: Outcome) -> LevelResult:
         scheduled=scheduled,
         sent=sent,
         failed=sum(length_of(reply["failed"]) for reply in published),
-        error=errors[0] if errors else "",
+        error=next((reply["error"] for reply in published if reply["error"]), ""),
+        ended=next((reply["error"] for reply in received if reply["error"]), ""),
         received=sum(reply["received"] for reply in received),
         lost=sum(_lost(published, reply) for reply in received),
         duplicates=sum(reply["duplicates"] for reply in received),
@@ -91,6 +91,7 @@ def evidence_of(result: LevelResult, *, is_met: bool, cores: int) -> Evidence:
         commit_us_p50=result.commit_us_p50,
         uncommitted_messages_max=result.uncommitted_messages_max,
         dropped_messages=result.dropped,
+        ended=result.ended,
         machine_share=result.machine_share,
         others_share=result.others_share,
         cores=cores,

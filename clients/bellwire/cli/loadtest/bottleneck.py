@@ -36,6 +36,8 @@ class Evidence:
     commit_us_p50: int = 0
     uncommitted_messages_max: int = 0
     dropped_messages: int = 0
+    ended: str = ""
+    """Why a subscription ended before its time."""
     machine_share: float = 0.0
     """Part of all cores' time that was used, by anybody."""
     others_share: float = 0.0
@@ -54,12 +56,14 @@ class Bottleneck:
 def find_bottleneck(evidence: Evidence, saturated_share: float) -> Bottleneck:
     """Name the part that was saturated.
 
-    Asked in turn, since each explains what follows it: the disk (commits under way all the time),
-    the busiest of the three kinds of process, a subscriber that messages were dropped for, and the
-    machine, whose lack of cores is charged to the busiest process.
+    Asked in turn, since each explains what follows it: a subscription that ended, the disk (commits
+    under way all the time), the busiest of the three kinds of process, a subscriber that messages
+    were dropped for, and the machine, whose lack of cores is charged to the busiest process.
     """
     if evidence.is_met:
         return Bottleneck(Part.NONE, "")
+    if evidence.ended:
+        return Bottleneck(Part.SUBSCRIBER, f"its subscription ended: {evidence.ended}")
     if evidence.commit_share >= saturated_share:
         return Bottleneck(Part.DISK, _disk_reason(evidence))
     part, share = _busiest(evidence)

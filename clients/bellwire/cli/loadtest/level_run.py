@@ -84,11 +84,11 @@ class LevelRun:
             CommandError: A worker went away.
         """
         pids = [worker.pid for worker in self.rig.publishers + self.rig.subscribers]
-        self.samples.append(await sample_coordinator(self.rig.client.admin, self.rig.topic))
+        await self._sample_surely()
         machine_before, cpu_before = machine_sample(), worker_cpu_seconds(pids)
         published, start_ns = await self._apply()
         machine_after, cpu_after = machine_sample(), worker_cpu_seconds(pids)
-        self.samples.append(await sample_coordinator(self.rig.client.admin, self.rig.topic))
+        await self._sample_surely()
         received = await self._finish(published)
         machine_share = 0.0
         if machine_before is not None and machine_after is not None:
@@ -151,7 +151,7 @@ class LevelRun:
                 if done:
                     break
                 last_ns = await self._look(start_ns, last_ns)
-                tick_at = max(tick_at, last_ns) + _nanoseconds(seconds)
+                tick_at = max(tick_at, time.monotonic_ns()) + _nanoseconds(seconds)
             if stopping.done():
                 await ask_all(self.rig.publishers, "stop")
         finally:
@@ -161,7 +161,7 @@ class LevelRun:
     async def _look(self, start_ns: int, last_ns: int) -> int:
         sample = await self._sample()
         if sample is None:
-            return time.monotonic_ns()
+            return last_ns  # The next look covers this interval, too.
         sent = await ask_all(self.rig.publishers, "status")
         came = cast("list[Since]", await ask_all(self.rig.subscribers, "status"))
         now_ns = time.monotonic_ns()
@@ -196,6 +196,11 @@ class LevelRun:
         self.unanswered = 0
         self.samples.append(sample)
         return sample
+
+    async def _sample_surely(self) -> None:
+        """Ask once more when there is no answer; raises what `_sample` does."""
+        while await self._sample() is None:
+            pass
 
     async def _finish(self, published: list[Published]) -> list[Received]:
         """Let the subscribers wait for the rest."""

@@ -130,4 +130,6 @@ class Received(TypedDict):
     dropped: int
     last_ns: int
     """Of the last arrival; 0 without one."""
+    error: str
+    """Why its subscription ended; empty while it goes on."""
     latency: HistogramJson

@@ -40,6 +40,8 @@ class LevelResult:
     """Sent, and never acknowledged."""
     error: str
     """Of the first failure; empty without one."""
+    ended: str
+    """Why a subscription ended before its time; empty when none did."""
     received: int
     lost: int
     """Acknowledged and never delivered."""
@@ -117,6 +119,7 @@ def level_json(
         "bottleneck_reason": bottleneck.reason,
         "missed": list(missed),
         "error": result.error,
+        "subscription_error": result.ended,
         "interrupted": result.interrupted,
     }
 

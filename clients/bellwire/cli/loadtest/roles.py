@@ -17,7 +17,14 @@ from bellwire.cli.loadtest.publisher_role import PublisherRole, in_flight_max
 from bellwire.cli.loadtest.recording_file import offsets_of, read_recording, share_of
 from bellwire.cli.loadtest.schedule import EvenSchedule, RecordedSchedule
 from bellwire.cli.loadtest.subscriber_role import SubscriberRole
-from bellwire.client import LATEST, Client, ClientSettings, Subscription, connect
+from bellwire.client import (
+    LATEST,
+    BellwireError,
+    Client,
+    ClientSettings,
+    Subscription,
+    connect,
+)
 from bellwire.runtime.child import from_plain
 
 __all__ = ["open_role"]
@@ -109,5 +116,10 @@ async def _subscriber(client: Client, about: Description) -> AsyncIterator[Subsc
 
 
 async def _read(subscription: Subscription, role: SubscriberRole) -> None:
-    async for batch in subscription.batches():
-        role.take(batch)
+    try:
+        async for batch in subscription.batches():
+            role.take(batch)
+    except BellwireError as error:
+        role.end(error.message)
+    else:
+        role.end("the coordinator ended it")

@@ -83,6 +83,7 @@ class SubscriberRole:
         self._publishers = publishers
         self._dropped = dropped
         self._arrived = asyncio.Event()
+        self._error = ""
         self._sink = Sink(run, -1, publishers)
         self._dropped_before = 0
         self._received_before = 0
@@ -93,6 +94,11 @@ class SubscriberRole:
         payloads = [message.data for message in batch.messages]
         if self._sink.take(payloads, (batch.topic, batch.partition), now_ns):
             self._arrived.set()
+
+    def end(self, reason: str) -> None:
+        """Note that nothing will come any more."""
+        self._error = reason
+        self._arrived.set()
 
     async def do(self, command: str, arguments: Json) -> Json:
         """Run `begin` (a level), ask for its `status`, or `finish` it."""
@@ -131,11 +137,12 @@ class SubscriberRole:
             "out_of_order": sum(account.out_of_order for account, _ in arrivals),
             "dropped": self._dropped() - self._dropped_before,
             "last_ns": sink.last_ns,
+            "error": self._error,
             "latency": sink.total().to_json(),
         }
 
     async def _wait_for(self, expected: int, quiet_seconds: float) -> None:
-        while self._sink.received < expected:
+        while self._sink.received < expected and not self._error:
             self._arrived.clear()
             try:
                 async with asyncio.timeout(quiet_seconds):

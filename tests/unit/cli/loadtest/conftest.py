@@ -20,6 +20,7 @@ GOOD = LevelResult(
     sent=3_000,
     failed=0,
     error="",
+    ended="",
     received=3_000,
     lost=0,
     duplicates=0,

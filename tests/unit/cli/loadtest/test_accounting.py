@@ -48,6 +48,7 @@ def received(measured: int = 200, **changes: object) -> Received:
         "out_of_order": 0,
         "dropped": 0,
         "last_ns": round(2.9 * SECOND),
+        "error": "",
         "latency": LatencyHistogram.of([10] * measured).to_json(),
     }
     return {**base, **changes}  # type: ignore[typeddict-item]
@@ -128,6 +129,13 @@ def test_losses_of_all_subscribers_and_publishers_are_added_up():
 def test_nothing_arrived():
     result = result_of(outcome(received=[received(measured=0, received=0, last_ns=0)]))
     assert (result.achieved_tps, result.latency_us("p99")) == (0, None)
+
+
+def test_a_subscription_that_ended_says_why():
+    ended = received(error="too slow")
+    assert (
+        result_of(outcome(received=[received(), ended], cpu_seconds=[1, 3, 3])).ended == "too slow"
+    )
 
 
 def test_drops_are_those_of_this_level():

@@ -50,6 +50,11 @@ def test_a_subscriber_that_messages_were_dropped_for_is_named():
     assert "dropped 1,234 messages" in verdict.reason
 
 
+def test_a_subscription_that_ended_explains_everything_else():
+    verdict = found(ended="it was too slow", publisher_share=1.0, commit_share=1.0)
+    assert verdict == Bottleneck(Part.SUBSCRIBER, "its subscription ended: it was too slow")
+
+
 def test_a_machine_without_a_free_core_is_charged_to_the_busiest_process():
     verdict = found(machine_share=0.97, others_share=0.4)
     assert verdict.part is Part.COORDINATOR
