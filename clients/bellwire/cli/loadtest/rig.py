@@ -31,8 +31,9 @@ RUN_BITS: Final = 32
 STOP_GRACE_SECONDS: Final = 5.0
 # A coordinator that does not answer within it is most likely why the run ended.
 CLEAN_UP_SECONDS_MAX: Final = 2.0
-# A topic of its own holds at least this much: half a second of the highest level of the design.
-RETENTION_MESSAGES_MIN: Final = 25_000
+# A topic of its own keeps at least this much: a subscriber that stalls for less loses nothing.
+RETENTION_SECONDS_MIN: Final = 2.0
+RETENTION_MESSAGES_MIN: Final = 1_024  # One for each of the most partitions there can be.
 RETENTION_MESSAGES_DEFAULT: Final = 100_000  # Of a coordinator that was not told otherwise.
 
 
@@ -42,6 +43,8 @@ class Rig:
 
     client: Client
     topic: str
+    in_memory: bool
+    """Whether the topic keeps its messages in memory."""
     publishers: list[WorkerProcess]
     subscribers: list[WorkerProcess]
 
@@ -63,7 +66,7 @@ async def open_rig(plan: LoadPlan) -> AsyncIterator[Rig]:
             address = await stack.enter_async_context(_coordinator(plan, folder))
         client = await stack.enter_async_context(connect(address, settings=plan.client))
         topic = await stack.enter_async_context(_topic(client, plan, run))
-        about = _description(plan, address, topic, run)
+        about = _description(plan, address, topic.name, run)
         names = [f"loadtest-{run:08x}-{index}" for index in range(plan.subscribers)]
         if plan.is_durable:
             await stack.enter_async_context(_subscriptions(client, names))
@@ -77,7 +80,7 @@ async def open_rig(plan: LoadPlan) -> AsyncIterator[Rig]:
         publishers = await _start(
             stack, folder, "publisher", plan.publishers, [about] * plan.publishers
         )
-        yield Rig(client, topic, publishers, subscribers)
+        yield Rig(client, topic.name, topic.log == LOG_KIND_MEMORY, publishers, subscribers)
 
 
 def _description(plan: LoadPlan, address: str, topic: str, run: int) -> Description:
@@ -147,14 +150,14 @@ async def _coordinator(plan: LoadPlan, folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _topic(client: Client, plan: LoadPlan, run: int) -> AsyncIterator[str]:
+async def _topic(client: Client, plan: LoadPlan, run: int) -> AsyncIterator[Topic]:
     """Make a topic and delete it afterwards; one that is there already stays as it is."""
     name = plan.topic or f"loadtest.{run:08x}"
     try:
-        await client.admin.get_topic(name)
+        topic = await client.admin.get_topic(name)
     except UnknownTopicError:
         log = LOG_KIND_SQLITE if plan.is_durable else LOG_KIND_MEMORY
-        await client.admin.create_topic(
+        topic = await client.admin.create_topic(
             Topic(
                 name=name,
                 partition_count=plan.partitions,
@@ -163,10 +166,10 @@ async def _topic(client: Client, plan: LoadPlan, run: int) -> AsyncIterator[str]
             )
         )
     else:
-        yield name
+        yield topic
         return
     try:
-        yield name
+        yield topic
     finally:
         await _delete_topic(client, name)
 
@@ -192,10 +195,9 @@ def _retention_messages(plan: LoadPlan) -> int:
     if not plan.is_soak or plan.is_durable:
         return 0
     (level,) = plan.levels
-    messages = level.tps * level.seconds * plan.settings.soak_warm_up_share / 2 / plan.partitions
-    if messages >= RETENTION_MESSAGES_DEFAULT:
-        return 0
-    return max(RETENTION_MESSAGES_MIN, round(messages))
+    seconds = level.seconds * plan.settings.soak_warm_up_share / 2
+    messages = max(RETENTION_MESSAGES_MIN, round(level.tps * max(seconds, RETENTION_SECONDS_MIN)))
+    return 0 if messages >= RETENTION_MESSAGES_DEFAULT else messages // plan.partitions
 
 
 @asynccontextmanager

@@ -102,15 +102,19 @@ async def _level(
         raise CommandError(
             f"the coordinator was lost at {level.tps:,.0f} TPS: {error.message}"
         ) from error
-    return judge(plan, result, run.samples)
+    return judge(plan, result, run.samples, in_memory=rig.in_memory)
 
 
-def judge(plan: LoadPlan, result: LevelResult, samples: list[CoordinatorSample]) -> JudgedLevel:
+def judge(
+    plan: LoadPlan, result: LevelResult, samples: list[CoordinatorSample], *, in_memory: bool
+) -> JudgedLevel:
     """Hold a level against its limits, and say what stopped it."""
     missed = missed_limits(plan.limits, result)
     evidence = evidence_of(result, is_met=not missed, cores=os.cpu_count() or 1)
     bottleneck = find_bottleneck(evidence, plan.settings.saturated_share)
-    growth = judge_growth(samples, plan.settings) if plan.is_soak else None
+    growth = None
+    if plan.is_soak:
+        growth = judge_growth(samples, plan.settings, in_memory=in_memory)
     return JudgedLevel(result, missed, bottleneck, growth)
 
 

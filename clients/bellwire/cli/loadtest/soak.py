@@ -23,6 +23,8 @@ class Growth:
     """MB per hour; None where nothing can be fitted."""
     samples: int
     """Used for it, the warm-up left out."""
+    is_filled: bool
+    """Whether the topic kept all it may by then: until it does, memory grows by design."""
     limit_mb_per_hour: float
     grows: bool | None
     """None = too few samples to tell."""
@@ -30,6 +32,8 @@ class Growth:
     @property
     def text(self) -> str:
         """For people."""
+        if not self.is_filled:
+            return "cannot be judged: the topic's retention was not full before the end"
         if self.slope is None or self.grows is None:
             return f"too few samples to tell ({self.samples} after the warm-up)"
         figure = (
@@ -40,13 +44,25 @@ class Growth:
         return f"{figure}: {verdict} the limit of {self.limit_mb_per_hour:g} MB/h"
 
 
-def judge_growth(samples: Sequence[CoordinatorSample], settings: LoadTestSettings) -> Growth:
-    """Fit the resident memory over time, without the first part, in which buffers fill."""
+def judge_growth(
+    samples: Sequence[CoordinatorSample], settings: LoadTestSettings, *, in_memory: bool
+) -> Growth:
+    """Fit the resident memory over time, without the first part, in which buffers fill.
+
+    Args:
+        samples: In order of time.
+        settings: What counts as growth.
+        in_memory: The topic keeps its messages in memory, which fills until it lets the first go.
+    """
     kept: Sequence[CoordinatorSample] = ()
+    is_filled = True
     if samples:
-        first_ns, last_ns = samples[0].time_ns, samples[-1].time_ns
-        begin_ns = first_ns + settings.soak_warm_up_share * (last_ns - first_ns)
+        first, last_ns = samples[0], samples[-1].time_ns
+        begin_ns = first.time_ns + settings.soak_warm_up_share * (last_ns - first.time_ns)
         kept = [sample for sample in samples if sample.time_ns >= begin_ns]
+    if in_memory:
+        kept = [sample for sample in kept if sample.low_offset_min > samples[0].low_offset_min]
+        is_filled = bool(kept)
     slope = fit_slope(
         [sample.time_ns / NANOSECONDS_PER_HOUR for sample in kept],
         [sample.rss_bytes / MB for sample in kept],
@@ -55,7 +71,7 @@ def judge_growth(samples: Sequence[CoordinatorSample], settings: LoadTestSetting
     grows = None
     if slope is not None and len(kept) >= settings.soak_samples_min:
         grows = slope.is_above(limit, settings.rss_slope_standard_errors)
-    return Growth(slope, len(kept), limit, grows)
+    return Growth(slope, len(kept), is_filled, limit, grows)
 
 
 def growth_json(growth: Growth) -> dict[str, object]:
@@ -68,5 +84,6 @@ def growth_json(growth: Growth) -> dict[str, object]:
         ),
         "rss_slope_mb_per_hour_max": growth.limit_mb_per_hour,
         "rss_samples": growth.samples,
+        "retention_filled": growth.is_filled,
         "rss_grows": growth.grows,
     }

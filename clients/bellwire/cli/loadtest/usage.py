@@ -41,6 +41,8 @@ class CoordinatorSample:
     """Appended to the topic and not on the disk yet."""
     dropped_messages: int
     """Because a subscriber of the topic could not keep up."""
+    low_offset_min: int
+    """Oldest offset kept, of the partition that has let go of the fewest."""
 
 
 async def sample_coordinator(admin: Admin, topic: str) -> CoordinatorSample:
@@ -60,6 +62,7 @@ async def sample_coordinator(admin: Admin, topic: str) -> CoordinatorSample:
         commit_us_p99=server.store.commit_p99_micros,
         uncommitted_messages=sum(p.next_offset - p.high_watermark for p in stats.partitions),
         dropped_messages=stats.dropped_messages.get("overflow", 0),
+        low_offset_min=min((p.low_offset for p in stats.partitions), default=0),
     )
 
 

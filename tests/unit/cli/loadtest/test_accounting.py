@@ -23,6 +23,7 @@ SAMPLE = CoordinatorSample(
     commit_us_p99=9_000,
     uncommitted_messages=0,
     dropped_messages=4,
+    low_offset_min=0,
 )
 
 

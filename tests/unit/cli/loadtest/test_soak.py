@@ -12,12 +12,22 @@ SETTINGS = LoadTestSettings()
 SECOND = 1_000_000_000
 
 
-def judged(rss_bytes: Callable[[int], float], seconds: int = 1_800) -> Growth:
+def judged(rss_bytes: Callable[[int], float], seconds: int = 1_800, filled_at: int = 0) -> Growth:
     samples = [
-        CoordinatorSample(second * SECOND, 0.0, round(rss_bytes(second)), 0, 0, 0, 0, 0)
+        CoordinatorSample(
+            second * SECOND,
+            0.0,
+            round(rss_bytes(second)),
+            0,
+            0,
+            0,
+            0,
+            0,
+            max(0, second - filled_at),
+        )
         for second in range(seconds)
     ]
-    return judge_growth(samples, SETTINGS)
+    return judge_growth(samples, SETTINGS, in_memory=True)
 
 
 def test_memory_that_grows_by_more_than_the_limit_is_found():
@@ -39,6 +49,17 @@ def test_what_fills_in_the_warm_up_is_no_growth():
     assert judged(lambda second: 60e6 + min(second, 350) * 1e5).grows is False
 
 
+def test_a_retention_that_fills_later_is_no_growth_either():
+    growth = judged(lambda second: 60e6 + min(second, 900) * 1e5, filled_at=900)
+    assert (growth.grows, growth.samples) == (False, 899)
+
+
+def test_a_retention_that_is_never_full_leaves_nothing_to_judge():
+    growth = judged(lambda second: 60e6 + second * 1e5, filled_at=1_800)
+    assert (growth.grows, growth.is_filled) == (None, False)
+    assert growth.text == "cannot be judged: the topic's retention was not full before the end"
+
+
 def test_a_short_soak_passes_no_verdict():
     growth = judged(lambda second: 80e6 + second * 1e6, seconds=10)
     assert (growth.grows, growth.samples) == (None, 8)
@@ -46,11 +67,12 @@ def test_a_short_soak_passes_no_verdict():
 
 
 def test_without_a_sample_there_is_nothing_to_say():
-    growth = judge_growth([], SETTINGS)
+    growth = judge_growth([], SETTINGS, in_memory=False)
     assert growth_json(growth) == {
         "rss_slope_mb_per_hour": None,
         "rss_slope_mb_per_hour_standard_error": None,
         "rss_slope_mb_per_hour_max": 5.0,
         "rss_samples": 0,
+        "retention_filled": True,
         "rss_grows": None,
     }
