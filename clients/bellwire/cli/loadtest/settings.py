@@ -90,6 +90,15 @@ class LoadTestSettings:
             le=100,
         ),
     )
+    rss_rise_mb_min: float = field(
+        default=2.0,
+        metadata=setting(
+            unit="MB",
+            why="Growth of less within the whole soak is what an allocator rounds to: 5 MB/h need 24 minutes",
+            ge=0,
+            le=1_000_000,
+        ),
+    )
     soak_warm_up_share: float = field(
         default=0.2,
         metadata=setting(

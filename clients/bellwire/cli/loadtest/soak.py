@@ -21,6 +21,8 @@ class Growth:
 
     slope: Slope | None
     """MB per hour; None where nothing can be fitted."""
+    rise_mb: float
+    """What the slope comes to over the time that was looked at."""
     samples: int
     """Used for it, the warm-up left out."""
     is_filled: bool
@@ -38,9 +40,9 @@ class Growth:
             return f"too few samples to tell ({self.samples} after the warm-up)"
         figure = (
             f"{self.slope.value:+.2f} ± {self.slope.standard_error:.2f} MB/h "
-            f"(standard error, {self.samples} samples)"
+            f"(standard error, {self.samples} samples), {self.rise_mb:+.1f} MB in all"
         )
-        verdict = "grows above" if self.grows else "is not significantly above"
+        verdict = "grows above" if self.grows else "does not grow noticeably above"
         return f"{figure}: {verdict} the limit of {self.limit_mb_per_hour:g} MB/h"
 
 
@@ -67,11 +69,15 @@ def judge_growth(
         [sample.time_ns / NANOSECONDS_PER_HOUR for sample in kept],
         [sample.rss_bytes / MB for sample in kept],
     )
+    rise_mb = 0.0
+    if slope is not None:
+        rise_mb = slope.value * (kept[-1].time_ns - kept[0].time_ns) / NANOSECONDS_PER_HOUR
     limit = settings.rss_slope_mb_per_hour_max
     grows = None
     if slope is not None and len(kept) >= settings.soak_samples_min:
-        grows = slope.is_above(limit, settings.rss_slope_standard_errors)
-    return Growth(slope, len(kept), is_filled, limit, grows)
+        is_significant = slope.is_above(limit, settings.rss_slope_standard_errors)
+        grows = is_significant and rise_mb >= settings.rss_rise_mb_min
+    return Growth(slope, rise_mb, len(kept), is_filled, limit, grows)
 
 
 def growth_json(growth: Growth) -> dict[str, object]:
@@ -83,6 +89,7 @@ def growth_json(growth: Growth) -> dict[str, object]:
             None if slope is None else round(slope.standard_error, 4)
         ),
         "rss_slope_mb_per_hour_max": growth.limit_mb_per_hour,
+        "rss_rise_mb": round(growth.rise_mb, 3),
         "rss_samples": growth.samples,
         "retention_filled": growth.is_filled,
         "rss_grows": growth.grows,

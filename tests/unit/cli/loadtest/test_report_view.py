@@ -84,7 +84,9 @@ def test_an_interrupted_run_says_so(result):
 
 
 def test_memory_that_grows_makes_a_soak_missed(result):
-    level = JudgedLevel(result(), (), NONE, Growth(Slope(20.0, 1.0), 99, True, 5.0, grows=True))
+    level = JudgedLevel(
+        result(), (), NONE, Growth(Slope(20.0, 1.0), 9.0, 99, True, 5.0, grows=True)
+    )
     assert not level.is_met
     assert level.to_json()["rss_grows"] is True
     assert "RSS of the coordinator +20.00 ± 1.00 MB/h" in printed(Report([level]))[-2]

@@ -39,10 +39,17 @@ def test_memory_that_grows_by_more_than_the_limit_is_found():
     assert growth.text.endswith("grows above the limit of 5 MB/h")
 
 
+def test_growth_that_comes_to_next_to_nothing_is_left_to_a_longer_soak():
+    growth = judged(lambda second: 80e6 + 20e6 * second / 3_600, seconds=300)
+    assert growth.slope is not None
+    assert growth.slope.is_above(5, 3)
+    assert (growth.grows, round(growth.rise_mb, 1)) == (False, 1.3)
+
+
 def test_memory_that_goes_up_and_down_does_not_grow():
     growth = judged(lambda second: 80e6 + 5e6 * (second % 60 < 30))
     assert growth.grows is False
-    assert "is not significantly above the limit of 5 MB/h" in growth.text
+    assert "does not grow noticeably above the limit of 5 MB/h" in growth.text
 
 
 def test_what_fills_in_the_warm_up_is_no_growth():
@@ -72,6 +79,7 @@ def test_without_a_sample_there_is_nothing_to_say():
         "rss_slope_mb_per_hour": None,
         "rss_slope_mb_per_hour_standard_error": None,
         "rss_slope_mb_per_hour_max": 5.0,
+        "rss_rise_mb": 0.0,
         "rss_samples": 0,
         "retention_filled": True,
         "rss_grows": None,
