@@ -59,7 +59,6 @@ async def open_rig(plan: LoadPlan) -> AsyncIterator[Rig]:
     """
     run = secrets.randbits(RUN_BITS)
     async with AsyncExitStack() as stack:
-        # /tmp by its short name: a Unix socket's path holds 107 bytes.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bellwire-load-")))
         address = plan.server
         if address is None:
