@@ -12,6 +12,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from bellwire.cli.loadtest.schedule import EvenSchedule as Schedule
+
+__all__ = [
+    "BURST_MESSAGES_MAX",
+    "NANOSECONDS_PER_SECOND",
+    "Schedule",
+    "SendReport",
+    "run_open_loop",
+]
+
 NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 # A late sender catches up in bursts of this many messages and lets the event loop do its I/O in
 # between; otherwise a client that never suspends would hold everything back to the end.
@@ -20,34 +30,6 @@ BURST_MESSAGES_MAX: Final = 64
 Send = Callable[[int, int, int], Awaitable[None]]
 WaitUntil = Callable[[int], Awaitable[None]]
 Clock = Callable[[], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """Intended send times, evenly spaced. All times are nanoseconds of one monotonic clock."""
-
-    start_ns: int
-    rate_per_second: int
-    count: int
-
-    def __post_init__(self) -> None:
-        if self.rate_per_second <= 0 or self.count <= 0:
-            raise ValueError(
-                f"a schedule needs a positive rate and count, got {self.rate_per_second}/s and "
-                f"{self.count} messages"
-            )
-
-    def intended_ns(self, index: int) -> int:
-        """Give the time message `index` (from 0) ought to leave."""
-        return self.start_ns + index * NANOSECONDS_PER_SECOND // self.rate_per_second
-
-    def due_count(self, now_ns: int) -> int:
-        """Count the messages whose intended time is not after `now_ns`."""
-        elapsed_ns = now_ns - self.start_ns
-        if elapsed_ns < 0:
-            return 0
-        last_due = ((elapsed_ns + 1) * self.rate_per_second - 1) // NANOSECONDS_PER_SECOND
-        return min(last_due + 1, self.count)
 
 
 @dataclass(slots=True)

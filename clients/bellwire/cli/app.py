@@ -36,6 +36,7 @@ from bellwire.cli import (
     version,
 )
 from bellwire.cli.faults import CommandError, ExitCode
+from bellwire.cli.loadtest import verb as loadtest
 from bellwire.cli.positions import RelativeTimesCommand
 from bellwire.wire.errors import BellwireError
 
@@ -58,6 +59,7 @@ app.command()(pub.pub)
 app.command()(sub.sub)
 app.command()(tail.tail)
 app.command()(replay.replay)
+app.command()(loadtest.loadtest)
 app.command(cls=RelativeTimesCommand)(seek.seek)
 app.command()(call.call)
 app.add_typer(topics.app, name="topics")

@@ -1,6 +1,5 @@
 """The schedule and the loop that follows it, on a clock that only moves when told."""
 
-import pytest
 from tests.benchmarks.open_loop import (
     BURST_MESSAGES_MAX,
     NANOSECONDS_PER_SECOND,
@@ -88,23 +87,3 @@ async def test_a_saturated_system_ends_at_the_give_up_time_and_the_rest_is_unsen
     report, sent = await run(Schedule(START_NS, 1_000, 100), clock, costs_ns, give_up_ns)
     assert (report.sent, report.unsent) == (50, 50)
     assert len(sent) == len(report.lateness_ns) == 50
-
-
-@pytest.mark.parametrize("rate", [1, 3, 7, 999, 1_000, 10_000, 333_333])
-def test_a_message_is_due_exactly_from_its_intended_time_on(rate):
-    schedule = Schedule(START_NS, rate, 1_000)
-    for index in (0, 1, 2, 17, 998, 999):
-        assert schedule.due_count(schedule.intended_ns(index)) == index + 1
-        assert schedule.due_count(schedule.intended_ns(index) - 1) == index
-
-
-def test_nothing_is_due_before_the_start_and_never_more_than_the_count():
-    schedule = Schedule(START_NS, 1_000, 10)
-    assert schedule.due_count(0) == 0
-    assert schedule.due_count(START_NS + NANOSECONDS_PER_SECOND) == 10
-
-
-@pytest.mark.parametrize(("rate", "count"), [(0, 1), (-1, 1), (1, 0)])
-def test_a_schedule_without_messages_is_refused_with_what_was_found(rate, count):
-    with pytest.raises(ValueError, match=f"got {rate}/s and {count} messages"):
-        Schedule(START_NS, rate, count)

@@ -68,6 +68,12 @@ SECTIONS: Final = (
         "PaperSettings",
         "how the paper venue trades",
     ),
+    Section(
+        "loadtest",
+        "bellwire.cli.loadtest.settings",
+        "LoadTestSettings",
+        "how `bellwire loadtest` measures and judges",
+    ),
 )
 
 

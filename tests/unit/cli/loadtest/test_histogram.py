@@ -6,7 +6,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.benchmarks.histogram import LatencyHistogram, bucket_of, highest_in
+
+from bellwire.cli.loadtest.histogram import LatencyHistogram, bucket_of, highest_in
 
 durations_ns = st.integers(0, 1 << 40)
 
