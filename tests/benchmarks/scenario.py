@@ -155,6 +155,12 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             ),
         ),
         Study("curves", "Cost as the bus grows"),
+        Study(
+            "slow-subscriber",
+            "A fast subscriber beside one that reads 1 %",
+            ("bellwire_tcp", "bellwire_unix"),
+            durable=True,
+        ),
     )
 }
 

@@ -64,6 +64,16 @@ STUDY_TARGETS: Final = (
     Target("curves", "CPU per message, 10,000 topics beside 1", FLAT, True, figure="topics"),
     Target("curves", "CPU per delivery, 200 subscribers beside 1", FLAT, True, figure="subscribers"),
     Target("curves", "CPU per message, 100 agents beside 1", FLAT, True, figure="agents"),
+    *(
+        Target(
+            "slow-subscriber",
+            f"p99 beside a slow subscriber by p99 alone, {log} topic, worst policy",
+            1.2,
+            True,
+            figure=log,
+        )
+        for log in ("memory", "durable")
+    ),
 )
 
 

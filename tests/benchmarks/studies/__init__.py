@@ -8,6 +8,7 @@ from tests.benchmarks.studies.study import Plot, StudyModule
 # Imported only when asked for, as peers are.
 MODULES: Final = {
     "curves": "curves",
+    "slow-subscriber": "slow_subscriber",
 }
 
 

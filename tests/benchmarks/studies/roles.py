@@ -1,18 +1,25 @@
 """The processes of studies: a coordinator, many publishers, many subscribers."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.benchmarks.peers.peer import DATA_FOLDER
 from tests.benchmarks.roles import BrokerRole, Reply, Role, Wired
+from tests.benchmarks.studies.aimed import open_aimed_publisher, open_aimed_subscriber
 from tests.benchmarks.studies.many_publishers import open_publishers
 from tests.benchmarks.studies.many_subscribers import open_subscribers
+from tests.benchmarks.studies.slow_reader import open_slow_subscriber
 
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.server import Coordinator
+
+ClientOpener = Callable[..., AbstractAsyncContextManager[Role]]
+Opener = Callable[
+    [Path, Mapping[str, Any]], AbstractAsyncContextManager[tuple[Role, Reply]]
+]
 
 LISTEN: Final = {"tcp": "127.0.0.1:0", "unix": "unix://{directory}/bench.sock"}
 TOPICS_MAX: Final = 20_000  # Twice what the longest curve needs.
@@ -20,7 +27,7 @@ TOPICS_MAX: Final = 20_000  # Twice what the longest curve needs.
 
 @asynccontextmanager
 async def open_study_role(
-    role: str, peer_name: str, *, directory: str, **options: object
+    role: str, peer_name: str, *, directory: str, **options: Any
 ) -> AsyncIterator[tuple[Role, Reply]]:
     """Start one role of a study; give it and what it has to say of itself.
 
@@ -36,7 +43,7 @@ async def open_study_role(
 
 @asynccontextmanager
 async def _open_broker(
-    directory: Path, options: Mapping[str, object]
+    directory: Path, options: Mapping[str, Any]
 ) -> AsyncIterator[tuple[Role, Reply]]:
     settings = CoordinatorSettings(
         listen=(LISTEN[str(options["transport"])].format(directory=directory),),
@@ -47,24 +54,23 @@ async def _open_broker(
         yield Wired(BrokerRole()), {"address": coordinator.addresses[0], "pid": os.getpid()}
 
 
-@asynccontextmanager
-async def _open_publishers(
-    _directory: Path, options: Mapping[str, object]
-) -> AsyncIterator[tuple[Role, Reply]]:
-    async with open_publishers(**options) as role:  # type: ignore[arg-type]  # From JSON.
-        yield Wired(role), {}
+def _client_side(open_role: ClientOpener) -> Opener:
+    @asynccontextmanager
+    async def opened(
+        directory: Path, options: Mapping[str, Any]
+    ) -> AsyncIterator[tuple[Role, Reply]]:
+        del directory
+        async with open_role(**options) as role:
+            yield Wired(role), {}
+
+    return opened
 
 
-@asynccontextmanager
-async def _open_subscribers(
-    _directory: Path, options: Mapping[str, object]
-) -> AsyncIterator[tuple[Role, Reply]]:
-    async with open_subscribers(**options) as role:  # type: ignore[arg-type]  # From JSON.
-        yield Wired(role), {}
-
-
-OPENERS: Final = {
+OPENERS: Final[dict[str, Opener]] = {
     "study-broker": _open_broker,
-    "study-publishers": _open_publishers,
-    "study-subscribers": _open_subscribers,
+    "study-publishers": _client_side(open_publishers),
+    "study-subscribers": _client_side(open_subscribers),
+    "study-aimed-publisher": _client_side(open_aimed_publisher),
+    "study-aimed-subscriber": _client_side(open_aimed_subscriber),
+    "study-slow-subscriber": _client_side(open_slow_subscriber),
 }
