@@ -161,6 +161,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             ("bellwire_tcp", "bellwire_unix"),
             durable=True,
         ),
+        Study("payload", "The demo's stream beside JSON over HTTP"),
     )
 }
 

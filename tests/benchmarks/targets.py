@@ -74,6 +74,8 @@ STUDY_TARGETS: Final = (
         )
         for log in ("memory", "durable")
     ),
+    Target("payload", "share of bytes saved, one by one", 0.6, figure="one by one"),
+    Target("payload", "share of bytes saved, batches of ≤ 100", 0.6, figure="batched"),
 )
 
 

@@ -9,6 +9,7 @@ from tests.benchmarks.studies.study import Plot, StudyModule
 MODULES: Final = {
     "curves": "curves",
     "slow-subscriber": "slow_subscriber",
+    "payload": "payload_size",
 }
 
 

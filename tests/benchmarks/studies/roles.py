@@ -9,8 +9,10 @@ from typing import Any, Final
 from tests.benchmarks.peers.peer import DATA_FOLDER
 from tests.benchmarks.roles import BrokerRole, Reply, Role, Wired
 from tests.benchmarks.studies.aimed import open_aimed_publisher, open_aimed_subscriber
+from tests.benchmarks.studies.http_json import open_http_client, open_http_server
 from tests.benchmarks.studies.many_publishers import open_publishers
 from tests.benchmarks.studies.many_subscribers import open_subscribers
+from tests.benchmarks.studies.recorded import open_counting_subscriber, open_recorded_publisher
 from tests.benchmarks.studies.slow_reader import open_slow_subscriber
 
 from bellwire.coordinator.config import CoordinatorSettings
@@ -54,6 +56,15 @@ async def _open_broker(
         yield Wired(BrokerRole()), {"address": coordinator.addresses[0], "pid": os.getpid()}
 
 
+@asynccontextmanager
+async def _open_http_server(
+    directory: Path, options: Mapping[str, Any]
+) -> AsyncIterator[tuple[Role, Reply]]:
+    del directory, options
+    async with open_http_server() as (role, about):
+        yield Wired(role), about
+
+
 def _client_side(open_role: ClientOpener) -> Opener:
     @asynccontextmanager
     async def opened(
@@ -73,4 +84,8 @@ OPENERS: Final[dict[str, Opener]] = {
     "study-aimed-publisher": _client_side(open_aimed_publisher),
     "study-aimed-subscriber": _client_side(open_aimed_subscriber),
     "study-slow-subscriber": _client_side(open_slow_subscriber),
+    "study-recorded-publisher": _client_side(open_recorded_publisher),
+    "study-counting-subscriber": _client_side(open_counting_subscriber),
+    "study-http-server": _open_http_server,
+    "study-http-client": _client_side(open_http_client),
 }
