@@ -162,6 +162,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             durable=True,
         ),
         Study("payload", "The demo's stream beside JSON over HTTP"),
+        Study("tracing", "Throughput with tracing"),
     )
 }
 

@@ -62,7 +62,16 @@ TARGETS: Final = (
 
 STUDY_TARGETS: Final = (
     Target("curves", "CPU per message, 10,000 topics beside 1", FLAT, True, figure="topics"),
-    Target("curves", "CPU per delivery, 200 subscribers beside 1", FLAT, True, figure="subscribers"),
+    Target(
+        "curves", "CPU per delivery, 200 subscribers beside 1", FLAT, True, figure="subscribers"
+    ),
+    Target(
+        "curves",
+        "CPU per delivery, 200 subscribers beside 5",
+        FLAT,
+        True,
+        figure="subscribers from second",
+    ),
     Target("curves", "CPU per message, 100 agents beside 1", FLAT, True, figure="agents"),
     *(
         Target(
@@ -74,6 +83,7 @@ STUDY_TARGETS: Final = (
         )
         for log in ("memory", "durable")
     ),
+    Target("tracing", "share of throughput that tracing 1 % takes", 0.05, True, figure="1 %"),
     Target("payload", "share of bytes saved, one by one", 0.6, figure="one by one"),
     Target("payload", "share of bytes saved, batches of ≤ 100", 0.6, figure="batched"),
 )

@@ -10,6 +10,7 @@ MODULES: Final = {
     "curves": "curves",
     "slow-subscriber": "slow_subscriber",
     "payload": "payload_size",
+    "tracing": "tracing",
 }
 
 

@@ -98,19 +98,21 @@ class AimedSubscriberRole:
 
 
 @asynccontextmanager
-async def open_aimed_publisher(*, address: str) -> AsyncIterator[AimedPublisherRole]:
+async def open_aimed_publisher(*, address: str) -> AsyncIterator[tuple[AimedPublisherRole, Reply]]:
     """Connect a publisher."""
     async with connect(address) as client:
-        yield AimedPublisherRole(client)
+        yield AimedPublisherRole(client), {}
 
 
 @asynccontextmanager
-async def open_aimed_subscriber(*, address: str) -> AsyncIterator[AimedSubscriberRole]:
+async def open_aimed_subscriber(
+    *, address: str
+) -> AsyncIterator[tuple[AimedSubscriberRole, Reply]]:
     """Connect a subscriber."""
     async with connect(address) as client:
         role = AimedSubscriberRole(client)
         try:
-            yield role
+            yield role, {}
         finally:
             # Not later: the subscription needs its client, and the client its loop.
             await asyncio.shield(role.close())

@@ -9,7 +9,7 @@ from tests.benchmarks.cells import ABSENT, number
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.histogram import LatencyHistogram
 from tests.benchmarks.process import MeasurementError, Reply, Worker, Workplace
-from tests.benchmarks.scenario import Durations
+from tests.benchmarks.scenario import DURATIONS_DEFAULT, Durations
 from tests.benchmarks.studies.study import Plot
 from tests.benchmarks.summary import Measurement
 from tests.benchmarks.tables import Table
@@ -22,6 +22,7 @@ DELIVERIES_PER_SECOND: Final = 1_000
 BATCH_MESSAGES_MAX: Final = 1
 MICROSECONDS_PER_SECOND: Final = 1e6
 NANOSECONDS_PER_MICROSECOND: Final = 1_000
+POINTS_SHORT: Final = 3
 LOAD_SHARE: Final = 0.6  # Of the seconds of other scenarios: there are fifteen points in a round.
 PATTERN: Final = "bench.>"
 LANE: Final = "grpc over TCP"
@@ -44,6 +45,15 @@ class Curve:
     points: tuple[int, ...]
     cost: str
     """Which of SERIES must stay flat."""
+
+    def points_for(self, durations: Durations) -> tuple[int, ...]:
+        """Give the points; in a short run only the first two and the last."""
+        if (
+            durations.load_seconds < DURATIONS_DEFAULT.load_seconds
+            and len(self.points) > POINTS_SHORT
+        ):
+            return *self.points[: POINTS_SHORT - 1], self.points[-1]
+        return self.points
 
     def point(self, x: int) -> "Point":
         """Give what stands at `x`."""
@@ -79,7 +89,7 @@ class CurvesStudy:
         others = []
         for curve in self._curves:
             series: dict[str, list[Any]] = {"x": [], **{key: [] for key in SERIES}}
-            for x in curve.points:
+            for x in curve.points_for(durations):
                 measured = await _measure_point(curve.point(x), durations, workplace)
                 others.append(measured.pop("others"))
                 series["x"].append(x)
@@ -99,8 +109,17 @@ class CurvesStudy:
         return [_table(title, curve, measurements) for curve in self._curves]
 
     def figures(self, measurements: Sequence[Measurement]) -> list[Figure]:
-        """Give last by first of each curve."""
-        return [Figure(curve.name, LANE, growth(curve, measurements)) for curve in self._curves]
+        """Give last by first of each curve, and last by second.
+
+        At one subscriber a delivery bears a whole publication, at five a fifth of one: only from there
+        on is the cost per delivery mostly that of delivering.
+        """
+        figures = []
+        for curve in self._curves:
+            costs = ratios(curve, measurements)
+            figures.append(Figure(curve.name, LANE, costs[-1]))
+            figures.append(Figure(f"{curve.name} from second", LANE, costs[-1] / costs[1]))
+        return figures
 
     def plots(self, measurements: Sequence[Measurement]) -> list[Plot]:
         """Give every series of every curve."""
@@ -109,7 +128,7 @@ class CurvesStudy:
                 "name": f"{curve.name} {key}",
                 "x_label": curve.x_label,
                 "y_label": label,
-                "x": list(curve.points),
+                "x": points_of(curve, measurements),
                 "y": medians(curve, key, measurements),
             }
             for curve in self._curves
@@ -121,6 +140,11 @@ def medians(curve: Curve, key: str, measurements: Sequence[Measurement]) -> list
     """Give a series, each point the median over the rounds."""
     rounds = [each["curves"][curve.name][key] for each in measurements]
     return [median(values) for values in zip(*rounds, strict=True)]
+
+
+def points_of(curve: Curve, measurements: Sequence[Measurement]) -> list[float]:
+    """Give the x of every point measured; all rounds of a run have the same."""
+    return list(measurements[0]["curves"][curve.name]["x"])
 
 
 def ratios(curve: Curve, measurements: Sequence[Measurement]) -> list[float]:
@@ -139,9 +163,14 @@ def growth(curve: Curve, measurements: Sequence[Measurement]) -> float:
 
 def _table(title: str, curve: Curve, measurements: Sequence[Measurement]) -> Table:
     cost = SERIES[curve.cost].removeprefix("coordinator ")
-    table = Table(f"{title}: {curve.x_label}", (curve.x_label, cost, "× first", "p50, µs", "p99, µs", "RSS MB"))
+    table = Table(
+        f"{title}: {curve.x_label}",
+        (curve.x_label, cost, "× first", "p50, µs", "p99, µs", "RSS MB"),
+    )
     series = {key: medians(curve, key, measurements) for key in SERIES}
-    for index, (x, ratio) in enumerate(zip(curve.points, ratios(curve, measurements), strict=True)):
+    for index, (x, ratio) in enumerate(
+        zip(points_of(curve, measurements), ratios(curve, measurements), strict=True)
+    ):
         table.rows.append(
             (
                 number(x),
@@ -156,7 +185,9 @@ def _table(title: str, curve: Curve, measurements: Sequence[Measurement]) -> Tab
 
 
 async def _measure_point(point: Point, durations: Durations, workplace: Workplace) -> Reply:
-    async with workplace.worker("study-broker", "bellwire", name="broker", transport="tcp") as broker:
+    async with workplace.worker(
+        "study-broker", "bellwire", name="broker", transport="tcp"
+    ) as broker:
         address = broker.about["address"]
         publishers = workplace.worker(
             "study-publishers",

@@ -18,6 +18,7 @@ from tests.benchmarks.roles import BrokerRole, Reply
 from tests.benchmarks.studies.record_demo import read_json
 
 HOST: Final = "127.0.0.1"
+STOP_POLL_SECONDS: Final = 0.05  # How soon a server notices that it is to stop.
 TIMEOUT_SECONDS: Final = 5.0
 # `Connection` is left out: keep-alive is the default of HTTP/1.1.
 HEADERS: Final = {"Content-Type": "application/json"}
@@ -30,7 +31,7 @@ class Acknowledger(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     offset = 0
 
-    def do_POST(self) -> None:  # noqa: N802 - The name is the base class's.
+    def do_POST(self) -> None:
         """Answer one request."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.offset += len(body) if isinstance(body, list) else 1
@@ -41,7 +42,7 @@ class Acknowledger(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - The base class's name.
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing: standard output belongs to the conductor."""
 
 
@@ -105,7 +106,7 @@ class HttpClientRole:
 async def open_http_server() -> AsyncIterator[tuple[BrokerRole, Reply]]:
     """Serve on a free port."""
     server = ThreadingHTTPServer((HOST, 0), Acknowledger)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(STOP_POLL_SECONDS,), daemon=True)
     thread.start()
     try:
         yield BrokerRole(), {"address": f"{HOST}:{server.server_address[1]}"}
@@ -115,13 +116,15 @@ async def open_http_server() -> AsyncIterator[tuple[BrokerRole, Reply]]:
 
 
 @asynccontextmanager
-async def open_http_client(*, address: str, recording: str) -> AsyncIterator[HttpClientRole]:
+async def open_http_client(
+    *, address: str, recording: str
+) -> AsyncIterator[tuple[HttpClientRole, Reply]]:
     """Connect."""
     host, _, port = address.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=TIMEOUT_SECONDS)
     connection.connect()
     try:
-        yield HttpClientRole(connection, Path(recording))
+        yield HttpClientRole(connection, Path(recording)), {}
     finally:
         connection.close()
 

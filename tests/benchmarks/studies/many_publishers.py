@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from tests.benchmarks.peers.bellwire import SOURCE, client_settings
-from tests.benchmarks.roles import PublisherRole
+from tests.benchmarks.roles import PublisherRole, Reply
 
 from bellwire.agent.v1.agent_pb2 import Agent
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_RECEIVED
@@ -53,7 +53,7 @@ class ManyPublishers:
 @asynccontextmanager
 async def open_publishers(
     *, address: str, connections: int, topics: int, batch_messages_max: int, agents: bool
-) -> AsyncIterator[PublisherRole]:
+) -> AsyncIterator[tuple[PublisherRole, Reply]]:
     """Connect, and publish once to each topic and on each connection, so that all of them exist.
 
     Args:
@@ -73,7 +73,7 @@ async def open_publishers(
             publishers.append(client.publisher(SOURCE, ack_level=ACK_LEVEL_RECEIVED))
         names = [f"{TOPIC_PREFIX}{number}" for number in range(topics)]
         await _publish_first(publishers, names)
-        yield PublisherRole(ManyPublishers(publishers, names))
+        yield PublisherRole(ManyPublishers(publishers, names)), {}
 
 
 async def _publish_first(publishers: Sequence[Publisher], topics: Sequence[str]) -> None:

@@ -47,7 +47,7 @@ class ManySubscribersRole:
 @asynccontextmanager
 async def open_subscribers(
     *, address: str, subscribers: int, pattern: str
-) -> AsyncIterator[ManySubscribersRole]:
+) -> AsyncIterator[tuple[ManySubscribersRole, Reply]]:
     """Connect each subscriber by itself and subscribe it, without a name, to the pattern."""
     sinks = [Sink() for _ in range(subscribers)]
     async with AsyncExitStack() as stack:
@@ -55,4 +55,4 @@ async def open_subscribers(
             client = await stack.enter_async_context(connect(address))
             subscription = client.subscribe(pattern, overflow_policy=OVERFLOW_POLICY_BLOCK)
             await stack.enter_async_context(reading(subscription, sink))
-        yield ManySubscribersRole(sinks)
+        yield ManySubscribersRole(sinks), {}

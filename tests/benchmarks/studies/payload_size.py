@@ -38,12 +38,16 @@ LEGS: Final = ("publish", "deliver")
 class PayloadStudy:
     """Records the demo, plays it on each system, and reads the bytes from the kernel."""
 
+    def __init__(self, bars: int = BARS, bars_short: int = BARS_SHORT) -> None:
+        self._bars = bars
+        self._bars_short = bars_short
+
     async def measure(self, peer: str, durations: Durations, workplace: Workplace) -> Reply:
         """Count once."""
         del peer
         short = durations.load_seconds < DURATIONS_DEFAULT.load_seconds
         recording = workplace.directory / "recording.jsonl"
-        await _record(recording, BARS_SHORT if short else BARS, workplace)
+        await _record(recording, self._bars_short if short else self._bars, workplace)
         played: Reply = {HTTP: await _over_http(recording, workplace)}
         for system in (IDENTITY, LZ4):
             played[system] = await _over_bellwire(recording, workplace, compress=system == LZ4)
@@ -103,7 +107,7 @@ class PayloadStudy:
 
 
 def _bytes(system: str, mode: str, leg: str, measurements: Sequence[Measurement]) -> float:
-    return median(each["bytes_per_message"][system][mode][leg] for each in measurements)
+    return median(float(each["bytes_per_message"][system][mode][leg]) for each in measurements)
 
 
 def _both(system: str, mode: str, measurements: Sequence[Measurement]) -> float:
@@ -194,7 +198,9 @@ async def _over_bellwire(recording: Path, workplace: Workplace, *, compress: boo
         return found
 
 
-def _worker(workplace: Workplace, role: str, **options: object) -> AbstractAsyncContextManager[Worker]:
+def _worker(
+    workplace: Workplace, role: str, **options: object
+) -> AbstractAsyncContextManager[Worker]:
     return workplace.worker(f"study-{role}", "bellwire", name=role, **options)
 
 

@@ -98,18 +98,20 @@ class CountingSubscriberRole:
 @asynccontextmanager
 async def open_recorded_publisher(
     *, address: str, recording: str, compress: bool
-) -> AsyncIterator[RecordedPublisherRole]:
+) -> AsyncIterator[tuple[RecordedPublisherRole, Reply]]:
     """Connect a publisher with default settings, or one that never compresses."""
     publish = PublishSettings()
     if not compress:
         publish = replace(publish, compress_above_bytes=NEVER_BYTES)
     async with connect(address, settings=ClientSettings(publish=publish)) as client:
         publisher = client.publisher(ack_level=ACK_LEVEL_RECEIVED)
-        yield RecordedPublisherRole(publisher, read_messages(Path(recording)))
+        yield RecordedPublisherRole(publisher, read_messages(Path(recording))), {}
 
 
 @asynccontextmanager
-async def open_counting_subscriber(*, address: str) -> AsyncIterator[CountingSubscriberRole]:
+async def open_counting_subscriber(
+    *, address: str
+) -> AsyncIterator[tuple[CountingSubscriberRole, Reply]]:
     """Subscribe to everything."""
     async with connect(address) as client:
         subscription = client.subscribe(">", overflow_policy=OVERFLOW_POLICY_BLOCK)
@@ -117,7 +119,7 @@ async def open_counting_subscriber(*, address: str) -> AsyncIterator[CountingSub
             role = CountingSubscriberRole(subscription)
             task = asyncio.create_task(role.read())
             try:
-                yield role
+                yield role, {}
             finally:
                 task.cancel()
                 await asyncio.wait([task])

@@ -38,6 +38,10 @@ class SlowReader:
         """What the coordinator dropped for it, by its own count."""
         return self._subscription.dropped_messages
 
+    async def wait_ended(self, seconds_max: float) -> None:
+        """Return when the coordinator has ended the stream, at the latest after so long."""
+        await asyncio.wait([self._task], timeout=seconds_max)
+
     async def close(self) -> None:
         """Stop reading and end the stream."""
         self._task.cancel()
@@ -68,11 +72,13 @@ class SlowSubscriberRole:
         self._name = ""
 
     async def do(self, command: str, arguments: Mapping[str, Any]) -> Reply:
-        """Run `open`, `catch_up` (with what was published meanwhile) or `close`."""
+        """Run `open`, `catch_up`, `until_ended` or `close`."""
         if command == "open":
             return await self._start(**arguments)
         if command == "catch_up":
             return await self._catch_up(**arguments)
+        if command == "until_ended":
+            return await self._until_ended()
         if command == "close":
             return await self.close()
         raise ValueError(f"a slow subscriber cannot {command!r}")
@@ -103,29 +109,42 @@ class SlowSubscriberRole:
         return {}
 
     async def _catch_up(self, *, expected: int) -> Reply:
-        reader = self._reader
-        if reader is None:
-            raise ValueError("nothing is open")
-        read_slowly = reader.sink.arrivals.received
-        dropped = reader.dropped_messages
-        ended = reader.ended
+        """Tell what was read and dropped; then read the rest, if any is expected, at full speed."""
+        reader = self._opened()
+        told = _told(reader)
         if expected:
             reader.catch_up()
             await reader.sink.wait_for(expected, quiet_seconds=QUIET_SECONDS)
-        return {
-            "read": read_slowly,
-            "dropped": dropped,
-            "ended": ended,
-            "received": reader.sink.arrivals.received,
-        }
+        return told | {"received": reader.sink.arrivals.received}
+
+    async def _until_ended(self) -> Reply:
+        """Tell what was read; then read what is here already, behind which an end is learned of."""
+        reader = self._opened()
+        told = _told(reader)
+        reader.catch_up()
+        await reader.wait_ended(QUIET_SECONDS)
+        return told | {"ended": reader.ended}
+
+    def _opened(self) -> SlowReader:
+        if self._reader is None:
+            raise ValueError("nothing is open")
+        return self._reader
+
+
+def _told(reader: SlowReader) -> Reply:
+    return {
+        "read": reader.sink.arrivals.received,
+        "dropped": reader.dropped_messages,
+        "ended": reader.ended,
+    }
 
 
 @asynccontextmanager
-async def open_slow_subscriber(*, address: str) -> AsyncIterator[SlowSubscriberRole]:
+async def open_slow_subscriber(*, address: str) -> AsyncIterator[tuple[SlowSubscriberRole, Reply]]:
     """Connect a subscriber that is slow."""
     async with connect(address) as client:
         role = SlowSubscriberRole(client)
         try:
-            yield role
+            yield role, {}
         finally:
             await role.close()

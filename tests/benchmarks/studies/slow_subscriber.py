@@ -23,7 +23,8 @@ LOGS: Final = ("memory", "durable")
 # What stands between two phases that differ in nothing: how far p99 moves by itself.
 CONTROL: Final = "nobody"
 BLOCK: Final = "BLOCK"
-POLICIES: Final = (CONTROL, BLOCK, "DROP_OLDEST", "CONFLATE", "DISCONNECT")
+DISCONNECT: Final = "DISCONNECT"
+POLICIES: Final = (CONTROL, BLOCK, "DROP_OLDEST", "CONFLATE", DISCONNECT)
 TRANSPORTS: Final = {"bellwire_tcp": "tcp", "bellwire_unix": "unix"}
 LANES: Final = {"bellwire_tcp": "grpc over TCP", "bellwire_unix": "grpc over a Unix socket"}
 NANOSECONDS_PER_MICROSECOND: Final = 1_000
@@ -41,6 +42,9 @@ class _Processes:
 class SlowSubscriberStudy:
     """Alternates, in the same processes, a fast subscriber alone and beside a slow one."""
 
+    def __init__(self, policies: Sequence[str] = POLICIES) -> None:
+        self._policies = policies
+
     async def measure(self, peer: str, durations: Durations, workplace: Workplace) -> Reply:
         """Measure each policy on each kind of topic once.
 
@@ -51,7 +55,7 @@ class SlowSubscriberStudy:
         cases: Reply = {}
         async with _processes(TRANSPORTS[peer], workplace) as processes:
             for log in LOGS:
-                for policy in POLICIES:
+                for policy in self._policies:
                     await _aim(processes, log, policy)
                     await _fast_phase(processes, durations.warm_up_seconds)
                     cases[f"{log} {policy}"] = await _case(processes, log, policy, seconds)
@@ -71,7 +75,9 @@ class SlowSubscriberStudy:
     def figures(self, measurements: Sequence[Measurement]) -> list[Figure]:
         """Give the worst ratio of each kind of topic on each transport."""
         return [
-            Figure(log, LANES[peer], max(_p99_ratio(f"{log} {policy}", found) for policy in _real()))
+            Figure(
+                log, LANES[peer], max(_p99_ratio(f"{log} {policy}", found) for policy in _real())
+            )
             for peer, found in _by_peer(measurements)
             for log in LOGS
         ]
@@ -119,7 +125,16 @@ def _p99_ratio(case: str, measurements: Sequence[Measurement]) -> float:
 
 
 def _table(title: str, log: str, measurements: Sequence[Measurement]) -> Table:
-    heads = ("p50 alone", "beside", "p99 alone", "beside", "p99 × alone", "slow read", "dropped", "ended")
+    heads = (
+        "p50 alone",
+        "beside",
+        "p99 alone",
+        "beside",
+        "p99 × alone",
+        "slow read",
+        "dropped",
+        "ended",
+    )
     table = Table(title, ("lane", "slow subscriber", *heads))
     for peer, found in _by_peer(measurements):
         for policy in POLICIES:
@@ -188,7 +203,10 @@ async def _case(processes: _Processes, log: str, policy: str, seconds: float) ->
     )
     beside = await _fast_phase(processes, seconds)
     keeps_all = policy == BLOCK
-    slow = await processes.slow.do("catch_up", expected=beside["sent"] if keeps_all else 0)
+    if policy == DISCONNECT:
+        slow = await processes.slow.do("until_ended")
+    else:
+        slow = await processes.slow.do("catch_up", expected=beside["sent"] if keeps_all else 0)
     await processes.slow.do("close")
     if keeps_all and slow["received"] != beside["sent"]:
         raise MeasurementError(

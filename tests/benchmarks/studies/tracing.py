@@ -1,0 +1,151 @@
+"""What tracing costs of the throughput."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from statistics import median
+from typing import Final
+
+from tests.benchmarks.cells import ABSENT, number
+from tests.benchmarks.figure import Figure
+from tests.benchmarks.open_loop import NANOSECONDS_PER_SECOND
+from tests.benchmarks.process import MeasurementError, Reply, Worker, Workplace
+from tests.benchmarks.scenario import Durations
+from tests.benchmarks.studies.study import Plot
+from tests.benchmarks.summary import Measurement
+from tests.benchmarks.tables import Table
+from tests.benchmarks.usage import measured_usage
+
+LANE: Final = "grpc over TCP"
+OFF: Final = "no SDK"
+ONE_PERCENT: Final = "1 %"
+RATIOS: Final[dict[str, float | None]] = {OFF: None, "0": 0.0, ONE_PERCENT: 0.01, "100 %": 1.0}
+TURNS: Final = 6  # Each ratio so often in a round, in turn: pairs are seconds apart.
+LOAD_SHARE: Final = 1 / 3  # Of the seconds of other scenarios, in each turn.
+MICROSECONDS_PER_SECOND: Final = 1e6
+ROLES: Final = ("publisher", "broker", "subscriber")
+
+
+class TracingStudy:
+    """Alternates the ratios in the same three processes."""
+
+    def __init__(self, turns: int = TURNS) -> None:
+        self._turns = turns
+
+    async def measure(self, peer: str, durations: Durations, workplace: Workplace) -> Reply:
+        """Measure every ratio, turn by turn."""
+        del peer
+        seconds = durations.load_seconds * LOAD_SHARE
+        async with AsyncExitStack() as stack:
+
+            async def start(role: str, name: str, **options: object) -> Worker:
+                worker = workplace.worker(f"study-{role}", "bellwire", name=name, **options)
+                return await stack.enter_async_context(worker)
+
+            broker = await start("broker", "broker", transport="tcp")
+            address = broker.about["address"]
+            subscriber = await start("traced-subscriber", "subscriber", address=address)
+            publisher = await start("traced-publisher", "publisher", address=address)
+            load = _Load((publisher, broker, subscriber))
+            await load.phase(None, durations.warm_up_seconds)
+            found: dict[str, list[Reply]] = {name: [] for name in RATIOS}
+            names = list(RATIOS)
+            for turn in range(self._turns):
+                first = turn % len(names)
+                for name in (*names[first:], *names[:first]):
+                    found[name].append(await load.phase(RATIOS[name], seconds))
+        if not all(each["spans"] for each in found[ONE_PERCENT]):
+            raise MeasurementError("tracing at 1 % wrote no span: it was not measured")
+        others = median(each["others"] for turns in found.values() for each in turns)
+        return {"turns": found, "processes": {"others": {"cpu_share": others}}}
+
+    def headline(self, measurement: Measurement) -> str:
+        """Give what is left of the throughput."""
+        return ", ".join(f"{name} × {_ratio(name, [measurement]):.3f}" for name in RATIOS)
+
+    def tables(self, title: str, measurements: Sequence[Measurement]) -> list[Table]:
+        """Give one table."""
+        heads = ("msg/s", "× no SDK", "× 0", "CPU µs/msg", "spans per message")
+        table = Table(title, ("sampled", *heads))
+        for name in RATIOS:
+            table.rows.append(
+                (
+                    name,
+                    number(_median(name, "messages_per_second", measurements)),
+                    ABSENT if name == OFF else f"{_ratio(name, measurements):.3f}",
+                    ABSENT if name in (OFF, "0") else f"{_ratio(name, measurements, '0'):.3f}",
+                    " + ".join(
+                        f"{_median(name, f'{role}_cpu_us', measurements):.1f}" for role in ROLES
+                    ),
+                    f"{_median(name, 'spans_per_message', measurements):.3f}",
+                )
+            )
+        return [table]
+
+    def figures(self, measurements: Sequence[Measurement]) -> list[Figure]:
+        """Give the share of the throughput that tracing at 1 % takes, beside no SDK at all."""
+        return [Figure(ONE_PERCENT, LANE, 1 - _ratio(ONE_PERCENT, measurements))]
+
+    def plots(self, measurements: Sequence[Measurement]) -> list[Plot]:
+        """Give messages per second over the share sampled."""
+        sampled = {name: ratio for name, ratio in RATIOS.items() if ratio is not None}
+        return [
+            {
+                "name": "throughput",
+                "x_label": "share of messages sampled",
+                "y_label": "messages per second",
+                "x": list(sampled.values()),
+                "y": [_median(name, "messages_per_second", measurements) for name in sampled],
+            }
+        ]
+
+
+def _median(name: str, key: str, measurements: Sequence[Measurement]) -> float:
+    return median(float(turn[key]) for each in measurements for turn in each["turns"][name])
+
+
+def _ratio(name: str, measurements: Sequence[Measurement], reference: str = OFF) -> float:
+    """Divide the throughputs turn by turn; the median of these."""
+    return median(
+        float(turn["messages_per_second"] / other["messages_per_second"])
+        for each in measurements
+        for turn, other in zip(each["turns"][name], each["turns"][reference], strict=True)
+    )
+
+
+class _Load:
+    """Floods, phase after phase."""
+
+    def __init__(self, processes: tuple[Worker, Worker, Worker]) -> None:
+        self._processes = processes
+        self._sent = 0
+
+    async def phase(self, sample_ratio: float | None, seconds: float) -> Reply:
+        publisher, _, subscriber = self._processes
+        for process in self._processes:
+            await process.do("trace", sample_ratio=sample_ratio)
+        await subscriber.do("begin", first_sequence=self._sent, timed=False)
+        with measured_usage(self._processes) as usage:
+            published = await publisher.do("flood", first=self._sent, seconds=seconds)
+            received = await subscriber.do("finish", expected=published["sent"])
+        self._sent += published["sent"]
+        if received["received"] != published["sent"]:
+            raise MeasurementError(
+                f"{received['received']:,} of {published['sent']:,} messages arrived"
+            )
+        spans = [(await each.do("trace", sample_ratio=None))["spans"] for each in self._processes]
+        took_ns = received["last_ns"] - published["start_ns"]
+        return {
+            "messages_per_second": round(published["sent"] / took_ns * NANOSECONDS_PER_SECOND),
+            "spans": sum(spans),
+            "spans_per_message": round(sum(spans) / published["sent"], 4),
+            "others": usage["others"]["cpu_share"],
+            **{
+                f"{role}_cpu_us": round(
+                    usage[role]["cpu_seconds"] * MICROSECONDS_PER_SECOND / published["sent"], 2
+                )
+                for role in ROLES
+            },
+        }
+
+
+STUDY: Final = TracingStudy()
