@@ -83,7 +83,16 @@ STUDY_TARGETS: Final = (
         )
         for log in ("memory", "durable")
     ),
-    Target("tracing", "share of throughput that tracing 1 % takes", 0.05, True, figure="1 %"),
+    *(
+        Target(
+            "tracing",
+            f"share of throughput that tracing 1 % takes, {path}",
+            0.05,
+            True,
+            figure=path,
+        )
+        for path in ("client → client", "client → agent → client")
+    ),
     Target("payload", "share of bytes saved, one by one", 0.6, figure="one by one"),
     Target("payload", "share of bytes saved, batches of ≤ 100", 0.6, figure="batched"),
 )

@@ -29,6 +29,7 @@ ROLES: Final = {
     "study-http-server": Opener("http_json", "open_http_server"),
     "study-http-client": Opener("http_json", "open_http_client"),
     "study-traced-publisher": Opener("traced", "open_traced_publisher"),
+    "study-relay": Opener("relay", "open_relay"),
     "study-traced-subscriber": Opener("traced", "open_traced_subscriber"),
 }
 TAKES_DIRECTORY: Final = ("study-broker",)

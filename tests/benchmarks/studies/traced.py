@@ -13,10 +13,13 @@ from bellwire.admin.v1.topic_pb2 import Topic
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_RECEIVED
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_BLOCK
-from bellwire.client import Publisher, Subscription, connect, new_message
+from bellwire.client import Client, Publisher, Subscription, connect, new_message
 from bellwire.telemetry import end_span, inject, process_span, publish_span
 
 TOPIC: Final = "bench.traced"
+RELAYED_TOPIC: Final = "bench.relayed"
+# What may wait for the slowest: no more than it does within a phase.
+RETENTION_MESSAGES: Final = 5_000
 TRACES_FOLDER: Final = "traces"
 SPAN_MARK: Final = (
     b'"spanId"'  # Once in each span of an OTLP-JSON file; parents are `parentSpanId`.
@@ -69,18 +72,26 @@ async def _read(subscription: Subscription, sink: Sink) -> None:
 async def open_traced_publisher(*, address: str) -> AsyncIterator[tuple[PublisherRole, Reply]]:
     """Connect a publisher."""
     async with connect(address) as client:
-        await client.admin.create_topic(Topic(name=TOPIC))
+        await _create_topics(client)
         publisher = client.publisher(SOURCE, ack_level=ACK_LEVEL_RECEIVED)
         yield PublisherRole(TracedPublisher(publisher)), {}
 
 
 @asynccontextmanager
-async def open_traced_subscriber(*, address: str) -> AsyncIterator[tuple[SubscriberRole, Reply]]:
-    """Subscribe, and make a `process` span for each message that is sampled."""
+async def open_traced_subscriber(
+    *, address: str, relayed: bool
+) -> AsyncIterator[tuple[SubscriberRole, Reply]]:
+    """Subscribe, and make a `process` span for each message that is sampled.
+
+    Args:
+        address: Of the coordinator.
+        relayed: Whether to what the agent publishes, rather than to what it receives.
+    """
     role = SubscriberRole()
     async with connect(address) as client:
-        await client.admin.create_topic(Topic(name=TOPIC))
-        subscription = client.subscribe(TOPIC, overflow_policy=OVERFLOW_POLICY_BLOCK)
+        await _create_topics(client)
+        topic = RELAYED_TOPIC if relayed else TOPIC
+        subscription = client.subscribe(topic, overflow_policy=OVERFLOW_POLICY_BLOCK)
         async with subscription:
             task = asyncio.create_task(_read(subscription, role.sink))
             try:
@@ -88,3 +99,8 @@ async def open_traced_subscriber(*, address: str) -> AsyncIterator[tuple[Subscri
             finally:
                 task.cancel()
                 await asyncio.wait([task])
+
+
+async def _create_topics(client: Client) -> None:
+    for name in (TOPIC, RELAYED_TOPIC):
+        await client.admin.create_topic(Topic(name=name, retention_messages=RETENTION_MESSAGES))
