@@ -64,6 +64,7 @@ async def test_the_demo_is_recorded_and_its_bytes_are_counted(workplace):
     assert counted[LZ4][BATCHED]["publish"] < counted[IDENTITY][BATCHED]["publish"]
 
 
+@pytest.mark.slow
 async def test_tracing_writes_the_share_of_spans_it_was_told(workplace):
     measured = await TracingStudy(turns=1).measure(
         "bellwire_tcp", Durations(warm_up_seconds=0.05, load_seconds=1.0), workplace

@@ -1,7 +1,7 @@
 """What is made of throughputs with tracing."""
 
 import pytest
-from tests.benchmarks.studies.tracing import AGENT, CLIENT, PATHS, RATIOS, ROLES, STUDY
+from tests.benchmarks.studies.tracing import AGENT, CLIENT, PATHS, RATIOS, ROLES, STUDY, order
 from tests.benchmarks.summary import Measurement
 
 
@@ -32,6 +32,13 @@ def test_every_ratio_is_shown_with_what_it_wrote():
     assert relayed.rows[0][-2] == "2.0 + 2.0 + 2.0 + 2.0"
     assert [row[0] for row in table.rows] == ["no SDK", "0", "1 %", "100 %"]
     assert table.rows[2] == ("1 %", "96", "0.960", "0.970", "2.0 + 2.0 + 2.0", "0.030")
+
+
+def test_each_turn_begins_with_another_ratio_and_everything_is_traced_once():
+    turns = [order(turn) for turn in range(4)]
+    assert turns[0] == list(RATIOS)
+    assert [sorted(turn) for turn in turns[1:]] == [sorted(["no SDK", "0", "1 %"])] * 3
+    assert len({turn[0] for turn in turns[1:]}) == 3
 
 
 def test_a_plot_leaves_out_what_has_no_ratio():
