@@ -23,7 +23,7 @@ BATCH_MESSAGES_MAX: Final = 1
 MICROSECONDS_PER_SECOND: Final = 1e6
 NANOSECONDS_PER_MICROSECOND: Final = 1_000
 POINTS_SHORT: Final = 3
-LOAD_SHARE: Final = 0.6  # Of the seconds of other scenarios: there are fifteen points in a round.
+LOAD_SHARE: Final = 0.4  # Of the seconds of other scenarios: there are fifteen points in a round.
 PATTERN: Final = "bench.>"
 LANE: Final = "grpc over TCP"
 # What is kept of each point, and what it is called on an axis.

@@ -18,7 +18,7 @@ from tests.benchmarks.usage import measured_usage
 
 RATE_PER_SECOND: Final = 1_000
 SLOW_SHARE: Final = 0.01
-LOAD_SHARE: Final = 1 / 3  # Of the seconds of other scenarios: there are twenty phases in a round.
+LOAD_SHARE: Final = 0.3  # Of the seconds of other scenarios: there are twenty phases in a round.
 LOGS: Final = ("memory", "durable")
 # What stands between two phases that differ in nothing: how far p99 moves by itself.
 CONTROL: Final = "nobody"
