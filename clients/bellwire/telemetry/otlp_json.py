@@ -2,7 +2,8 @@
 
 The format is OTLP's (opentelemetry.io/docs/specs/otlp, "JSON Protobuf Encoding"): ids are hex, 64-bit
 integers are text, fields at their default are left out. The exporter of the OpenTelemetry project makes
-an object of every field of every span first, which took longer than making the span. Imports the SDK: only `setup` imports this module, and only when asked to.
+an object of every field of every span first, which took longer than making the span. Imports the SDK:
+only `setup` imports this module, and only when asked to trace.
 """
 
 from __future__ import annotations
