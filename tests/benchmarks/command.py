@@ -20,8 +20,10 @@ from tests.benchmarks.scenario import (
     ROUNDS_DEFAULT,
     ROUNDS_QUICK,
     SCENARIOS,
+    Study,
 )
 from tests.benchmarks.session import Plan, run_session, split_missing
+from tests.benchmarks.studies import load_study
 from tests.benchmarks.summary import Document, Measurement
 from tests.benchmarks.tables import Table, tables_of
 
@@ -71,6 +73,14 @@ def select(names: Iterable[str], only: list[str]) -> list[str]:
     """Keep the names in `only`, or that begin with an entry of it; all of them when none does."""
     names = list(names)
     return [name for name in names if any(_means(each, name, names) for each in only)] or names
+
+
+def select_scenarios(only: list[str]) -> list[str]:
+    """Keep the scenarios in `only`; without one of them all, but for studies."""
+    names = list(SCENARIOS)
+    if any(_means(each, name, names) for each in only for name in names):
+        return select(names, only)
+    return [name for name in names if not isinstance(SCENARIOS[name], Study)]
 
 
 def _means(entry: str, name: str, names: list[str]) -> bool:
@@ -138,7 +148,7 @@ def _positive(text: str) -> int:
 
 
 def _measure(console: Console, options: argparse.Namespace) -> Document:
-    scenarios = select(SCENARIOS, options.only)
+    scenarios = select_scenarios(options.only)
     wanted = {peer for name in scenarios for peer in SCENARIOS[name].suite.peers}
     peers, missing = split_missing([p for p in select(PEERS, options.only) if p in wanted])
     for name, reason in missing.items():
@@ -170,6 +180,8 @@ def _measure(console: Console, options: argparse.Namespace) -> Document:
 def _line(measurement: Measurement) -> str:
     if "error" in measurement:
         figure = f"[red]failed[/red]: {measurement['error']}"
+    elif isinstance(SCENARIOS.get(measurement["scenario"]), Study):
+        figure = load_study(measurement["scenario"]).headline(measurement)
     elif "messages_per_second" in measurement:
         figure = f"{measurement['messages_per_second']:,} msg/s"
     elif "variants" in measurement:

@@ -9,7 +9,15 @@ import psutil
 from tests.benchmarks.disk import kept_bytes, written_bytes
 from tests.benchmarks.peers.peer import DATA_FOLDER
 from tests.benchmarks.process import MeasurementError, Reply, Worker, Workplace
-from tests.benchmarks.scenario import Beside, Commit, Durations, Latency, Scenario, Throughput
+from tests.benchmarks.scenario import (
+    Beside,
+    Commit,
+    Durations,
+    Latency,
+    Scenario,
+    Study,
+    Throughput,
+)
 from tests.benchmarks.usage import measured_usage
 
 __all__ = ["Measurement", "MeasurementError", "measure"]
@@ -44,6 +52,10 @@ async def measure(
             from tests.benchmarks.beside import measure_beside
 
             return await measure_beside(peer, scenario, durations, workplace)
+        if isinstance(scenario, Study):
+            from tests.benchmarks.studies import load_study
+
+            return await load_study(scenario.name).measure(peer, durations, workplace)
         async with workplace.worker("broker", peer) as broker:
             address = broker.about["address"]
             limit = {"address": address, "batch_messages_max": scenario.batch_messages_max}

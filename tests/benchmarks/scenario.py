@@ -92,7 +92,22 @@ class Beside:
         return Suite(tuple(peer for peer, _ in self.neighbourhoods), ())
 
 
-Scenario = Latency | Throughput | Commit | Beside
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A question about Bellwire alone, measured only when it is named; see `studies`."""
+
+    name: str
+    title: str
+    peers: tuple[str, ...] = ("bellwire_tcp",)
+    durable: bool = False
+
+    @property
+    def suite(self) -> Suite:
+        """Give the systems; none is divided by another."""
+        return Suite(self.peers, (), self.durable)
+
+
+Scenario = Latency | Throughput | Commit | Beside | Study
 
 _BELLWIRE = Neighbourhood("bellwire_tcp", "bellwire_neighbour", "bellwire_durable")
 _JETSTREAM = Neighbourhood("nats", "nats_neighbour", "jetstream")
@@ -139,6 +154,15 @@ SCENARIOS: Final[dict[str, Scenario]] = {
                 ("bellwire_durable", _BELLWIRE),
             ),
         ),
+        Study("curves", "Cost as the bus grows"),
+        Study(
+            "slow-subscriber",
+            "A fast subscriber beside one that reads 1 %",
+            ("bellwire_tcp", "bellwire_unix"),
+            durable=True,
+        ),
+        Study("payload", "The demo's stream beside JSON over HTTP"),
+        Study("tracing", "Throughput with tracing"),
     )
 }
 

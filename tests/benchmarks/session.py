@@ -13,7 +13,9 @@ from tests.benchmarks.disk import describe_disk, probe_sync
 from tests.benchmarks.payload import PAYLOAD_BYTES
 from tests.benchmarks.peers import load_peer
 from tests.benchmarks.scenario import SCENARIOS, Beside, Durations
+from tests.benchmarks.studies import Plot, load_study
 from tests.benchmarks.summary import Document, Measurement
+from tests.benchmarks.tables import studies_of
 
 RESULT_FORMAT: Final = 1  # Raised when a reader of older results would misread new ones.
 
@@ -91,7 +93,18 @@ async def run_session(
             measurement["error"] = str(error)
         document["measurements"].append(measurement)
         on_measured(measurement)
+    if plots := _plots(document):
+        document["plots"] = plots
     return document
+
+
+def _plots(document: Document) -> dict[str, list[Plot]]:
+    """Give the lines of diagrams of each study, medians over the rounds."""
+    good = {
+        name: [each for each in measurements if "error" not in each]
+        for name, measurements in studies_of(document).items()
+    }
+    return {name: load_study(name).plots(found) for name, found in good.items() if found}
 
 
 def _document(plan: Plan, missing: dict[str, str]) -> Document:

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any, Final, NamedTuple, Self
 
 from tests.benchmarks.histogram import LatencyHistogram
+from tests.benchmarks.scenario import SCENARIOS, Study
 
 NANOSECONDS_PER_MICROSECOND: Final = 1_000
 MICROSECONDS_PER_SECOND: Final = 1_000_000
@@ -128,6 +129,8 @@ def summarise(document: Document) -> dict[str, list[Row]]:
 def _parts(document: Document) -> Iterator[Measurement]:
     """Give measurements one by one, those with several variants as one for each."""
     for measurement in document["measurements"]:
+        if isinstance(SCENARIOS.get(measurement["scenario"]), Study):
+            continue  # It has tables of its own.
         variants = measurement.get("variants")
         if variants is None:
             yield measurement

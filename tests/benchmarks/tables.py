@@ -5,9 +5,9 @@ from typing import Final
 
 from tests.benchmarks.cells import ABSENT, ALONE, columns_for, number, ratio
 from tests.benchmarks.peers import PEERS
-from tests.benchmarks.scenario import SCENARIOS, Beside, Scenario
-from tests.benchmarks.summary import Document, Row, summarise
-from tests.benchmarks.targets import Verdict, judge
+from tests.benchmarks.scenario import SCENARIOS, Beside, Scenario, Study
+from tests.benchmarks.summary import Document, Measurement, Row, summarise
+from tests.benchmarks.targets import Verdict, judge, judge_study
 
 RATIOS_BELOW: Final = (
     100  # Bounds are either ratios or messages per second; no ratio gets this far.
@@ -34,7 +34,34 @@ def tables_of(document: Document) -> list[Table]:
         if name in summary
     ]
     verdicts = judge(summary)
+    for name, measurements in studies_of(document).items():
+        found, judged = _study(name, measurements)
+        tables += found
+        verdicts += judged
     return [*tables, _target_table(verdicts)] if verdicts else tables
+
+
+def studies_of(document: Document) -> dict[str, list[Measurement]]:
+    """Give the measurements of each study that was run."""
+    found: dict[str, list[Measurement]] = {}
+    for measurement in document["measurements"]:
+        if isinstance(SCENARIOS.get(measurement["scenario"]), Study):
+            found.setdefault(measurement["scenario"], []).append(measurement)
+    return found
+
+
+def _study(name: str, measurements: list[Measurement]) -> tuple[list[Table], list[Verdict]]:
+    from tests.benchmarks.studies import load_study
+
+    study, title = load_study(name), SCENARIOS[name].title
+    good = [each for each in measurements if "error" not in each]
+    tables = study.tables(title, good) if good else [Table(title, ("system",))]
+    tables[0].notes += [
+        f"{title_of(each['peer'])}: failed: {each['error']}"
+        for each in measurements
+        if "error" in each
+    ]
+    return tables, judge_study(name, study.figures(good)) if good else []
 
 
 def _scenario_table(scenario: Scenario, rows: list[Row], missing: dict[str, str]) -> Table:

@@ -1,9 +1,10 @@
 """What Bellwire has to reach beside its peers. A missed target is shown; it fails nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from tests.benchmarks.figure import Figure
 from tests.benchmarks.summary import Row
 
 LANES: Final = {
@@ -12,6 +13,7 @@ LANES: Final = {
     "bellwire_durable": "grpc over TCP, PERSISTED",
 }
 REFERENCE: Final = "nats"
+FLAT: Final = 1.25  # Last point by first: a cost that grows with what is counted exceeds it soon.
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Target:
     bound: float
     at_most: bool = False
     relative_to: str | None = None
+    figure: str = ""
+    """Which figure of a study is judged; empty = the headline of a scenario."""
 
 
 class Verdict(NamedTuple):
@@ -56,6 +60,43 @@ TARGETS: Final = (
     ),
 )
 
+STUDY_TARGETS: Final = (
+    Target("curves", "CPU per message, 10,000 topics beside 1", FLAT, True, figure="topics"),
+    Target(
+        "curves", "CPU per delivery, 200 subscribers beside 1", FLAT, True, figure="subscribers"
+    ),
+    Target(
+        "curves",
+        "CPU per delivery, 200 subscribers beside 5",
+        FLAT,
+        True,
+        figure="subscribers from second",
+    ),
+    Target("curves", "CPU per message, 100 agents beside 1", FLAT, True, figure="agents"),
+    *(
+        Target(
+            "slow-subscriber",
+            f"p99 beside a slow subscriber by p99 alone, {log} topic, worst policy",
+            1.2,
+            True,
+            figure=log,
+        )
+        for log in ("memory", "durable")
+    ),
+    *(
+        Target(
+            "tracing",
+            f"share of throughput that tracing 1 % takes, {path}",
+            0.05,
+            True,
+            figure=path,
+        )
+        for path in ("client → client", "client → agent → client")
+    ),
+    Target("payload", "share of bytes saved, one by one", 0.6, figure="one by one"),
+    Target("payload", "share of bytes saved, batches of ≤ 100", 0.6, figure="batched"),
+)
+
 
 def judge(summary: Mapping[str, list[Row]]) -> list[Verdict]:
     """Compare every lane that was measured with every target of a scenario that was run."""
@@ -67,6 +108,17 @@ def judge(summary: Mapping[str, list[Row]]) -> list[Verdict]:
                 measured = _measured(target, rows[peer], rows)
                 verdicts.append(Verdict(target, lane, measured, _met(target, measured)))
     return verdicts
+
+
+def judge_study(scenario: str, figures: Iterable[Figure]) -> list[Verdict]:
+    """Compare the figures of a study with its targets."""
+    return [
+        Verdict(target, figure.lane, figure.value, _met(target, figure.value))
+        for target in STUDY_TARGETS
+        if target.scenario == scenario
+        for figure in figures
+        if figure.key == target.figure
+    ]
 
 
 def _measured(target: Target, row: Row, rows: Mapping[str, Row]) -> float | None:

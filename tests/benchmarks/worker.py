@@ -8,17 +8,19 @@ import asyncio
 import cProfile
 import json
 import sys
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import uvloop
-from tests.benchmarks.roles import Role, open_role
+from tests.benchmarks.roles import Reply, Role, open_role
 
 LINE_BYTES_MAX: Final = 1 << 20
+STUDY_PREFIX: Final = "study-"
 
 
 async def run_worker(settings: dict[str, Any], profile: cProfile.Profile | None) -> None:
     """Open the role, say so, and answer commands until the input ends."""
-    async with open_role(**settings) as (role, about):
+    async with _opened(settings) as (role, about):
         commands = await _standard_input()
         _say({"ready": True, **about})
         if profile is not None:
@@ -29,6 +31,15 @@ async def run_worker(settings: dict[str, Any], profile: cProfile.Profile | None)
         finally:
             if profile is not None:
                 profile.disable()
+
+
+def _opened(settings: dict[str, Any]) -> AbstractAsyncContextManager[tuple[Role, Reply]]:
+    if settings["role"].startswith(STUDY_PREFIX):
+        # Here, so that the processes of peers do not carry what studies import.
+        from tests.benchmarks.studies.roles import open_study_role
+
+        return open_study_role(**settings)
+    return open_role(**settings)
 
 
 async def _answer(role: Role, request: dict[str, Any]) -> None:

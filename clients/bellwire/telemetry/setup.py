@@ -144,10 +144,10 @@ def _configure(
 
 
 def _file_exporter(file: Path) -> SpanExporter:
-    from opentelemetry.exporter.otlp.json.file import FileSpanExporter
+    from bellwire.telemetry.otlp_json import OtlpJsonFileExporter
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    return FileSpanExporter(file)
+    return OtlpJsonFileExporter(file)
 
 
 def _http_exporter(endpoint: str) -> SpanExporter:

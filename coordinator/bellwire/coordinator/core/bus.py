@@ -89,6 +89,8 @@ class Bus:
         self.subscriptions_max = subscriptions_max
         self.max_attempts = max_attempts
         self.topics: dict[str, Topic] = {}
+        # Of ten thousand topics few are kept by time, and only these have to be looked at on each tick.
+        self.kept_by_time: dict[str, Topic] = {}
         self.named: dict[str, Subscription] = {}
         self.ephemeral: dict[Subscription, None] = {}  # A set that keeps its order.
         self.producer_ids = producer_ids or ProducerIds()
@@ -156,6 +158,7 @@ class Bus:
         topic = self.topics[name] = Topic(
             name, settings, now_ns, self._on_room, logs, self._journal, self.producer_ids
         )
+        self._note_retention(topic)
         if topic.is_durable:
             self._journal.stage(topic.record(), undo=lambda _: self._forget_topic(topic))
         for subscription in self.subscriptions():
@@ -168,7 +171,7 @@ class Bus:
     ) -> None:
         """Bring a durable topic back as the store knows it."""
         described = topic_pb2.Topic.FromString(record.settings)
-        self.topics[record.name] = Topic(
+        topic = self.topics[record.name] = Topic(
             record.name,
             TopicSettings.from_wire(described),
             described.create_time_unix_nano,
@@ -178,6 +181,7 @@ class Bus:
             self.producer_ids,
             producers,
         )
+        self._note_retention(topic)
 
     def update_topic(self, name: str, settings: TopicSettings) -> Topic:
         """Change a topic's retention, overflow policy and priority class.
@@ -197,6 +201,7 @@ class Bus:
         if topic.is_durable:
             self._journal.check_writable()
         topic.settings = settings
+        self._note_retention(topic)
         if topic.is_durable:
             self._stage_topic(topic)
         for partition in topic.partitions:
@@ -205,6 +210,12 @@ class Bus:
             )
             self._on_room(partition)
         return topic
+
+    def _note_retention(self, topic: Topic) -> None:
+        if topic.settings.retention_seconds:
+            self.kept_by_time[topic.name] = topic
+        else:
+            self.kept_by_time.pop(topic.name, None)
 
     def _stage_topic(self, topic: Topic) -> None:
         """Have changed settings recorded; tried again with each group until they are."""
@@ -231,6 +242,7 @@ class Bus:
     def _forget_topic(self, topic: Topic) -> None:
         if self.topics.get(topic.name) is topic:
             del self.topics[topic.name]
+            self.kept_by_time.pop(topic.name, None)
         for partition in topic.partitions:
             partition.retire()
         for subscription in self.subscriptions():

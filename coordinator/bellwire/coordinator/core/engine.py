@@ -125,10 +125,9 @@ class Engine:
         self.leases.expire(now)
         for subscription in self.bus.subscriptions():
             subscription.expire(now)
-        for topic in self.bus.topics.values():
-            if topic.settings.retention_seconds:
-                for partition in topic.partitions:
-                    partition.expire(now_ns)
+        for topic in self.bus.kept_by_time.values():
+            for partition in topic.partitions:
+                partition.expire(now_ns)
         self.results.tick(now, now_ns)
 
     # ------------------------------------------------------------ the store

@@ -1,0 +1,76 @@
+"""Whole studies, too short for their figures to mean anything: they must just add up."""
+
+from pathlib import Path
+
+import pytest
+from tests.benchmarks.process import Workplace
+from tests.benchmarks.scenario import Durations
+from tests.benchmarks.studies.curves import SERIES, Curve, CurvesStudy
+from tests.benchmarks.studies.payload_size import BATCHED, HTTP, IDENTITY, LZ4, PACED, PayloadStudy
+from tests.benchmarks.studies.slow_subscriber import SlowSubscriberStudy
+from tests.benchmarks.studies.tracing import AGENT, CLIENT, RATIOS, TracingStudy
+
+pytestmark = pytest.mark.integration
+
+BRIEF = Durations(warm_up_seconds=0.05, load_seconds=0.3)
+
+
+@pytest.fixture
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    # Short, for a socket lies in it.
+    return Workplace(Path(tmp_path_factory.mktemp("s")))
+
+
+async def test_a_curve_has_every_series_at_every_point(workplace):
+    study = CurvesStudy(
+        [
+            Curve("topics", "topics", (1, 30), "cpu_us_per_message"),
+            Curve("subscribers", "subscribers", (5,), "cpu_us_per_delivery"),
+        ]
+    )
+    measured = await study.measure("bellwire_tcp", BRIEF, workplace)
+    topics = measured["curves"]["topics"]
+    assert topics["x"] == [1, 30]
+    assert all(len(topics[key]) == 2 for key in SERIES)
+    assert all(p50 <= p99 for p50, p99 in zip(topics["p50_us"], topics["p99_us"], strict=True))
+    subscribers = measured["curves"]["subscribers"]
+    assert subscribers["cpu_us_per_message"][0] == pytest.approx(
+        5 * subscribers["cpu_us_per_delivery"][0], abs=0.1
+    )
+
+
+@pytest.mark.parametrize("peer", ["bellwire_tcp", "bellwire_unix"])
+async def test_a_fast_subscriber_gets_everything_beside_one_that_blocks_or_is_disconnected(
+    peer, workplace
+):
+    study = SlowSubscriberStudy(("BLOCK", "DISCONNECT"))
+    durations = Durations(warm_up_seconds=0.05, load_seconds=1.2)
+    measured = await study.measure(peer, durations, workplace)
+    for log in ("memory", "durable"):
+        blocked = measured["cases"][f"{log} BLOCK"]
+        assert blocked["slow"]["read"] < blocked["beside"]["sent"] == blocked["slow"]["received"]
+        assert measured["cases"][f"{log} DISCONNECT"]["slow"]["ended"] == "SLOW_SUBSCRIBER"
+
+
+@pytest.mark.slow
+async def test_the_demo_is_recorded_and_its_bytes_are_counted(workplace):
+    measured = await PayloadStudy(bars_short=100).measure("bellwire_tcp", BRIEF, workplace)
+    counted = measured["bytes_per_message"]
+    assert measured["messages"] > 80
+    for system in (HTTP, IDENTITY, LZ4):
+        assert counted[system][BATCHED]["publish"] < counted[system][PACED]["publish"]
+    assert counted[HTTP][PACED]["publish"] > measured["json_bytes"]
+    assert counted[IDENTITY][PACED]["deliver"] > measured["protobuf_bytes"]
+    assert counted[LZ4][BATCHED]["publish"] < counted[IDENTITY][BATCHED]["publish"]
+
+
+@pytest.mark.slow
+async def test_tracing_writes_the_share_of_spans_it_was_told(workplace):
+    measured = await TracingStudy(turns=1).measure(
+        "bellwire_tcp", Durations(warm_up_seconds=0.05, load_seconds=1.0), workplace
+    )
+    for path, most in ((CLIENT, 3), (AGENT, 6)):
+        turns = measured["paths"][path]
+        spans = {name: turns[name][0]["spans_per_message"] for name in RATIOS}
+        assert (spans["no SDK"], spans["0"]) == (0, 0)
+        assert 0 < spans["1 %"] < 0.2 < spans["100 %"] <= most
