@@ -144,10 +144,10 @@ def _configure(
 
 
 def _file_exporter(file: Path) -> SpanExporter:
-    from bellwire.telemetry.otlp_json import OtlpJsonFileExporter
+    from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    return OtlpJsonFileExporter(file)
+    return FileSpanExporter(file)
 
 
 def _http_exporter(endpoint: str) -> SpanExporter:
