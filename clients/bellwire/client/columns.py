@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC109 - `timeout` is the public name of a bound that the publisher keeps by itself.
 """Columns over the bus: numpy arrays into a topic, and read-only numpy views out of a message.
 
 Importing this needs no numpy; using it does (`bellwire[agents]`).
