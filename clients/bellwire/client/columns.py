@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from bellwire.bus.v1.message_pb2 import Message
-from bellwire.client.publisher import Publisher
+from bellwire.client.protocol import BusPublisher
 from bellwire.client.received import ReceivedMessage
 from bellwire.client.results import PublishedRange
 from bellwire.trading.v1.column_pb2 import ColumnBatch
@@ -55,7 +55,7 @@ class ColumnsTypeError(ColumnsError):
 
 
 async def publish_columns(
-    publisher: Publisher,
+    publisher: BusPublisher,
     topic: str,
     columns: Columns,
     *,
