@@ -18,8 +18,9 @@ VALUE_BYTES: Final = 8
 # Tags of the fields of column.proto: number << 3 | 2 (bytes), or | 0 (varint).
 _TABLE, _ROW_COUNT, _COLUMN = b"\x0a", b"\x10", b"\x1a"
 _NAME, _SCALE, _PADDING, _VALUES = b"\x0a", b"\x10", b"\x1a", b"\x22"
-# No padding field, or one with so many zero bytes: together they reach every remainder of eight.
-_PADDINGS: Final = (b"", *(_PADDING + bytes([size]) + bytes(size) for size in range(8)))
+# No padding field, or one with so many zero bytes. Sixteen, because where they make the length of
+# the column a byte longer one remainder of eight is passed over.
+_PADDINGS: Final = (b"", *(_PADDING + bytes([size]) + bytes(size) for size in range(16)))
 PADDING_BYTES_MAX: Final = len(_PADDINGS[-1])
 
 
@@ -94,7 +95,7 @@ def _column_head(name: bytes, scale: int, row_count: int, offset: int) -> bytes:
         head = _COLUMN + _varint(len(body) + values_bytes) + body
         if (offset + len(head)) % VALUE_BYTES == 0:
             return head
-    raise AssertionError("nine paddings reach every remainder of eight")
+    raise AssertionError("paddings reach every remainder of eight")
 
 
 def _varint(number: int) -> bytes:

@@ -64,7 +64,7 @@ class Column(google.protobuf.message.Message):
     scale: builtins.int
     """Decimal places, 0..18: value = integer × 10^-scale. Whole numbers, times and flags have scale 0."""
     padding: builtins.bytes
-    """0 to 7 zero bytes that make `values` begin at a multiple of eight bytes of the serialized batch, so that it can
+    """0 to 15 zero bytes that make `values` begin at a multiple of eight bytes of the serialized batch, so that it can
     be read in place. Without meaning: a reader ignores it, a writer may leave it out.
     """
     values: builtins.bytes

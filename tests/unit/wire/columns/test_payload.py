@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,7 @@ from bellwire.wire.columns import (
     rows_per_message,
     split_columns,
 )
+from bellwire.wire.columns.encoder import layout_of
 from bellwire.wire.errors import PayloadTooLargeError
 
 
@@ -36,10 +39,17 @@ def columns_of(rows: int, names: str = "ab", scale: int = 2) -> Columns:
     )
 
 
-def proto(**changes) -> ColumnBatch:
-    values = np.arange(3, dtype="<i8").tobytes()
-    columns = [ProtoColumn(name="a", scale=2, values=values), ProtoColumn(name="b", values=values)]
-    return ColumnBatch(**({"table": "t", "row_count": 3, "columns": columns} | changes))
+THREE = np.arange(3, dtype="<i8").tobytes()
+TWO_COLUMNS = (
+    ProtoColumn(name="a", scale=2, values=THREE),
+    ProtoColumn(name="b", values=THREE),
+)
+
+
+def proto(
+    *, table: str = "t", row_count: int = 3, columns: Iterable[ProtoColumn] = TWO_COLUMNS
+) -> ColumnBatch:
+    return ColumnBatch(table=table, row_count=row_count, columns=columns)
 
 
 def test_the_payload_is_a_serialized_column_batch():
@@ -60,6 +70,14 @@ def test_what_is_read_are_aligned_read_only_views_into_the_payload(rows, names):
             assert np.shares_memory(view, np.frombuffer(payload, np.uint8))
             assert view.flags.aligned
             assert not view.flags.writeable
+
+
+def test_every_layout_is_aligned():
+    for rows in (*range(1, 40), 2_030, 2_047, 2_048, 65_536):
+        for name_bytes in range(1, 65):
+            for scale in (0, 1):
+                layout = layout_of("t", rows, (("x" * name_bytes, scale), ("b", scale)))
+                assert [offset % 8 for offset in layout.offsets] == [0, 0]
 
 
 def test_a_strided_column_is_gathered():
