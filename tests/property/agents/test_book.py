@@ -101,3 +101,20 @@ def test_a_snapshot_makes_the_same_book(rows):
     other.apply(book.snapshot())
     assert levels_of(other, 100) == levels_of(book, 100)
     assert other.sequence == book.sequence
+
+
+@given(st.integers(0, 2**32), st.integers(256, 900), st.sampled_from([10, 10_000, 1 << 60]))
+def test_large_batches_are_sorted_as_small_ones_are(seed: int, rows: int, spread: int):
+    rng = np.random.default_rng(seed)
+    side, price = rng.integers(0, 2, rows), rng.integers(-spread, spread, rows)
+    size = rng.integers(0, 3, rows)
+    columns = l2_columns(np.arange(rows), price, size, side, price_scale=2, size_scale=8)
+    whole, in_parts = (OrderBook(price_scale=2, size_scale=8, allow_crossed=True) for _ in range(2))
+    for book, rows_max in ((whole, rows), (in_parts, 100)):
+        book.restart(-1)
+        for part in split_columns(columns, rows_max=rows_max):
+            book.apply(part)
+    naive = NaiveBook()
+    for row in zip(side.tolist(), price.tolist(), size.tolist(), strict=True):
+        naive.apply(*row, 0)
+    assert levels_of(whole, rows) == levels_of(in_parts, rows) == naive.top(rows)

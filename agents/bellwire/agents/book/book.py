@@ -12,6 +12,7 @@ from bellwire.agents.book._ladder import (
     keys_of,
     merged,
     prices_of,
+    sorted_rows,
 )
 from bellwire.agents.book._updates import Updates, checked_updates
 from bellwire.agents.book.errors import (
@@ -188,10 +189,13 @@ class OrderBook:
         prices, sides, sizes = (
             array[skipped:] for array in (updates.prices, updates.sides, updates.sizes)
         )
+        new_keys, order = keys_of(prices, sides), sorted_rows(prices, sides)
+        if order is not None:
+            new_keys, sizes = new_keys[order], sizes[order]
         keys, sizes = merged(
             NO_LEVELS if empty else self._keys,
             NO_LEVELS if empty else self._sizes,
-            keys_of(prices, sides),
+            new_keys,
             sizes,
         )
         if len(keys) > self.levels_max:
