@@ -171,7 +171,8 @@ def _line(measurement: Measurement) -> str:
     if "error" in measurement:
         figure = f"[red]failed[/red]: {measurement['error']}"
     elif "messages_per_second" in measurement:
-        figure = f"{measurement['messages_per_second']:,} msg/s"
+        unit = "updates/s" if "rows_per_message" in measurement else "msg/s"
+        figure = f"{measurement['messages_per_second']:,} {unit}"
     elif "variants" in measurement:
         figure = ", ".join(
             f"{variant} {_percentile(measured['from_intended'], 99)}"
