@@ -13,9 +13,9 @@ NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 class ColumnPublisherRole:
     """Publishes columns as fast as the system takes them."""
 
-    def __init__(self, publisher: PeerPublisher, rows_per_message: int) -> None:
+    def __init__(self, publisher: PeerPublisher, rows_per_message: int, narrow: bool) -> None:
         self._publisher = publisher
-        self._maker = ColumnMaker(rows_per_message)
+        self._maker = ColumnMaker(rows_per_message, narrow=narrow)
 
     async def do(self, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Run `flood`."""

@@ -22,6 +22,7 @@ SEED: Final = 20_240_808
 NANOSECONDS_PER_ROW: Final = 200  # Five million a second.
 # Handed over at once: with five columns just below the megabyte that one batch may hold.
 ROWS_PER_CALL: Final = 24_000
+ROWS_PER_CALL_NARROW: Final = 72_000
 
 
 class ColumnMaker:
@@ -30,10 +31,12 @@ class ColumnMaker:
     Bids and asks never meet, so that a book of them is never crossed. Every row is an event of its own.
     """
 
-    def __init__(self, rows_per_message: int) -> None:
+    def __init__(self, rows_per_message: int, *, narrow: bool = False) -> None:
         assert RING_ROWS % rows_per_message == 0, "a message must not reach over the ring's end"
         self.rows_per_message = rows_per_message
-        self.messages_per_call = max(1, ROWS_PER_CALL // rows_per_message)
+        rows_per_call = ROWS_PER_CALL_NARROW if narrow else ROWS_PER_CALL
+        self.messages_per_call = max(1, rows_per_call // rows_per_message)
+        self._narrow = narrow
         rng = np.random.default_rng(SEED)
         self._side = rng.integers(0, 2, RING_ROWS)
         distance = rng.geometric(LEVEL_CHANCE, RING_ROWS)
@@ -43,7 +46,8 @@ class ColumnMaker:
 
     def make_many(self, first: int, count: int) -> list[bytes]:
         """Give the payloads of `count` messages numbered from `first`."""
-        return [encode_columns(self.make(number)) for number in range(first, first + count)]
+        numbers, narrow = range(first, first + count), self._narrow
+        return [encode_columns(self.make(number), narrow=narrow) for number in numbers]
 
     def make(self, number: int) -> Columns:
         """Give the columns of one message."""

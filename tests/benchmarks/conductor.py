@@ -131,7 +131,8 @@ class Measurement:
 def _columns_of(scenario: Load) -> dict[str, object]:
     if not isinstance(scenario, ColumnFlood):
         return {}
-    return {"rows_per_message": scenario.rows_per_message, "builds_book": scenario.builds_book}
+    names = ("rows_per_message", "builds_book", "narrow")
+    return {name: getattr(scenario, name) for name in names}
 
 
 def _count_rows(result: Reply, rows_per_message: int) -> None:

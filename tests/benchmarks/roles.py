@@ -180,6 +180,7 @@ async def open_role(
     batch_messages_max: int | None = None,
     rows_per_message: int | None = None,
     builds_book: bool = False,
+    narrow: bool = False,
 ) -> AsyncIterator[tuple[Role, Reply]]:
     """Start one role of a peer; give it and what it has to say of itself.
 
@@ -196,7 +197,7 @@ async def open_role(
             if rows_per_message is None:
                 yield Wired(PublisherRole(publisher)), {}
             else:
-                yield Wired(ColumnPublisherRole(publisher, rows_per_message)), {}
+                yield Wired(ColumnPublisherRole(publisher, rows_per_message, narrow)), {}
         elif role == "subscriber":
             subscriber = SubscriberRole(
                 Sink()

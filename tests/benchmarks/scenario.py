@@ -64,6 +64,8 @@ class ColumnFlood:
     rows_per_message: int
     builds_book: bool = False
     """The subscriber also keeps an order book of them."""
+    narrow: bool = False
+    """Columns are written in as few bytes as their span needs."""
     batch_messages_max: int | None = None
     suite: Suite = COLUMNS
 
@@ -122,6 +124,9 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ColumnFlood("columns-1000", "Columnar L2 updates, 1,000 to a message", 1_000),
         ColumnFlood("columns-4000", "Columnar L2 updates, 4,000 to a message", 4_000),
         ColumnFlood(
+            "columns-narrow", "Columnar L2 updates, 4,000 to a message, narrow", 4_000, narrow=True
+        ),
+        ColumnFlood(
             "columns-book", "Columnar L2 updates, 1,000 to a message, into a book", 1_000, True
         ),
         Latency(
@@ -171,7 +176,7 @@ class Durations:
     load_seconds: float
 
 
-# 48 measurements per round with about 1.5 s of process start each: three rounds stay below 12
+# 51 measurements per round with about 1.5 s of process start each: three rounds stay below 12
 # minutes and give 9,000 latencies at 1/ms over all rounds, 9 of them beyond p99.9.
 DURATIONS_DEFAULT: Final = Durations(warm_up_seconds=0.5, load_seconds=3.0)
 # One round of a few minutes: does it work, and which order of magnitude is it.

@@ -45,10 +45,15 @@ TARGETS: Final = (
     Target("throughput-100", "msg/s at ≤ 100, the least to be useful", 200_000),
     *(
         target
-        for rows in ("1000", "4000")
+        for kind in ("1000", "4000", "narrow")
         for target in (
-            Target(f"columns-{rows}", "updates/s", 1_200_000, lanes=("bellwire_tcp",)),
-            Target(f"columns-{rows}", "updates/s on one host", 5_000_000, lanes=("bellwire_unix",)),
+            Target(f"columns-{kind}", f"updates/s, {kind}", 1_200_000, lanes=("bellwire_tcp",)),
+            Target(
+                f"columns-{kind}",
+                f"updates/s on one host, {kind}",
+                5_000_000,
+                lanes=("bellwire_unix",),
+            ),
         )
     ),
     *(

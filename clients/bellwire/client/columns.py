@@ -60,6 +60,7 @@ async def publish_columns(
     columns: Columns,
     *,
     rows_max: int | None = None,
+    narrow: bool = False,
     key: str = "",
     subject: str = "",
     time_unix_nano: int | None = None,
@@ -73,6 +74,8 @@ async def publish_columns(
         topic: Where to.
         columns: The rows; their arrays are copied before this first waits.
         rows_max: Rows in one message, at least 1; None = as many as the size limit of a message allows.
+        narrow: Write columns of near values in fewer bytes; the reader widens them instead of looking
+            in place. More rows a second where the line, or its compression, is the limit.
         key: Of all messages, usually the instrument; they keep their order. Empty = no order asked.
         subject: Of all messages, usually the instrument.
         time_unix_nano: Event time of all messages; None = now.
@@ -81,7 +84,8 @@ async def publish_columns(
 
     Returns and raises what `Publisher.publish_payloads` does.
     """
-    payloads = [encode_columns(part) for part in split_columns(columns, rows_max=rows_max)]
+    parts = split_columns(columns, rows_max=rows_max)
+    payloads = [encode_columns(part, narrow=narrow) for part in parts]
     return await publisher.publish_payloads(
         topic,
         payloads,
@@ -95,7 +99,7 @@ async def publish_columns(
 
 
 def columns_of(message: ReceivedMessage | Message) -> Columns:
-    """Return the columns of a message; their arrays are read-only views into its payload.
+    """Return the columns of a message; their arrays are read-only, views into its payload unless it is narrow.
 
     Raises:
         ColumnsTypeError: The message carries something else.

@@ -39,8 +39,8 @@ def test_columns_have_one_bound_over_tcp_and_a_higher_one_on_one_host():
         )
     )
     assert {key: verdict.met for key, verdict in verdicts.items()} == {
-        ("updates/s", "grpc over TCP"): True,
-        ("updates/s on one host", "grpc over a Unix socket"): False,
+        ("updates/s, 4000", "grpc over TCP"): True,
+        ("updates/s on one host, 4000", "grpc over a Unix socket"): False,
     }
 
 

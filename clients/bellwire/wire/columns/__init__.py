@@ -17,6 +17,7 @@ from bellwire.wire.columns.errors import (
     ColumnScaleError,
     ColumnsCorruptError,
     ColumnsError,
+    ColumnWidthError,
     RowCountError,
 )
 from bellwire.wire.columns.fixed_point import SCALE_MAX, from_floats, to_floats
@@ -37,6 +38,7 @@ __all__ = [
     "ColumnNameError",
     "ColumnRepeatedError",
     "ColumnScaleError",
+    "ColumnWidthError",
     "Columns",
     "ColumnsCorruptError",
     "ColumnsError",

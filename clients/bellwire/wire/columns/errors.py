@@ -107,6 +107,20 @@ class ColumnDtypeError(ColumnsError):
         )
 
 
+class ColumnWidthError(ColumnsError):
+    """The values have a width that no column has."""
+
+    reason = "COLUMN_WIDTH"
+
+    def __init__(self, name: str, found: int) -> None:
+        self.name = name
+        self.found = found
+        super().__init__(
+            f"values of column {name!r} have {found} bytes each, 1, 2, 4 or 8 are allowed",
+            metadata={"column": name, "found": str(found)},
+        )
+
+
 class ColumnScaleError(ColumnsError):
     """The scale is not a whole number of decimal places that int64 can have."""
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bellwire.wire.columns.columns import ROWS_MAX, Columns
-from bellwire.wire.columns.encoder import (
-    COLUMNS_BYTES_MAX,
-    PADDING_BYTES_MAX,
-    VALUE_BYTES,
-    layout_of,
-)
+from bellwire.wire.columns.encoder import COLUMNS_BYTES_MAX
+from bellwire.wire.columns.layout import HEAD_BYTES_MORE, VALUE_BYTES, Field, layout_of
 from bellwire.wire.errors import PayloadTooLargeError
 
 
 def rows_per_message(columns: Columns, *, bytes_max: int = COLUMNS_BYTES_MAX) -> int:
-    """Return how many rows of such columns fit into one payload.
+    """Return how many rows of such columns fit into one payload, be it narrow or not.
 
     Args:
         columns: Any rows of the table; names and scales count, not how many there are.
@@ -24,14 +20,14 @@ def rows_per_message(columns: Columns, *, bytes_max: int = COLUMNS_BYTES_MAX) ->
     Raises:
         PayloadTooLargeError: Not even one row fits.
     """
-    scales = tuple(columns.scales.items())
-    # The largest payload has the longest lengths, but perhaps not the longest padding.
-    largest = layout_of(columns.table, ROWS_MAX, scales)
-    heads_bytes = sum(map(len, largest.heads)) + PADDING_BYTES_MAX * len(scales)
-    rows = (bytes_max - heads_bytes) // (VALUE_BYTES * len(scales))
+    fields = tuple(Field(name, scale, VALUE_BYTES) for name, scale in columns.scales.items())
+    # The largest payload has the longest lengths, but perhaps neither a base nor the longest padding.
+    largest = layout_of(columns.table, ROWS_MAX, fields)
+    heads_bytes = sum(len(piece) + HEAD_BYTES_MORE for _, piece in largest.pieces)
+    rows = (bytes_max - heads_bytes) // (VALUE_BYTES * len(fields))
     if rows < 1:
         raise PayloadTooLargeError(
-            f"one row of {len(scales)} columns takes {heads_bytes + VALUE_BYTES * len(scales)} bytes, "
+            f"one row of {len(fields)} columns takes {heads_bytes + VALUE_BYTES * len(fields)} bytes, "
             f"limit is {bytes_max}: send fewer columns",
             metadata={"limit": str(bytes_max)},
         )

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bellwire/trading/v1/column.proto\x12\x13\x62\x65llwire.trading.v1\"]\n\x0b\x43olumnBatch\x12\r\n\x05table\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\r\x12,\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x1b.bellwire.trading.v1.Column\"F\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\r\x12\x0f\n\x07padding\x18\x03 \x01(\x0c\x12\x0e\n\x06values\x18\x04 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bellwire/trading/v1/column.proto\x12\x13\x62\x65llwire.trading.v1\"]\n\x0b\x43olumnBatch\x12\r\n\x05table\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\r\x12,\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x1b.bellwire.trading.v1.Column\"i\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\r\x12\x13\n\x0bwidth_bytes\x18\x03 \x01(\r\x12\x0c\n\x04\x62\x61se\x18\x04 \x01(\x10\x12\x0f\n\x07padding\x18\x05 \x01(\x0c\x12\x0e\n\x06values\x18\x06 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COLUMNBATCH']._serialized_start=57
   _globals['_COLUMNBATCH']._serialized_end=150
   _globals['_COLUMN']._serialized_start=152
-  _globals['_COLUMN']._serialized_end=222
+  _globals['_COLUMN']._serialized_end=257
 # @@protoc_insertion_point(module_scope)

@@ -51,32 +51,42 @@ Global___ColumnBatch: typing_extensions.TypeAlias = ColumnBatch
 
 @typing.final
 class Column(google.protobuf.message.Message):
-    """One column: integers that stand for decimals of one scale."""
+    """One column: signed 64-bit integers that stand for decimals of one scale."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
     SCALE_FIELD_NUMBER: builtins.int
+    WIDTH_BYTES_FIELD_NUMBER: builtins.int
+    BASE_FIELD_NUMBER: builtins.int
     PADDING_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name, for example "price"; unique in the batch. 1..64 bytes."""
     scale: builtins.int
     """Decimal places, 0..18: value = integer × 10^-scale. Whole numbers, times and flags have scale 0."""
+    width_bytes: builtins.int
+    """Bytes of one value in `values`: 1, 2, 4 or 8; 0 = 8. Values of 8 bytes are the integers themselves and are read in
+    place; narrower ones are unsigned, integer = base + value, which makes a column of near values smaller.
+    """
+    base: builtins.int
+    """Added to each value of less than 8 bytes, usually the smallest integer of the column; base + value fits 64 bits."""
     padding: builtins.bytes
     """0 to 15 zero bytes that make `values` begin at a multiple of eight bytes of the serialized batch, so that it can
     be read in place. Without meaning: a reader ignores it, a writer may leave it out.
     """
     values: builtins.bytes
-    """The integers: signed 64 bit, little-endian, one after another; 8 × row_count bytes."""
+    """The values: little-endian, one after another; width_bytes × row_count bytes."""
     def __init__(
         self,
         *,
         name: builtins.str = ...,
         scale: builtins.int = ...,
+        width_bytes: builtins.int = ...,
+        base: builtins.int = ...,
         padding: builtins.bytes = ...,
         values: builtins.bytes = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["name", b"name", "padding", b"padding", "scale", b"scale", "values", b"values"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base", b"base", "name", b"name", "padding", b"padding", "scale", b"scale", "values", b"values", "width_bytes", b"width_bytes"]) -> None: ...
 
 Global___Column: typing_extensions.TypeAlias = Column

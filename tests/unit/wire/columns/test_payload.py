@@ -22,6 +22,7 @@ from bellwire.wire.columns import (
     ColumnScaleError,
     ColumnsCorruptError,
     ColumnsError,
+    ColumnWidthError,
     RowCountError,
     decode_columns,
     decoder,
@@ -29,7 +30,7 @@ from bellwire.wire.columns import (
     rows_per_message,
     split_columns,
 )
-from bellwire.wire.columns.encoder import layout_of
+from bellwire.wire.columns.layout import Field, layout_of
 from bellwire.wire.errors import PayloadTooLargeError
 
 
@@ -73,11 +74,37 @@ def test_what_is_read_are_aligned_read_only_views_into_the_payload(rows, names):
 
 
 def test_every_layout_is_aligned():
-    for rows in (*range(1, 40), 2_030, 2_047, 2_048, 65_536):
+    for rows in (*range(1, 40, 3), 126, 127, 2_030, 2_047, 2_048, 65_536):
         for name_bytes in range(1, 65):
             for scale in (0, 1):
-                layout = layout_of("t", rows, (("x" * name_bytes, scale), ("b", scale)))
-                assert [offset % 8 for offset in layout.offsets] == [0, 0]
+                for width in (1, 2, 4, 8):
+                    name = "x" * name_bytes
+                    fields = (Field(name, scale, width), Field("b", scale, width))
+                    layout = layout_of("t", rows, fields)
+                    assert [offset % 8 for offset in layout.offsets] == [0, 0]
+
+
+@pytest.mark.parametrize("smallest", [-(2**63), -200, 0, 2**63 - 2**32])
+@pytest.mark.parametrize(
+    ("span", "width"), [(0, 1), (255, 1), (256, 2), (1 << 16, 4), (1 << 32, 8)]
+)
+def test_a_narrow_column_has_the_bytes_that_its_span_needs(smallest, span, width):
+    largest = min(smallest + span, 2**63 - 1)
+    values = np.array([smallest, largest, smallest])
+    payload = encode_columns(Columns("t", [Column("a", values, 2)]), narrow=True)
+    if largest - smallest == span:
+        assert len(ColumnBatch.FromString(payload).columns[0].values) == 3 * width
+    for _ in range(2):
+        columns = decode_columns(payload)
+        assert columns["a"].tolist() == values.tolist()
+        assert columns["a"].dtype == np.dtype("int64")
+        assert not columns["a"].flags.writeable
+
+
+def test_a_narrow_column_of_another_writer_is_read_too():
+    column = ProtoColumn(name="a", width_bytes=2, base=-5, values=b"\x00\x00\xff\xff")
+    columns = decode_columns(proto(row_count=2, columns=[column]).SerializeToString())
+    assert columns["a"].tolist() == [-5, 65_530]
 
 
 def test_a_strided_column_is_gathered():
@@ -131,6 +158,21 @@ VALUES = bytes(24)
             proto(columns=[ProtoColumn(name="a", values=bytes(23))]),
             ColumnLengthError,
             "'a' holds 23 bytes, expected 24 for 3 rows",
+        ),
+        (
+            proto(columns=[ProtoColumn(name="a", width_bytes=3, values=bytes(9))]),
+            ColumnWidthError,
+            "'a' have 3 bytes each, 1, 2, 4 or 8",
+        ),
+        (
+            proto(columns=[ProtoColumn(name="a", width_bytes=4, values=bytes(24))]),
+            ColumnLengthError,
+            "24 bytes, expected 12 for 3 rows",
+        ),
+        (
+            proto(columns=[ProtoColumn(name="a", width_bytes=1, base=2**63 - 1, values=b"abc")]),
+            ColumnsCorruptError,
+            "'a' reaches beyond 64 bits",
         ),
         (proto(row_count=4), ColumnLengthError, "24 bytes, expected 32 for 4 rows"),
     ],
