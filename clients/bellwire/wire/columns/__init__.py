@@ -18,6 +18,7 @@ from bellwire.wire.columns.errors import (
     ColumnsCorruptError,
     ColumnsError,
     ColumnWidthError,
+    NumpyMissingError,
     RowCountError,
 )
 from bellwire.wire.columns.fixed_point import SCALE_MAX, from_floats, to_floats
@@ -42,6 +43,7 @@ __all__ = [
     "Columns",
     "ColumnsCorruptError",
     "ColumnsError",
+    "NumpyMissingError",
     "RowCountError",
     "decode_columns",
     "encode_columns",

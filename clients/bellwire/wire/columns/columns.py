@@ -13,6 +13,7 @@ from bellwire.wire.columns.errors import (
     ColumnMissingError,
     ColumnNameError,
     ColumnRepeatedError,
+    NumpyMissingError,
     RowCountError,
 )
 from bellwire.wire.columns.fixed_point import check_scale, to_floats
@@ -208,12 +209,25 @@ def check_some_rows(count: int) -> None:
         raise RowCountError(count, ROWS_MAX)
 
 
+def check_numpy() -> None:
+    """Tell in our words when numpy is absent; the first use of columns asks.
+
+    Raises:
+        NumpyMissingError: It is.
+    """
+    try:
+        import numpy  # noqa: F401 - only whether it can be
+    except ImportError:
+        raise NumpyMissingError from None
+
+
 def check_values(name: str, values: object) -> None:
     """Refuse what is not an array of the contract's kind; nothing is converted silently.
 
     Raises:
         ColumnDtypeError: Another type, dtype, byte order or number of dimensions.
     """
+    check_numpy()
     import numpy as np
 
     if not isinstance(values, np.ndarray):

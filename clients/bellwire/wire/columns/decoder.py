@@ -13,6 +13,7 @@ from bellwire.wire.columns.columns import (
     Columns,
     check_column_count,
     check_name,
+    check_numpy,
     check_row_count,
 )
 from bellwire.wire.columns.errors import (
@@ -56,6 +57,7 @@ def decode_columns(data: bytes) -> Columns:
     for layout in _met.get(len(data), ()):
         if _is_laid_out(data, layout):
             return _read(data, layout)
+    check_numpy()
     batch = _parse(data)
     layout = _checked_layout(batch)
     if layout.size_bytes == len(data) and _is_laid_out(data, layout):

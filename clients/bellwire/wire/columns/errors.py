@@ -16,6 +16,12 @@ class ColumnsError(CallerError):
     reason = "COLUMNS_INVALID"
 
 
+class NumpyMissingError(ColumnsError, ImportError):
+    """Columns need numpy, which is not installed: install bellwire[agents]."""
+
+    reason = "NUMPY_MISSING"
+
+
 class ColumnsCorruptError(ColumnsError):
     """The payload is no serialized ColumnBatch."""
 

@@ -128,6 +128,18 @@ def test_a_column_that_is_missing_is_named_with_those_that_are_there():
         quotes().scale("size")
 
 
+@pytest.mark.parametrize("use", ["decode_columns(b'')", "Column('a', [1])"])
+def test_without_numpy_it_says_what_to_install(use):
+    program = f"import sys; sys.modules['numpy'] = None\nfrom bellwire.wire.columns import *\n{use}"
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30
+    )
+    last_line = run.stderr.splitlines()[-1]
+    assert last_line.endswith(
+        "NumpyMissingError: Columns need numpy, which is not installed: install bellwire[agents]."
+    )
+
+
 def test_importing_it_loads_no_numpy():
     program = (
         "import sys, bellwire.wire.columns, bellwire.client.columns; print('numpy' in sys.modules)"
