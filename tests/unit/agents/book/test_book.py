@@ -146,6 +146,13 @@ def test_events_missing_between_batches_are_a_gap_until_the_next_snapshot():
     assert levels(book) == ([(99, 8)], [])
 
 
+def test_one_missing_event_is_a_gap_and_none_is_not():
+    book = live_book((1, BID, 99, 3))
+    book.apply(updates((2, BID, 99, 5)))
+    with pytest.raises(BookGapError, match="1 events are missing"):
+        book.apply(updates((4, BID, 99, 5)))
+
+
 @pytest.mark.parametrize(
     ("sequences", "words"),
     [
