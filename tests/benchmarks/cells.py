@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.benchmarks.scenario import Beside, Commit, Latency, Scenario
+from tests.benchmarks.scenario import Beside, ColumnFlood, Commit, Latency, Scenario
 from tests.benchmarks.summary import CLIENT_ROLES, DISK_KINDS, ROLES, LatencyFigures, Row, Spread
 
 ABSENT: Final = "–"
@@ -34,6 +34,8 @@ def columns_for(scenario: Scenario) -> Columns:
         return _COMMIT
     if isinstance(scenario, Beside):
         return _BESIDE
+    if isinstance(scenario, ColumnFlood):
+        return _COLUMNS
     return _DURABLE_THROUGHPUT if scenario.suite.durable else _THROUGHPUT
 
 
@@ -86,6 +88,19 @@ def _throughput(row: Row) -> tuple[str, ...]:
     )
 
 
+def _columns(row: Row) -> tuple[str, ...]:
+    assert row.spread is not None
+    wire = [row.wire_bytes[role] for role in CLIENT_ROLES]
+    return (
+        _with_extremes(row.spread, number),
+        f"{row.lost:,}",
+        # Microseconds for one are seconds for a million.
+        " + ".join(f"{row.cpu_us[role]:.3f}" for role in ROLES),
+        "/".join(f"{row.rss_bytes[role] / 1e6:.0f}" for role in ROLES),
+        "/".join(ABSENT if each is None else f"{each:.1f}" for each in wire),
+    )
+
+
 def _durable_throughput(row: Row) -> tuple[str, ...]:
     disk = [row.disk_bytes[kind] for kind in DISK_KINDS]
     return (
@@ -126,6 +141,8 @@ def _time(microseconds: float) -> str:
 
 _PERCENTILES: Final = ("p50 (rounds)", "p95", "p99", "p99.9", "max", "n", "lost")
 _THROUGHPUT_HEADS: Final = ("msg/s (rounds)", "lost", "CPU µs/msg", "RSS MB", "wire B/msg")
+_COLUMNS_HEADS: Final = ("updates/s (rounds)", "lost", "CPU s/M", "RSS MB", "wire B/update")
+_COLUMNS: Final = Columns(_COLUMNS_HEADS, _columns, False)
 _LATENCY: Final = Columns((*_PERCENTILES, "from send", "late p50 / p99"), _latency, True)
 _COMMIT: Final = Columns((*_PERCENTILES, "commit p50 / p99"), _commit, True)
 _BESIDE: Final = Columns(("part", *_PERCENTILES, "late p50 / p99", "other msg/s"), _beside, True)

@@ -183,7 +183,8 @@ def _line(measurement: Measurement) -> str:
     elif isinstance(SCENARIOS.get(measurement["scenario"]), Study):
         figure = load_study(measurement["scenario"]).headline(measurement)
     elif "messages_per_second" in measurement:
-        figure = f"{measurement['messages_per_second']:,} msg/s"
+        unit = "updates/s" if "rows_per_message" in measurement else "msg/s"
+        figure = f"{measurement['messages_per_second']:,} {unit}"
     elif "variants" in measurement:
         figure = ", ".join(
             f"{variant} {_percentile(measured['from_intended'], 99)}"

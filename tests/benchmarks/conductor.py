@@ -11,6 +11,7 @@ from tests.benchmarks.peers.peer import DATA_FOLDER
 from tests.benchmarks.process import MeasurementError, Reply, Worker, Workplace
 from tests.benchmarks.scenario import (
     Beside,
+    ColumnFlood,
     Commit,
     Durations,
     Latency,
@@ -23,7 +24,7 @@ from tests.benchmarks.usage import measured_usage
 __all__ = ["Measurement", "MeasurementError", "measure"]
 
 NANOSECONDS_PER_SECOND: Final = 1e9
-Load = Latency | Throughput | Commit
+Load = Latency | Throughput | ColumnFlood | Commit
 
 
 async def measure(
@@ -58,9 +59,10 @@ async def measure(
             return await load_study(scenario.name).measure(peer, durations, workplace)
         async with workplace.worker("broker", peer) as broker:
             address = broker.about["address"]
-            limit = {"address": address, "batch_messages_max": scenario.batch_messages_max}
+            reading = {"address": address, **_columns_of(scenario)}
+            limit = {**reading, "batch_messages_max": scenario.batch_messages_max}
             async with (
-                workplace.worker("subscriber", peer, address=address) as subscriber,
+                workplace.worker("subscriber", peer, **reading) as subscriber,
                 workplace.worker("publisher", peer, **limit) as publisher,
             ):
                 measurement = Measurement(
@@ -96,6 +98,8 @@ class Measurement:
             for side, after in (await self._wire()).items()
         }
         result = _result(published, received, usage, wire)
+        if isinstance(self.load, ColumnFlood):
+            _count_rows(result, self.load.rows_per_message)
         if self.load.suite.durable:
             result["disk"] = {
                 kind: None if after is None or before is None else after - before
@@ -111,7 +115,7 @@ class Measurement:
         match self.load:
             case Latency(rate_per_second=rate):
                 return await self.publisher.do("paced", first=first, rate=rate, seconds=seconds)
-            case Throughput():
+            case Throughput() | ColumnFlood():
                 return await self.publisher.do("flood", first=first, seconds=seconds)
             case Commit():
                 return await self.publisher.do("one_by_one", first=first, seconds=seconds)
@@ -127,6 +131,20 @@ class Measurement:
             "kept_bytes": kept_bytes(self.data),
             "written_bytes": written_bytes(psutil.Process(self.broker.pid)),
         }
+
+
+def _columns_of(scenario: Load) -> dict[str, object]:
+    if not isinstance(scenario, ColumnFlood):
+        return {}
+    names = ("rows_per_message", "builds_book", "narrow")
+    return {name: getattr(scenario, name) for name in names}
+
+
+def _count_rows(result: Reply, rows_per_message: int) -> None:
+    """Let what was counted in messages say rows; all messages have the same number of them."""
+    for key in ("sent", "received", "lost", "duplicates", "messages_per_second"):
+        result[key] *= rows_per_message
+    result["rows_per_message"] = rows_per_message
 
 
 def _difference(after: list[int] | None, before: list[int] | None) -> dict[str, int] | None:

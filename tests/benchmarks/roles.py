@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from tests.benchmarks.column_role import ColumnPublisherRole
+from tests.benchmarks.column_sink import ColumnSink
 from tests.benchmarks.histogram import LatencyHistogram
 from tests.benchmarks.open_loop import NANOSECONDS_PER_SECOND, Schedule, run_open_loop
 from tests.benchmarks.payload import PayloadMaker
@@ -119,8 +121,8 @@ class PublisherRole:
 class SubscriberRole:
     """Receives and accounts."""
 
-    def __init__(self) -> None:
-        self.sink = Sink()
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
 
     async def do(self, command: str, arguments: Mapping[str, Any]) -> Reply:
         """Run `begin` (a phase) or `finish` (it)."""
@@ -176,8 +178,14 @@ async def open_role(
     directory: str,
     address: str = "",
     batch_messages_max: int | None = None,
+    rows_per_message: int | None = None,
+    builds_book: bool = False,
+    narrow: bool = False,
 ) -> AsyncIterator[tuple[Role, Reply]]:
-    """Start one role of a peer; give it and what it has to say of itself."""
+    """Start one role of a peer; give it and what it has to say of itself.
+
+    With `rows_per_message` the load is columns.
+    """
     peer = load_peer(peer_name)
     async with AsyncExitStack() as stack:
         if role == "broker":
@@ -186,9 +194,16 @@ async def open_role(
         elif role == "publisher":
             connected = peer.publisher(address, batch_messages_max=batch_messages_max)
             publisher = await stack.enter_async_context(connected)
-            yield Wired(PublisherRole(publisher)), {}
+            if rows_per_message is None:
+                yield Wired(PublisherRole(publisher)), {}
+            else:
+                yield Wired(ColumnPublisherRole(publisher, rows_per_message, narrow)), {}
         elif role == "subscriber":
-            subscriber = SubscriberRole()
+            subscriber = SubscriberRole(
+                Sink()
+                if rows_per_message is None
+                else ColumnSink(rows_per_message, builds_book=builds_book)
+            )
             await stack.enter_async_context(peer.subscriber(address, subscriber.sink))
             yield Wired(subscriber), {}
         else:

@@ -30,6 +30,8 @@ DURABLE: Final = Suite(
     ),
     durable=True,
 )
+# What a peer is to carry here is the same payload; NATS takes up to a megabyte by default.
+COLUMNS: Final = Suite(("nats", "bellwire_tcp", "bellwire_unix"), (("× NATS", "nats"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,21 @@ class Throughput:
     title: str
     batch_messages_max: int
     suite: Suite = MEMORY
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFlood:
+    """As many L2 updates as the system takes, thousands to a message; counted in updates."""
+
+    name: str
+    title: str
+    rows_per_message: int
+    builds_book: bool = False
+    """The subscriber also keeps an order book of them."""
+    narrow: bool = False
+    """Columns are written in as few bytes as their span needs."""
+    batch_messages_max: int | None = None
+    suite: Suite = COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +124,7 @@ class Study:
         return Suite(self.peers, (), self.durable)
 
 
-Scenario = Latency | Throughput | Commit | Beside | Study
+Scenario = Latency | Throughput | ColumnFlood | Commit | Beside | Study
 
 _BELLWIRE = Neighbourhood("bellwire_tcp", "bellwire_neighbour", "bellwire_durable")
 _JETSTREAM = Neighbourhood("nats", "nats_neighbour", "jetstream")
@@ -119,6 +136,14 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Latency("latency-10k", "One-way latency, paced 10 k messages/s", 10_000),
         Throughput("throughput-100", "Throughput, batches of at most 100", 100),
         Throughput("throughput-1000", "Throughput, batches of at most 1,000", 1_000),
+        ColumnFlood("columns-1000", "Columnar L2 updates, 1,000 to a message", 1_000),
+        ColumnFlood("columns-4000", "Columnar L2 updates, 4,000 to a message", 4_000),
+        ColumnFlood(
+            "columns-narrow", "Columnar L2 updates, 4,000 to a message, narrow", 4_000, narrow=True
+        ),
+        ColumnFlood(
+            "columns-book", "Columnar L2 updates, 1,000 to a message, into a book", 1_000, True
+        ),
         Latency(
             "durable-latency-1k",
             "PERSISTED, one-way latency, paced 1 message per ms",
@@ -175,7 +200,7 @@ class Durations:
     load_seconds: float
 
 
-# 39 measurements per round with about 1.5 s of process start each: three rounds stay below 12
+# 51 measurements per round with about 1.5 s of process start each: three rounds stay below 12
 # minutes and give 9,000 latencies at 1/ms over all rounds, 9 of them beyond p99.9.
 DURATIONS_DEFAULT: Final = Durations(warm_up_seconds=0.5, load_seconds=3.0)
 # One round of a few minutes: does it work, and which order of magnitude is it.

@@ -27,6 +27,8 @@ class Target:
     relative_to: str | None = None
     figure: str = ""
     """Which figure of a study is judged; empty = the headline of a scenario."""
+    lanes: tuple[str, ...] = tuple(LANES)
+    """Systems it is for."""
 
 
 class Verdict(NamedTuple):
@@ -45,6 +47,19 @@ TARGETS: Final = (
     Target("throughput-1000", "msg/s at ≤ 1,000 beside NATS core", 2.5, relative_to=REFERENCE),
     Target("throughput-1000", "msg/s at ≤ 1,000", 500_000),
     Target("throughput-100", "msg/s at ≤ 100, the least to be useful", 200_000),
+    *(
+        target
+        for kind in ("1000", "4000", "narrow")
+        for target in (
+            Target(f"columns-{kind}", f"updates/s, {kind}", 1_200_000, lanes=("bellwire_tcp",)),
+            Target(
+                f"columns-{kind}",
+                f"updates/s on one host, {kind}",
+                5_000_000,
+                lanes=("bellwire_unix",),
+            ),
+        )
+    ),
     *(
         target
         for size in ("100", "1,000")
@@ -104,7 +119,7 @@ def judge(summary: Mapping[str, list[Row]]) -> list[Verdict]:
     for target in TARGETS:
         rows = {row.peer: row for row in summary.get(target.scenario, ())}
         for peer, lane in LANES.items():
-            if peer in rows:
+            if peer in rows and peer in target.lanes:
                 measured = _measured(target, rows[peer], rows)
                 verdicts.append(Verdict(target, lane, measured, _met(target, measured)))
     return verdicts

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tests.benchmarks.peers.bellwire import SOURCE, BellwirePublisher, reading
 from tests.benchmarks.roles import PublisherRole, Reply, SubscriberRole
+from tests.benchmarks.sink import Sink
 
 from bellwire.admin.v1.topic_pb2 import LOG_KIND_MEMORY, LOG_KIND_SQLITE, Topic
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_PERSISTED, ACK_LEVEL_RECEIVED
@@ -72,7 +73,7 @@ class AimedSubscriberRole:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._role = SubscriberRole()
+        self._role = SubscriberRole(Sink())
         self._open = AsyncExitStack()
 
     async def do(self, command: str, arguments: Mapping[str, Any]) -> Reply:

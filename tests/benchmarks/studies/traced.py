@@ -87,7 +87,7 @@ async def open_traced_subscriber(
         address: Of the coordinator.
         relayed: Whether to what the agent publishes, rather than to what it receives.
     """
-    role = SubscriberRole()
+    role = SubscriberRole(Sink())
     async with connect(address) as client:
         await _create_topics(client)
         topic = RELAYED_TOPIC if relayed else TOPIC

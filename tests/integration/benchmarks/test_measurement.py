@@ -3,7 +3,16 @@
 import pytest
 from tests.benchmarks.conductor import MeasurementError, measure
 from tests.benchmarks.peers import PEERS, load_peer
-from tests.benchmarks.scenario import DURABLE, SCENARIOS, Commit, Durations, Latency, Throughput
+from tests.benchmarks.scenario import (
+    COLUMNS,
+    DURABLE,
+    SCENARIOS,
+    ColumnFlood,
+    Commit,
+    Durations,
+    Latency,
+    Throughput,
+)
 from tests.benchmarks.summary import ROLES
 
 pytestmark = pytest.mark.integration
@@ -49,6 +58,16 @@ async def test_a_flood_loses_nothing_and_accounts_for_all_three_processes(peer):
     assert result["messages_per_second"] > 0
     assert all(result["processes"][role]["rss_bytes"] > 1_000_000 for role in ROLES)
     assert 0 <= result["processes"]["others"]["cpu_share"] <= 1
+
+
+@pytest.mark.parametrize("column_peer", COLUMNS.peers)
+async def test_a_flood_of_columns_is_counted_in_rows_and_loses_none(column_peer):
+    skip_if_missing(column_peer)
+    result = await measure(column_peer, ColumnFlood("columns", "", 1_000, builds_book=True), BRIEF)
+    assert result["received"] == result["sent"] > 0
+    assert result["sent"] % 1_000 == 0
+    assert (result["lost"], result["duplicates"]) == (0, 0)
+    assert result["messages_per_second"] * result["seconds"] == pytest.approx(result["sent"], 0.01)
 
 
 async def test_what_is_acknowledged_one_by_one_arrives_and_is_on_the_disk(durable_peer):

@@ -41,6 +41,15 @@ def test_every_row_has_a_cell_for_every_column():
 PEERS = ("nats", "grpc_unary", "bellwire_tcp")
 
 
+def test_columns_are_shown_in_updates_with_what_a_million_cost():
+    flood = throughput(1, "bellwire_tcp", 2_000_000, scenario="columns-1000")
+    table = tables_of(document(flood))[0]
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert row["updates/s (rounds)"] == "2,000,000"
+    assert row["CPU s/M"] == "100.000 + 200.000 + 400.000"
+    assert row["wire B/update"] == "200.0/–"
+
+
 def test_a_saturated_peer_is_called_so_and_its_backlog_shown_in_milliseconds():
     result = document(latency(1, "grpc_unary", [738_000], seconds=2.0, unsent=9))
     (table,) = tables_of(result)

@@ -31,5 +31,18 @@ def test_without_the_reference_a_relative_target_is_not_measured_rather_than_met
     assert verdicts["msg/s at ≤ 100 beside NATS core", "grpc over a Unix socket"].met is None
 
 
+def test_columns_have_one_bound_over_tcp_and_a_higher_one_on_one_host():
+    verdicts = verdicts_of(
+        *(
+            throughput(1, peer, 2_000_000, scenario="columns-4000")
+            for peer in ("bellwire_tcp", "bellwire_unix")
+        )
+    )
+    assert {key: verdict.met for key, verdict in verdicts.items()} == {
+        ("updates/s, 4000", "grpc over TCP"): True,
+        ("updates/s on one host, 4000", "grpc over a Unix socket"): False,
+    }
+
+
 def test_peers_have_no_targets():
     assert verdicts_of(throughput(1, "nats", 150_000)) == {}
