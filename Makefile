@@ -16,6 +16,8 @@ PYTHON ?=
 DEMO_ARGS ?=
 SERVE_ARGS ?=
 BENCH_ARGS ?=
+# The result that `make bench-page` shows; without one, that which the page shows already.
+RESULT ?= $(shell sed -n 's/^<!-- results:begin \(.*\) -->$$/\1/p' docs/benchmarks.md)
 PYTEST_ARGS ?=
 SEEDS ?= 2000
 SIMULATE_ARGS ?=
@@ -47,8 +49,17 @@ test-ci: .venv/.dev-installed ## the slow rest that continuous integration adds
 test-all: .venv/.dev-installed ## every test; those whose service is absent skip
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
-bench: .venv/.bench-installed ## latency and throughput beside peers (BENCH_ARGS="--quick")
+bench: .venv/.bench-installed bench-peers ## latency and throughput beside peers (BENCH_ARGS="--quick")
 	@$(PY) tests/benchmarks/run.py $(BENCH_ARGS)
+
+# A peer that cannot be installed is missing from the tables, with the reason; it fails nothing.
+bench-peers: ## the environments of peers whose pins differ from ours (autogen, slim)
+	@for name in $(PEERS_APART); do \
+	  $(MAKE) --no-print-directory .venv-bench-$$name/.installed \
+	    || echo "!!! peer $$name is not installed: the tables will say why" >&2; done
+
+bench-page: .venv/.dev-installed ## docs/benchmarks.md and its plots from a result (RESULT=benchmarks/results/….json)
+	@$(PY) tests/benchmarks/run.py --markdown "$(RESULT)"
 
 simulate: .venv/.dev-installed ## the simulation, seed by seed (SEEDS=10000, SIMULATE_ARGS="--seed 7 --verbose")
 	@$(PY) tests/simulation/run.py --seeds $(SEEDS) $(SIMULATE_ARGS)
@@ -110,14 +121,14 @@ gen-check: gen ## fail when the committed generated code is not what `make gen` 
 
 # Needs uv (`python -m pip install uv`): the one resolver whose output names no registry host.
 UV ?= uv
-PINS := demo dev gen bench
+PINS := demo dev gen bench bench-autogen bench-slim
 pins: ## resolve requirements/*.in into hash-pinned *.txt (UPGRADE=--upgrade)
 	@for name in $(PINS); do echo "==> requirements/$$name.txt"; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --no-header --python-version 3.11 \
 	    $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean: ## remove .venv, .venv-gen, caches and build output
-	rm -rf .venv .venv-gen dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv .venv-gen .venv-bench-autogen .venv-bench-slim dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find $(ROOTS) tests -name __pycache__ -type d -exec rm -rf {} +
 
 help: ## this list
@@ -151,9 +162,19 @@ checkout-moved: ;
 	@$(PY) requirements/install.py requirements/bench.txt
 	@touch $@
 
+# What pip said stays in install.log: its end is the reason that the benchmark gives for a missing peer.
+PEERS_APART := autogen slim
+PEER_SECONDS_MAX := 300
+.venv-bench-%/.installed: requirements/bench-%.txt
+	@sh requirements/make_venv.sh .venv-bench-$* "$(PYTHON)"
+	@echo "==> installing requirements/bench-$*.txt into .venv-bench-$*"
+	@PIP_RETRIES=1 PIP_TIMEOUT=15 timeout $(PEER_SECONDS_MAX) .venv-bench-$*/bin/python -m pip install \
+	  --require-hashes --requirement requirements/bench-$*.txt >.venv-bench-$*/install.log 2>&1
+	@touch $@
+
 .venv-gen/.installed: requirements/gen.txt
 	@sh requirements/make_venv.sh .venv-gen "$(PYTHON)"
 	@$(GEN_PY) requirements/install.py requirements/gen.txt
 	@touch $@
 
-.PHONY: checkout-moved demo serve setup test test-ci test-all bench simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
+.PHONY: checkout-moved demo serve setup test test-ci test-all bench bench-peers bench-page simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
