@@ -1,14 +1,17 @@
 """One process of a measurement: `python -m tests.benchmarks.worker '{"role": …}'`.
 
 Commands come as JSON lines on standard input and are answered on standard output. The process ends
-when its standard input does, so that nothing is left behind when the run is killed.
+when its standard input does, so that nothing is left behind when the run is killed. Whatever else a
+system under test prints goes to standard error. Runs in the environment of its peer, which need not
+hold Bellwire.
 """
 
 import asyncio
 import cProfile
 import json
+import os
 import sys
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import uvloop
 from tests.benchmarks.roles import Role, open_role
@@ -16,27 +19,29 @@ from tests.benchmarks.roles import Role, open_role
 LINE_BYTES_MAX: Final = 1 << 20
 
 
-async def run_worker(settings: dict[str, Any], profile: cProfile.Profile | None) -> None:
+async def run_worker(
+    settings: dict[str, Any], answers: TextIO, profile: cProfile.Profile | None
+) -> None:
     """Open the role, say so, and answer commands until the input ends."""
     async with open_role(**settings) as (role, about):
         commands = await _standard_input()
-        _say({"ready": True, **about})
+        _say(answers, {"ready": True, **about})
         if profile is not None:
             profile.enable()
         try:
             while line := await commands.readline():
-                await _answer(role, json.loads(line))
+                await _answer(role, answers, json.loads(line))
         finally:
             if profile is not None:
                 profile.disable()
 
 
-async def _answer(role: Role, request: dict[str, Any]) -> None:
+async def _answer(role: Role, answers: TextIO, request: dict[str, Any]) -> None:
     command = request.pop("do")
     try:
-        _say({"done": command, **await role.do(command, request)})
+        _say(answers, {"done": command, **await role.do(command, request)})
     except Exception as error:  # noqa: BLE001 - whatever a system under test raises is a result
-        _say({"failed": f"{command}: {type(error).__name__}: {error}"})
+        _say(answers, {"failed": f"{command}: {type(error).__name__}: {error}"})
 
 
 async def _standard_input() -> asyncio.StreamReader:
@@ -46,9 +51,16 @@ async def _standard_input() -> asyncio.StreamReader:
     return reader
 
 
-def _say(reply: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(reply) + "\n")
-    sys.stdout.flush()
+def _say(answers: TextIO, reply: dict[str, Any]) -> None:
+    answers.write(json.dumps(reply) + "\n")
+    answers.flush()
+
+
+def _take_standard_output() -> TextIO:
+    """Keep standard output for answers: libraries and servers that print would garble them."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
 
 
 def main() -> None:
@@ -56,7 +68,7 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     profile_path = settings.pop("profile_path", None)
     profile = cProfile.Profile() if profile_path else None
-    uvloop.run(run_worker(settings, profile))
+    uvloop.run(run_worker(settings, _take_standard_output(), profile))
     if profile is not None:
         profile.dump_stats(profile_path)
 
