@@ -34,7 +34,7 @@ class AutoGenPublisher:
         from google.protobuf.wrappers_pb2 import BytesValue
 
         self._runtime = runtime
-        self._topic = TopicId(TOPIC, "bench")
+        self._topic = TopicId(TOPIC, TOPIC)
         self._message = BytesValue
 
     async def send(self, payload: bytes) -> None:
@@ -92,15 +92,15 @@ class AutoGenGrpc:
     @asynccontextmanager
     async def subscriber(self, address: str, receiver: Receiver) -> AsyncIterator[None]:
         """Start a runtime with one agent that is subscribed to the topic."""
-        from autogen_core import AgentId, BaseAgent, MessageContext, TypeSubscription
+        from autogen_core import AgentId, BaseAgent, MessageContext
 
         class Subscriber(BaseAgent):
             async def on_message_impl(self, message: Any, ctx: MessageContext) -> None:
                 receiver.take(message.value)
 
         async with _runtime(address) as runtime:
-            await Subscriber("bench").register_instance(runtime, AgentId(AGENT, "bench"))
-            await runtime.add_subscription(TypeSubscription(TOPIC, AGENT))
+            # The key of an agent is the topic that its registration subscribes it to.
+            await Subscriber("bench").register_instance(runtime, AgentId(AGENT, TOPIC))
             yield
 
 
