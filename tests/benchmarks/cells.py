@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.benchmarks.scenario import Beside, Commit, Latency, Scenario
+from tests.benchmarks.scenario import Beside, Commit, Latency, Levels, Scenario
 from tests.benchmarks.summary import CLIENT_ROLES, DISK_KINDS, ROLES, LatencyFigures, Row, Spread
 
 ABSENT: Final = "–"
 MICROSECONDS_SHOWN_BELOW: Final = 100_000  # From here on milliseconds are easier to read.
+BYTES_PER_MB: Final = 1e6
 ALONE: Final = "alone"
 VARIANTS: Final = {
     ALONE: "alone",
@@ -34,6 +35,8 @@ def columns_for(scenario: Scenario) -> Columns:
         return _COMMIT
     if isinstance(scenario, Beside):
         return _BESIDE
+    if isinstance(scenario, Levels):
+        return _LEVELS
     return _DURABLE_THROUGHPUT if scenario.suite.durable else _THROUGHPUT
 
 
@@ -74,6 +77,22 @@ def _beside(row: Row) -> tuple[str, ...]:
     )
 
 
+def _levels(row: Row) -> tuple[str, ...]:
+    figures = _figures(row)
+    assert figures.paced is not None
+    taken = number(row.taken_per_second)
+    return (
+        number(int(row.variant)),
+        f"saturated: {taken}" if row.saturated else taken,
+        *_percentiles(figures),
+        f"{row.messages:,}",
+        f"{row.lost + row.unsent:,}",
+        f"{_time(figures.paced.late_p50)} / {_time(figures.paced.late_p99)}",
+        " + ".join(f"{row.cpu_us[role]:.1f}" for role in ROLES),
+        f"{row.rss_bytes['broker'] / BYTES_PER_MB:.0f}",
+    )
+
+
 def _throughput(row: Row) -> tuple[str, ...]:
     assert row.spread is not None
     wire = [row.wire_bytes[role] for role in CLIENT_ROLES]
@@ -81,7 +100,7 @@ def _throughput(row: Row) -> tuple[str, ...]:
         _with_extremes(row.spread, number),
         f"{row.lost:,}",
         " + ".join(f"{row.cpu_us[role]:.1f}" for role in ROLES),
-        "/".join(f"{row.rss_bytes[role] / 1e6:.0f}" for role in ROLES),
+        "/".join(f"{row.rss_bytes[role] / BYTES_PER_MB:.0f}" for role in ROLES),
         "/".join(ABSENT if each is None else number(each) for each in wire),
     )
 
@@ -128,6 +147,11 @@ _PERCENTILES: Final = ("p50 (rounds)", "p95", "p99", "p99.9", "max", "n", "lost"
 _THROUGHPUT_HEADS: Final = ("msg/s (rounds)", "lost", "CPU µs/msg", "RSS MB", "wire B/msg")
 _LATENCY: Final = Columns((*_PERCENTILES, "from send", "late p50 / p99"), _latency, True)
 _COMMIT: Final = Columns((*_PERCENTILES, "commit p50 / p99"), _commit, True)
+_LEVELS: Final = Columns(
+    ("offered/s", "taken/s", *_PERCENTILES, "late p50 / p99", "CPU µs/msg", "broker RSS MB"),
+    _levels,
+    True,
+)
 _BESIDE: Final = Columns(("part", *_PERCENTILES, "late p50 / p99", "other msg/s"), _beside, True)
 _THROUGHPUT: Final = Columns(_THROUGHPUT_HEADS, _throughput, False)
 _DURABLE_THROUGHPUT: Final = Columns(

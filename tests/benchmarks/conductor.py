@@ -9,7 +9,15 @@ import psutil
 from tests.benchmarks.disk import kept_bytes, written_bytes
 from tests.benchmarks.peers.peer import DATA_FOLDER
 from tests.benchmarks.process import MeasurementError, Reply, Worker, Workplace
-from tests.benchmarks.scenario import Beside, Commit, Durations, Latency, Scenario, Throughput
+from tests.benchmarks.scenario import (
+    Beside,
+    Commit,
+    Durations,
+    Latency,
+    Levels,
+    Scenario,
+    Throughput,
+)
 from tests.benchmarks.usage import measured_usage
 
 __all__ = ["Measurement", "MeasurementError", "measure"]
@@ -44,6 +52,10 @@ async def measure(
             from tests.benchmarks.beside import measure_beside
 
             return await measure_beside(peer, scenario, durations, workplace)
+        if isinstance(scenario, Levels):
+            from tests.benchmarks.levels import measure_levels
+
+            return await measure_levels(peer, scenario, durations, workplace)
         async with workplace.worker("broker", peer) as broker:
             address = broker.about["address"]
             limit = {"address": address, "batch_messages_max": scenario.batch_messages_max}
@@ -134,13 +146,16 @@ def _result(published: Reply, received: Reply, usage: Reply, wire: Reply) -> Rep
         "wire": wire,
         "seconds": round(published["seconds"], 6),
     }
-    if "start_ns" in published:
-        seconds = (received["last_ns"] - published["start_ns"]) / NANOSECONDS_PER_SECOND
+    if "acknowledged" in published:
+        result["acknowledged"] = published["acknowledged"]
+        return result
+    seconds = max(received["last_ns"] - published["start_ns"], 1) / NANOSECONDS_PER_SECOND
+    if "unsent" not in published:
         result["seconds"] = round(seconds, 6)
         result["messages_per_second"] = round(received["received"] / seconds)
-    elif "acknowledged" in published:
-        result["acknowledged"] = published["acknowledged"]
     else:
+        # A publisher that nothing acknowledges is done early, however long the backlog behind it.
+        result["drained_seconds"] = round(seconds, 6)
         result["unsent"] = published["unsent"]
         result["offered_per_second"] = published["offered_per_second"]
         result["generator_late"] = published["generator_late"]

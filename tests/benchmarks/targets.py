@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, NamedTuple
 
 from tests.benchmarks.summary import Row
@@ -9,20 +10,38 @@ from tests.benchmarks.summary import Row
 LANES: Final = {
     "bellwire_tcp": "grpc over TCP",
     "bellwire_unix": "grpc over a Unix socket",
+    "bellwire_socket": "socket lane",
     "bellwire_durable": "grpc over TCP, PERSISTED",
 }
+GRPC: Final = ("bellwire_tcp", "bellwire_unix")
+SOCKET: Final = ("bellwire_socket",)
 REFERENCE: Final = "nats"
+BYTES_PER_MB: Final = 1e6
+
+
+class Figure(Enum):
+    """Which figure of a row is judged."""
+
+    HEADLINE = "p50 of a latency, messages per second of a throughput"
+    P95 = "p95 of a latency"
+    NOT_DELIVERED = "messages that were lost, or never sent because the system took too few"
+    BROKER_RSS_MB = "resident memory of the broker at the end of the load"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound on a scenario's headline: the p50 for latency, messages per second for throughput."""
+    """A bound on a figure of a scenario, or on its ratio to another system."""
 
     scenario: str
     title: str
     bound: float
     at_most: bool = False
     relative_to: str | None = None
+    lanes: tuple[str, ...] = tuple(LANES)
+    """Systems it is meant for; those that were not measured are not judged."""
+    figure: Figure = Figure.HEADLINE
+    variant: str = ""
+    """The level of a load that rises."""
 
 
 class Verdict(NamedTuple):
@@ -34,26 +53,44 @@ class Verdict(NamedTuple):
     met: bool | None
 
 
+def _latency(scenario: str, load: str) -> tuple[Target, ...]:
+    beside = f"at {load} beside NATS core"
+    return (
+        Target(scenario, f"p50 {beside}", 1.5, True, REFERENCE, GRPC),
+        Target(scenario, f"p50 {beside}", 0.5, True, REFERENCE, SOCKET),
+        Target(scenario, f"p95 {beside}", 0.7, True, REFERENCE, SOCKET, Figure.P95),
+    )
+
+
+def _persisted(size: str) -> tuple[Target, ...]:
+    scenario = f"durable-throughput-{size.replace(',', '')}"
+    beside = f"msg/s at ≤ {size} beside JetStream (file, its default sync)"
+    return (
+        Target(scenario, f"msg/s at ≤ {size}", 200_000),
+        Target(scenario, beside, 5.0, relative_to="jetstream"),
+    )
+
+
+def _load(rate: int) -> tuple[Target, ...]:
+    lost = f"not delivered at {rate:,}/s"
+    memory = f"coordinator RSS in MB at {rate:,}/s"
+    return (
+        Target("load", lost, 0, True, figure=Figure.NOT_DELIVERED, variant=str(rate)),
+        Target("load", memory, 300, True, figure=Figure.BROKER_RSS_MB, variant=str(rate)),
+    )
+
+
 TARGETS: Final = (
-    Target("latency-1k", "p50 at 1/ms beside NATS core", 1.5, at_most=True, relative_to=REFERENCE),
-    Target("latency-10k", "p50 at 10 k/s beside NATS core", 1.5, True, REFERENCE),
+    *_latency("latency-1k", "1/ms"),
+    *_latency("latency-10k", "10 k/s"),
     Target("throughput-100", "msg/s at ≤ 100 beside NATS core", 2.0, relative_to=REFERENCE),
     Target("throughput-1000", "msg/s at ≤ 1,000 beside NATS core", 2.5, relative_to=REFERENCE),
     Target("throughput-1000", "msg/s at ≤ 1,000", 500_000),
     Target("throughput-100", "msg/s at ≤ 100, the least to be useful", 200_000),
-    *(
-        target
-        for size in ("100", "1,000")
-        for target in (
-            Target(f"durable-throughput-{size.replace(',', '')}", f"msg/s at ≤ {size}", 200_000),
-            Target(
-                f"durable-throughput-{size.replace(',', '')}",
-                f"msg/s at ≤ {size} beside JetStream (file, its default sync)",
-                5.0,
-                relative_to="jetstream",
-            ),
-        )
-    ),
+    *_load(20_000),
+    *_load(50_000),
+    *_persisted("100"),
+    *_persisted("1,000"),
 )
 
 
@@ -61,21 +98,35 @@ def judge(summary: Mapping[str, list[Row]]) -> list[Verdict]:
     """Compare every lane that was measured with every target of a scenario that was run."""
     verdicts = []
     for target in TARGETS:
-        rows = {row.peer: row for row in summary.get(target.scenario, ())}
+        rows = {
+            row.peer: row
+            for row in summary.get(target.scenario, ())
+            if row.variant == target.variant
+        }
         for peer, lane in LANES.items():
-            if peer in rows:
+            if peer in rows and peer in target.lanes:
                 measured = _measured(target, rows[peer], rows)
                 verdicts.append(Verdict(target, lane, measured, _met(target, measured)))
     return verdicts
 
 
 def _measured(target: Target, row: Row, rows: Mapping[str, Row]) -> float | None:
-    if target.relative_to is None:
-        spread = row.spread
-    elif target.relative_to in rows:
-        spread = row.ratio_to(rows[target.relative_to])
-    else:
+    if not row.rounds:
         return None
+    if target.figure is Figure.NOT_DELIVERED:
+        return row.lost + row.unsent
+    if target.figure is Figure.BROKER_RSS_MB:
+        return row.rss_bytes["broker"] / BYTES_PER_MB
+    if target.relative_to is None:
+        return row.spread.median if row.spread else None
+    return _measured_ratio(target, row, rows.get(target.relative_to))
+
+
+def _measured_ratio(target: Target, row: Row, reference: Row | None) -> float | None:
+    if reference is None:
+        return None
+    p95 = target.figure is Figure.P95
+    spread = row.p95_ratio_to(reference) if p95 else row.ratio_to(reference)
     return spread.median if spread else None
 
 
