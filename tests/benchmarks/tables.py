@@ -20,6 +20,8 @@ class Table:
     """Title, column heads, rows of cells, and remarks to stand below."""
 
     title: str
+    scenario: str
+    """Empty for the table of targets."""
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -40,7 +42,7 @@ def tables_of(document: Document) -> list[Table]:
 def _scenario_table(scenario: Scenario, rows: list[Row], missing: dict[str, str]) -> Table:
     columns = columns_for(scenario)
     title = f"{scenario.title}, µs" if columns.in_microseconds else scenario.title
-    table = Table(title, ("system", *columns.heads, *_ratio_heads(scenario, rows)))
+    table = Table(title, scenario.name, ("system", *columns.heads, *_ratio_heads(scenario, rows)))
     for row in rows:
         title = title_of(row.peer)
         level = f" at {number(int(row.variant))}/s" if isinstance(scenario, Levels) else ""
@@ -91,7 +93,9 @@ def _notes(row: Row) -> list[str]:
 
 
 def _target_table(verdicts: list[Verdict]) -> Table:
-    table = Table("Targets (shown, never enforced)", ("target", "lane", "bound", "measured", ""))
+    table = Table(
+        "Targets (shown, never enforced)", "", ("target", "lane", "bound", "measured", "")
+    )
     words = {True: "met", False: "MISSED", None: "not measured"}
     for target, lane, measured, met in verdicts:
         sign, times = "≤" if target.at_most else "≥", " ×" if target.relative_to else ""

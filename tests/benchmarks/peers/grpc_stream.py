@@ -35,7 +35,9 @@ def pack(payloads: Sequence[bytes]) -> bytes:
     """Give messages as one LZ4 block, each with its length before it."""
     import lz4.block
 
-    parts = [part for each in payloads for part in (len(each).to_bytes(LENGTH_BYTES, "little"), each)]
+    parts = [
+        part for each in payloads for part in (len(each).to_bytes(LENGTH_BYTES, "little"), each)
+    ]
     packed: bytes = lz4.block.compress(b"".join(parts))
     return packed
 

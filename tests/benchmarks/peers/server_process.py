@@ -23,7 +23,11 @@ class ServerError(Exception):
 
 @asynccontextmanager
 async def running_server(
-    command: Sequence[str], log: Path, answers: Answers, *, start_seconds_max: float = START_SECONDS_MAX
+    command: Sequence[str],
+    log: Path,
+    answers: Answers,
+    *,
+    start_seconds_max: float = START_SECONDS_MAX,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a server; entered when it answers.
 
@@ -82,7 +86,7 @@ async def _until_it_answers(
     # These servers give no sign when they listen, so they have to be asked again and again.
     try:
         async with asyncio.timeout(seconds_max):
-            while server.returncode is None and not await answers(server.pid):
+            while server.returncode is None and not await answers(server.pid):  # noqa: ASYNC110
                 await asyncio.sleep(START_POLL_SECONDS)
     except TimeoutError:
         raise ServerError(f"no answer within {seconds_max:g} s: {_words_in(log)}") from None

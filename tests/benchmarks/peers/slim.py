@@ -31,7 +31,7 @@ class SlimPublisher:
 
     def __init__(self, session: "slim_bindings.Session") -> None:
         self._session = session
-        self._latest: "slim_bindings.CompletionHandle | None" = None
+        self._latest: slim_bindings.CompletionHandle | None = None
 
     async def send(self, payload: bytes) -> None:
         """Hand one message to the bindings."""

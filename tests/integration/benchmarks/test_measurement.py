@@ -3,7 +3,15 @@
 import pytest
 from tests.benchmarks.conductor import MeasurementError, measure
 from tests.benchmarks.peers import PEERS, load_peer
-from tests.benchmarks.scenario import DURABLE, SCENARIOS, Commit, Durations, Latency, Throughput
+from tests.benchmarks.scenario import (
+    DURABLE,
+    SCENARIOS,
+    Commit,
+    Durations,
+    Latency,
+    Levels,
+    Throughput,
+)
 from tests.benchmarks.summary import ROLES
 
 pytestmark = pytest.mark.integration
@@ -69,6 +77,16 @@ async def test_a_paced_topic_loses_nothing_while_another_one_is_flat_out(broker)
     assert all(each["lost"] == 0 and each["received"] == 200 for each in variants.values())
     assert variants["memory"]["neighbour_messages_per_second"] > 0
     assert variants["durable"]["neighbour_messages_per_second"] > 0
+
+
+async def test_every_level_of_a_rising_load_arrives_whole():
+    result = await measure("bellwire_socket", Levels("load", "", (200, 1_000)), BRIEF)
+    levels = result["variants"]
+    assert [(rate, each["sent"], each["lost"]) for rate, each in levels.items()] == [
+        ("200", 40, 0),
+        ("1000", 200, 0),
+    ]
+    assert levels["1000"]["drained_seconds"] < 1.0
 
 
 async def test_a_process_that_dies_is_named_with_its_last_words():
