@@ -235,11 +235,15 @@ def _ratio(ours: Iterable[Sample], theirs: Iterable[Sample]) -> Spread | None:
     for sample in theirs:
         by_round.setdefault(sample.round, []).append(sample)
     ratios = [
-        each.value / min(near, key=lambda other, turn=each.turn: abs(other.turn - turn)).value
+        each.value / _nearest(each, by_round[each.round]).value
         for each in ours
-        if (near := by_round.get(each.round))
+        if each.round in by_round
     ]
     return Spread.of(ratios) if ratios else None
+
+
+def _nearest(sample: Sample, others: Iterable[Sample]) -> Sample:
+    return min(others, key=lambda other: abs(other.turn - sample.turn))
 
 
 def _samples(
@@ -249,8 +253,9 @@ def _samples(
 
 
 def _seconds_to_take(measurement: Measurement) -> float:
+    sending: float = measurement["seconds"]
     drained: float = measurement.get("drained_seconds", 0.0) - DRAIN_SECONDS_FREE
-    return max(measurement["seconds"], drained)
+    return max(sending, drained)
 
 
 def _percentile_us(measurement: Measurement, percent: float) -> float:

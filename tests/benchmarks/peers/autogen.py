@@ -94,7 +94,7 @@ class AutoGenGrpc:
         """Start a runtime with one agent that is subscribed to the topic."""
         from autogen_core import AgentId, BaseAgent, MessageContext
 
-        class Subscriber(BaseAgent):
+        class Subscriber(BaseAgent):  # type: ignore[misc]  # Untyped: it is not installed here.
             async def on_message_impl(self, message: Any, ctx: MessageContext) -> None:
                 receiver.take(message.value)
 

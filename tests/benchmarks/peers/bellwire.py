@@ -21,9 +21,10 @@ from bellwire.client import (
     connect,
     new_message,
 )
-from bellwire.client.settings import PublishSettings, TransportSettings
+from bellwire.client.settings import PublishSettings
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.server import Coordinator
+from bellwire.transport.channel import TransportSettings
 
 SOURCE: Final = "bench/publisher"
 # `publish_payloads` returns when everything is acknowledged: a few at a time keep the line busy.

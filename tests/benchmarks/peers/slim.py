@@ -25,8 +25,8 @@ SECRET: Final = "a shared secret of the benchmark, long enough for SLIM"
 class SlimPublisher:
     """Publishes into one point-to-point session that confirms nothing, as NATS core does.
 
-    The call that blocks takes two thirds of the CPU time of its twin to be awaited, and a session
-    with confirmations and retries half as much again.
+    Of the ways that were tried the call that blocks takes the least CPU time per message: awaiting
+    its twin, `publish_with_params`, a group and a session with confirmations take more.
     """
 
     def __init__(self, session: "slim_bindings.Session") -> None:
@@ -41,7 +41,6 @@ class SlimPublisher:
         """Publish message by message: the session has no batches."""
         for payload in payloads:
             await self.send(payload)
-            await asyncio.sleep(0)
 
     async def flush(self) -> None:
         """Wait until the latest message has left; those before it left earlier."""

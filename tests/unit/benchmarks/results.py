@@ -98,7 +98,7 @@ def beside(
 
 
 def levels(
-    round_number: int, peer: str, p50_us_by_rate: dict[int, int], **more: int
+    round_number: int, peer: str, p50_us_by_rate: dict[int, int], **more: float
 ) -> Measurement:
     def paced(rate: int, value_us: int) -> Measurement:
         measured = latency(round_number, peer, [value_us] * 1_000, scenario="load")
