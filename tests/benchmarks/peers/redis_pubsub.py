@@ -118,7 +118,7 @@ class RedisPubSub:
 
 
 async def _read(pubsub: Any, receiver: Receiver) -> None:
-    # `listen()` builds a dict for each message and looks for handlers: half as fast as the reply.
+    # `listen()` builds a dict for each message and looks for handlers: half as much CPU time again.
     while True:
         kind, _, data = await pubsub.parse_response()
         if kind in MESSAGE:
