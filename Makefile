@@ -55,7 +55,7 @@ bench: .venv/.bench-installed bench-peers ## latency and throughput beside peers
 # A peer that cannot be installed is missing from the tables, with the reason; it fails nothing.
 bench-peers: ## the environments of peers whose pins differ from ours (autogen, slim)
 	@for name in $(PEERS_APART); do \
-	  $(MAKE) --no-print-directory .venv-bench-$$name/.installed \
+	  $(MAKE) -s --no-print-directory .venv-bench-$$name/.installed \
 	    || echo "!!! peer $$name is not installed: the tables will say why" >&2; done
 
 bench-page: .venv/.dev-installed ## docs/benchmarks.md and its plots from a result (RESULT=benchmarks/results/….json)

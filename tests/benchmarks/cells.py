@@ -57,6 +57,7 @@ def _latency(row: Row) -> tuple[str, ...]:
         *_percentiles(figures),
         *(f"{row.messages:,}", f"{row.lost:,}", _time(figures.paced.began_p50)),
         f"{_time(figures.paced.late_p50)} / {_time(figures.paced.late_p99)}",
+        *_costs(row),
     )
 
 
@@ -88,18 +89,20 @@ def _levels(row: Row) -> tuple[str, ...]:
         f"{row.messages:,}",
         f"{row.lost + row.unsent:,}",
         f"{_time(figures.paced.late_p50)} / {_time(figures.paced.late_p99)}",
-        " + ".join(f"{row.cpu_us[role]:.1f}" for role in ROLES),
+        _cpu(row),
         f"{row.rss_bytes['broker'] / BYTES_PER_MB:.0f}",
     )
 
 
 def _throughput(row: Row) -> tuple[str, ...]:
     assert row.spread is not None
+    return (_with_extremes(row.spread, number), f"{row.lost:,}", *_costs(row))
+
+
+def _costs(row: Row) -> tuple[str, ...]:
     wire = [row.wire_bytes[role] for role in CLIENT_ROLES]
     return (
-        _with_extremes(row.spread, number),
-        f"{row.lost:,}",
-        " + ".join(f"{row.cpu_us[role]:.1f}" for role in ROLES),
+        _cpu(row),
         "/".join(f"{row.rss_bytes[role] / BYTES_PER_MB:.0f}" for role in ROLES),
         "/".join(ABSENT if each is None else number(each) for each in wire),
     )
@@ -112,6 +115,10 @@ def _durable_throughput(row: Row) -> tuple[str, ...]:
         "/".join(ABSENT if each is None else number(each) for each in disk),
         _commit_times(row),
     )
+
+
+def _cpu(row: Row) -> str:
+    return " + ".join(f"{row.cpu_us[role]:.1f}" for role in ROLES)
 
 
 def _figures(row: Row) -> LatencyFigures:
@@ -144,8 +151,9 @@ def _time(microseconds: float) -> str:
 
 
 _PERCENTILES: Final = ("p50 (rounds)", "p95", "p99", "p99.9", "max", "n", "lost")
-_THROUGHPUT_HEADS: Final = ("msg/s (rounds)", "lost", "CPU µs/msg", "RSS MB", "wire B/msg")
-_LATENCY: Final = Columns((*_PERCENTILES, "from send", "late p50 / p99"), _latency, True)
+_COSTS: Final = ("CPU µs/msg", "RSS MB", "wire B/msg")
+_THROUGHPUT_HEADS: Final = ("msg/s (rounds)", "lost", *_COSTS)
+_LATENCY: Final = Columns((*_PERCENTILES, "from send", "late p50 / p99", *_COSTS), _latency, True)
 _COMMIT: Final = Columns((*_PERCENTILES, "commit p50 / p99"), _commit, True)
 _LEVELS: Final = Columns(
     ("offered/s", "taken/s", *_PERCENTILES, "late p50 / p99", "CPU µs/msg", "broker RSS MB"),

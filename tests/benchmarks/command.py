@@ -28,7 +28,7 @@ from tests.benchmarks.tables import Table, tables_of
 EXIT_OK = 0  # Also when a target is missed: figures inform, they do not fail.
 EXIT_MEASUREMENT_FAILED = 1
 EXIT_WRONG_ARGUMENT = 2
-FILE_COLUMNS = 140  # Into a file or a pipe: wide enough for every table.
+FILE_COLUMNS = 190  # Into a file or a pipe: wide enough for every table.
 
 
 class NothingToMeasureError(Exception):

@@ -54,7 +54,9 @@ def test_a_broken_redis_server_is_missing_in_words(tmp_path, monkeypatch):
     script(tmp_path / "redis-server", FAILING)
     monkeypatch.setattr("tests.benchmarks.peers.redis_server.SEARCH_PATH", str(tmp_path))
     reason = load_peer("redis_pubsub").missing()
-    assert "redis-server told no version, exit status 3: fatal: no room for a cluster" in (reason or "")
+    assert "redis-server told no version, exit status 3: fatal: no room for a cluster" in (
+        reason or ""
+    )
 
 
 def test_a_broken_nats_server_is_missing_in_words(tmp_path, monkeypatch):
