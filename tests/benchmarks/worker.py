@@ -25,7 +25,7 @@ async def run_worker(
     """Open the role, say so, and answer commands until the input ends."""
     async with open_role(**settings) as (role, about):
         commands = await _standard_input()
-        _say(answers, {"ready": True, **about})
+        say(answers, {"ready": True, **about})
         if profile is not None:
             profile.enable()
         try:
@@ -39,9 +39,9 @@ async def run_worker(
 async def _answer(role: Role, answers: TextIO, request: dict[str, Any]) -> None:
     command = request.pop("do")
     try:
-        _say(answers, {"done": command, **await role.do(command, request)})
+        say(answers, {"done": command, **await role.do(command, request)})
     except Exception as error:  # noqa: BLE001 - whatever a system under test raises is a result
-        _say(answers, {"failed": f"{command}: {type(error).__name__}: {error}"})
+        say(answers, {"failed": f"{command}: {type(error).__name__}: {error}"})
 
 
 async def _standard_input() -> asyncio.StreamReader:
@@ -51,12 +51,13 @@ async def _standard_input() -> asyncio.StreamReader:
     return reader
 
 
-def _say(answers: TextIO, reply: dict[str, Any]) -> None:
+def say(answers: TextIO, reply: dict[str, Any]) -> None:
+    """Write one answer."""
     answers.write(json.dumps(reply) + "\n")
     answers.flush()
 
 
-def _take_standard_output() -> TextIO:
+def take_standard_output() -> TextIO:
     """Keep standard output for answers: libraries and servers that print would garble them."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -68,7 +69,7 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     profile_path = settings.pop("profile_path", None)
     profile = cProfile.Profile() if profile_path else None
-    uvloop.run(run_worker(settings, _take_standard_output(), profile))
+    uvloop.run(run_worker(settings, take_standard_output(), profile))
     if profile is not None:
         profile.dump_stats(profile_path)
 
