@@ -30,14 +30,12 @@ class LogAxis:
         return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
 
     def ticks(self) -> list[tuple[float, bool]]:
-        """Give each value of a grid line, and whether it is labelled: powers of ten and the ends."""
+        """Give each value of a grid line, and whether it is labelled: powers of ten, and the ends."""
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         values = [step * 10.0**decade for decade in decades for step in STEPS]
         inside = [each for each in values if self.low * 0.999 <= each <= self.high * 1.001]
         few = len(inside) <= len(STEPS) + 2  # Within a decade or so every one is needed.
-        decades_of = {10.0**decade for decade in decades}
-        labelled = decades_of | ({*inside} if few else {inside[0], inside[-1]})
-        return [(each, each in labelled) for each in inside]
+        return [(each, few or _is_labelled(each, inside)) for each in inside]
 
 
 def duration(microseconds: float) -> str:
@@ -63,3 +61,16 @@ def _step_below(value: float) -> float:
 def _step_above(value: float) -> float:
     decade = 10.0 ** math.floor(math.log10(value))
     return min(step for step in (*STEPS, 10) if step * decade >= value * 0.9999) * decade
+
+
+def _is_labelled(value: float, ticks: list[float]) -> bool:
+    if _is_decade(value):
+        return True
+    # An end next to a power of ten has none: the two labels would run into each other.
+    return (value == ticks[0] and not _is_decade(ticks[1])) or (
+        value == ticks[-1] and not _is_decade(ticks[-2])
+    )
+
+
+def _is_decade(value: float) -> bool:
+    return math.log10(value).is_integer()

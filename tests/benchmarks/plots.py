@@ -12,11 +12,13 @@ from tests.benchmarks.tables import title_of
 
 WIDTH: Final = 800
 LEFT: Final = 170  # Room for the longest name of a system.
-RIGHT: Final = 690  # Behind it, figures.
+RIGHT: Final = 665  # Behind it, figures.
 TOP: Final = 62
 ROW_HEIGHT: Final = 30
 BAR_HEIGHT: Final = 16
 LEVELS_HEIGHT: Final = 300
+LEVELS_LEFT: Final = 80  # Room for a duration.
+LEVELS_RIGHT: Final = 630  # Behind it, the names of the lines.
 LABEL_GAP: Final = 15  # Between two labels at the ends of lines.
 OURS: Final = "bellwire"
 # By order of appearance; more systems than that would be a table, not a plot.
@@ -91,7 +93,7 @@ def _throughput_plot(title: str, rows: list[Row]) -> str:
 
 def _levels_plot(title: str, rows: list[Row]) -> str:
     bottom = TOP + LEVELS_HEIGHT
-    offered = LogAxis.over([int(row.variant) for row in rows], 80, RIGHT - 60)
+    offered = LogAxis.over([int(row.variant) for row in rows], LEVELS_LEFT, LEVELS_RIGHT)
     times = LogAxis.over(
         [value for row in rows for value in (_percentiles(row)[0], _percentiles(row)[2])],
         bottom,
@@ -100,9 +102,9 @@ def _levels_plot(title: str, rows: list[Row]) -> str:
     body = _title(title, "solid: p50, dashes: p99, hollow: saturated; both scales logarithmic")
     for value, labelled in times.ticks():
         y = times.place(value)
-        body.append(svg.line(80, y, RIGHT - 60, y, "grid"))
+        body.append(svg.line(LEVELS_LEFT, y, LEVELS_RIGHT, y, "grid"))
         if labelled:
-            body.append(svg.text(72, y + 4, duration(value), "quiet end"))
+            body.append(svg.text(LEVELS_LEFT - 8, y + 4, duration(value), "quiet end"))
     for level in sorted({int(row.variant) for row in rows}):
         x = offered.place(level)
         body.append(svg.text(x, bottom + 20, f"{rate(level)}/s", "quiet middle"))
@@ -126,7 +128,7 @@ def _level_lines(rows: list[Row], offered: LogAxis, times: LogAxis) -> Iterator[
     y_before = 0.0
     for y, words, kind in sorted(ends):
         y_before = max(y, y_before + LABEL_GAP)
-        yield svg.text(RIGHT - 48, y_before + 4, words, kind)
+        yield svg.text(LEVELS_RIGHT + 12, y_before + 4, words, kind)
 
 
 def _title(title: str, legend: str) -> list[str]:

@@ -22,9 +22,11 @@ def test_an_axis_of_a_single_value_still_has_a_length():
     assert axis.high > axis.low
 
 
-def test_powers_of_ten_and_both_ends_are_labelled_and_all_of_a_short_axis():
+def test_powers_of_ten_are_labelled_and_ends_that_have_room_and_all_of_a_short_axis():
     long = [value for value, labelled in LogAxis(20, 5_000, 0, 1).ticks() if labelled]
     assert long == pytest.approx([20, 100, 1_000, 5_000])
+    crowded = [value for value, labelled in LogAxis(50, 2_000, 0, 1).ticks() if labelled]
+    assert crowded == pytest.approx([100, 1_000])
     short = LogAxis(100, 500, 0, 1).ticks()
     assert short == [(100, True), (200, True), (500, True)]
 
