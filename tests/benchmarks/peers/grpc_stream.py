@@ -23,12 +23,12 @@ SUBSCRIBE: Final = f"/{SERVICE}/Subscribe"
 BATCH_MESSAGES_MAX: Final = 100  # Where the scenario sets no other.
 FRAMES_IN_FLIGHT_MAX: Final = 8  # Not acknowledged; from 2 to 32 nothing changes beyond the noise.
 BACKLOG_MESSAGES_MAX: Final = 8_000
-QUEUE_FRAMES_MAX: Final = 64  # Per subscriber; a full queue holds the publisher back.
 STOP_GRACE_SECONDS: Final = 0.5
 ACKNOWLEDGED: Final = b"\x01"
 LENGTH_BYTES: Final = 4
 
 Stream = grpc.aio.StreamStreamCall[bytes, bytes]
+Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 def pack(payloads: Sequence[bytes]) -> bytes:
@@ -56,32 +56,27 @@ def unpack(frame: bytes) -> list[bytes]:
 
 
 class BatchRelay:
-    """Copies every published frame into the queue of each subscriber."""
+    """Writes every published frame to each subscriber; without a queue between, there is no hop."""
 
     def __init__(self) -> None:
-        self._queues: set[asyncio.Queue[bytes]] = set()
+        self._subscribers: dict[Context, asyncio.Lock] = {}
 
-    async def publish(
-        self, frames: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
-    ) -> None:
-        """Take frames; each is acknowledged when every subscriber's queue holds it."""
-        async for frame in frames:
-            for queue in self._queues:
-                await queue.put(frame)
+    async def publish(self, frames: AsyncIterator[bytes], context: Context) -> None:
+        """Take frames; each is acknowledged when it was written to every subscriber."""
+        while (frame := await context.read()) is not grpc.aio.EOF:
+            for subscriber, lock in list(self._subscribers.items()):
+                async with lock:  # gRPC takes one write of a stream at a time.
+                    await subscriber.write(frame)
             await context.write(ACKNOWLEDGED)
 
-    async def subscribe(
-        self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
-    ) -> None:
+    async def subscribe(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Stream every frame from now on; the initial metadata tells that now has begun."""
-        queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_FRAMES_MAX)
-        self._queues.add(queue)
+        self._subscribers[context] = asyncio.Lock()
         try:
             await context.send_initial_metadata(())
-            while True:
-                await context.write(await queue.get())
+            await context.read()  # Nothing comes: it ends when the subscriber leaves.
         finally:
-            self._queues.discard(queue)
+            del self._subscribers[context]
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Give the two methods to register with a server; frames are bytes, nothing is parsed."""
@@ -150,7 +145,7 @@ class StreamPublisher:
             await self._changed.wait()
 
     async def _read(self) -> None:
-        async for _ in self._stream:
+        while await self._stream.read() is not grpc.aio.EOF:
             self._acknowledged += 1
             self._room.release()
 
@@ -201,7 +196,7 @@ class GrpcStream:
             await stream.initial_metadata()
 
             async def read() -> None:
-                async for frame in stream:
+                while isinstance(frame := await stream.read(), bytes):  # Else it is EOF.
                     receiver.take_all(unpack(frame))
 
             reading = asyncio.create_task(read())
