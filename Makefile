@@ -19,6 +19,8 @@ BENCH_ARGS ?=
 STAGES_ARGS ?=
 TRICKS_ARGS ?=
 SHARED_MEMORY_ARGS ?=
+# The result that `make bench-page` shows; without one, that which the page shows already.
+RESULT ?= $(shell sed -n 's/^<!-- results:begin \(.*\) -->$$/\1/p' docs/benchmarks.md)
 PYTEST_ARGS ?=
 SEEDS ?= 2000
 SIMULATE_ARGS ?=
@@ -50,7 +52,7 @@ test-ci: .venv/.dev-installed ## the slow rest that continuous integration adds
 test-all: .venv/.dev-installed ## every test; those whose service is absent skip
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
-bench: .venv/.bench-installed ## latency and throughput beside peers (BENCH_ARGS="--quick")
+bench: .venv/.bench-installed bench-peers ## latency and throughput beside peers (BENCH_ARGS="--quick")
 	@$(PY) tests/benchmarks/run.py $(BENCH_ARGS)
 
 stages: .venv/.dev-installed ## where a message's microseconds go (STAGES_ARGS="--quick")
@@ -61,6 +63,14 @@ tricks: .venv/.dev-installed ## the usual tricks, one at a time, with and withou
 
 shared-memory: .venv-shared-memory/.installed ## large columns over iceoryx2, a socket, the bus
 	@.venv-shared-memory/bin/python tests/benchmarks/shared_memory.py $(SHARED_MEMORY_ARGS)
+# A peer that cannot be installed is missing from the tables, with the reason; it fails nothing.
+bench-peers: ## the environments of peers whose pins differ from ours (autogen, slim)
+	@for name in $(PEERS_APART); do \
+	  $(MAKE) -s --no-print-directory .venv-bench-$$name/.installed \
+	    || echo "!!! peer $$name is not installed: the tables will say why" >&2; done
+
+bench-page: .venv/.dev-installed ## docs/benchmarks.md and its plots from a result (RESULT=benchmarks/results/….json)
+	@$(PY) tests/benchmarks/run.py --markdown "$(RESULT)"
 
 simulate: .venv/.dev-installed ## the simulation, seed by seed (SEEDS=10000, SIMULATE_ARGS="--seed 7 --verbose")
 	@$(PY) tests/simulation/run.py --seeds $(SEEDS) $(SIMULATE_ARGS)
@@ -122,14 +132,14 @@ gen-check: gen ## fail when the committed generated code is not what `make gen` 
 
 # Needs uv (`python -m pip install uv`): the one resolver whose output names no registry host.
 UV ?= uv
-PINS := demo dev gen bench shared_memory
+PINS := demo dev gen bench bench-autogen bench-slim shared_memory
 pins: ## resolve requirements/*.in into hash-pinned *.txt (UPGRADE=--upgrade)
 	@for name in $(PINS); do echo "==> requirements/$$name.txt"; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --no-header --python-version 3.11 \
 	    $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean: ## remove .venv, .venv-gen, caches and build output
-	rm -rf .venv .venv-gen .venv-shared-memory dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv .venv-gen .venv-shared-memory .venv-bench-autogen .venv-bench-slim dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find $(ROOTS) tests -name __pycache__ -type d -exec rm -rf {} +
 
 help: ## this list
@@ -169,9 +179,19 @@ checkout-moved: ;
 	@.venv-shared-memory/bin/python requirements/install.py --project
 	@touch $@
 
+# What pip said stays in install.log: its end is the reason that the benchmark gives for a missing peer.
+PEERS_APART := autogen slim
+PEER_SECONDS_MAX := 300
+.venv-bench-%/.installed: requirements/bench-%.txt
+	@sh requirements/make_venv.sh .venv-bench-$* "$(PYTHON)"
+	@echo "==> installing requirements/bench-$*.txt into .venv-bench-$*"
+	@PIP_RETRIES=1 PIP_TIMEOUT=15 timeout $(PEER_SECONDS_MAX) .venv-bench-$*/bin/python -m pip install \
+	  --require-hashes --requirement requirements/bench-$*.txt >.venv-bench-$*/install.log 2>&1
+	@touch $@
+
 .venv-gen/.installed: requirements/gen.txt
 	@sh requirements/make_venv.sh .venv-gen "$(PYTHON)"
 	@$(GEN_PY) requirements/install.py requirements/gen.txt
 	@touch $@
 
-.PHONY: checkout-moved demo serve setup test test-ci test-all bench stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
+.PHONY: checkout-moved demo serve setup test test-ci test-all bench bench-peers bench-page stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help

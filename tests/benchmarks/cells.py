@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.benchmarks.scenario import Beside, ColumnFlood, Commit, Latency, Scenario
+from tests.benchmarks.scenario import Beside, ColumnFlood, Commit, Latency, Levels, Scenario
 from tests.benchmarks.summary import CLIENT_ROLES, DISK_KINDS, ROLES, LatencyFigures, Row, Spread
 
 ABSENT: Final = "–"
 MICROSECONDS_SHOWN_BELOW: Final = 100_000  # From here on milliseconds are easier to read.
+BYTES_PER_MB: Final = 1e6
 ALONE: Final = "alone"
 VARIANTS: Final = {
     ALONE: "alone",
@@ -36,6 +37,8 @@ def columns_for(scenario: Scenario) -> Columns:
         return _BESIDE
     if isinstance(scenario, ColumnFlood):
         return _COLUMNS
+    if isinstance(scenario, Levels):
+        return _LEVELS
     return _DURABLE_THROUGHPUT if scenario.suite.durable else _THROUGHPUT
 
 
@@ -56,6 +59,7 @@ def _latency(row: Row) -> tuple[str, ...]:
         *_percentiles(figures),
         *(f"{row.messages:,}", f"{row.lost:,}", _time(figures.paced.began_p50)),
         f"{_time(figures.paced.late_p50)} / {_time(figures.paced.late_p99)}",
+        *_costs(row),
     )
 
 
@@ -76,14 +80,32 @@ def _beside(row: Row) -> tuple[str, ...]:
     )
 
 
+def _levels(row: Row) -> tuple[str, ...]:
+    figures = _figures(row)
+    assert figures.paced is not None
+    taken = number(row.taken_per_second)
+    return (
+        number(int(row.variant)),
+        f"saturated: {taken}" if row.saturated else taken,
+        *_percentiles(figures),
+        f"{row.messages:,}",
+        f"{row.lost + row.unsent:,}",
+        f"{_time(figures.paced.late_p50)} / {_time(figures.paced.late_p99)}",
+        _cpu(row),
+        f"{row.rss_bytes['broker'] / BYTES_PER_MB:.0f}",
+    )
+
+
 def _throughput(row: Row) -> tuple[str, ...]:
     assert row.spread is not None
+    return (_with_extremes(row.spread, number), f"{row.lost:,}", *_costs(row))
+
+
+def _costs(row: Row) -> tuple[str, ...]:
     wire = [row.wire_bytes[role] for role in CLIENT_ROLES]
     return (
-        _with_extremes(row.spread, number),
-        f"{row.lost:,}",
-        " + ".join(f"{row.cpu_us[role]:.1f}" for role in ROLES),
-        "/".join(f"{row.rss_bytes[role] / 1e6:.0f}" for role in ROLES),
+        _cpu(row),
+        "/".join(f"{row.rss_bytes[role] / BYTES_PER_MB:.0f}" for role in ROLES),
         "/".join(ABSENT if each is None else number(each) for each in wire),
     )
 
@@ -108,6 +130,10 @@ def _durable_throughput(row: Row) -> tuple[str, ...]:
         "/".join(ABSENT if each is None else number(each) for each in disk),
         _commit_times(row),
     )
+
+
+def _cpu(row: Row) -> str:
+    return " + ".join(f"{row.cpu_us[role]:.1f}" for role in ROLES)
 
 
 def _figures(row: Row) -> LatencyFigures:
@@ -140,11 +166,17 @@ def _time(microseconds: float) -> str:
 
 
 _PERCENTILES: Final = ("p50 (rounds)", "p95", "p99", "p99.9", "max", "n", "lost")
-_THROUGHPUT_HEADS: Final = ("msg/s (rounds)", "lost", "CPU µs/msg", "RSS MB", "wire B/msg")
+_COSTS: Final = ("CPU µs/msg", "RSS MB", "wire B/msg")
+_THROUGHPUT_HEADS: Final = ("msg/s (rounds)", "lost", *_COSTS)
 _COLUMNS_HEADS: Final = ("updates/s (rounds)", "lost", "CPU s/M", "RSS MB", "wire B/update")
 _COLUMNS: Final = Columns(_COLUMNS_HEADS, _columns, False)
-_LATENCY: Final = Columns((*_PERCENTILES, "from send", "late p50 / p99"), _latency, True)
+_LATENCY: Final = Columns((*_PERCENTILES, "from send", "late p50 / p99", *_COSTS), _latency, True)
 _COMMIT: Final = Columns((*_PERCENTILES, "commit p50 / p99"), _commit, True)
+_LEVELS: Final = Columns(
+    ("offered/s", "taken/s", *_PERCENTILES, "late p50 / p99", "CPU µs/msg", "broker RSS MB"),
+    _levels,
+    True,
+)
 _BESIDE: Final = Columns(("part", *_PERCENTILES, "late p50 / p99", "other msg/s"), _beside, True)
 _THROUGHPUT: Final = Columns(_THROUGHPUT_HEADS, _throughput, False)
 _DURABLE_THROUGHPUT: Final = Columns(

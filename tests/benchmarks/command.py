@@ -30,7 +30,7 @@ from tests.benchmarks.tables import Table, tables_of
 EXIT_OK = 0  # Also when a target is missed: figures inform, they do not fail.
 EXIT_MEASUREMENT_FAILED = 1
 EXIT_WRONG_ARGUMENT = 2
-FILE_COLUMNS = 140  # Into a file or a pipe: wide enough for every table.
+FILE_COLUMNS = 190  # Into a file or a pipe: wide enough for every table.
 
 
 class NothingToMeasureError(Exception):
@@ -90,8 +90,8 @@ def _means(entry: str, name: str, names: list[str]) -> bool:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tests/benchmarks/run.py",
-        description="Measure latency and throughput of Bellwire beside NATS core, grpc.aio unary,"
-        " JetStream and Redis Streams, all started here and now. `make bench BENCH_ARGS=…` passes arguments on.",
+        description="Measure latency and throughput of Bellwire beside NATS, Redis, plain grpc.aio,"
+        " AutoGen and SLIM, all started here and now. `make bench BENCH_ARGS=…` passes arguments on.",
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="one short round of everything, a few minutes")
@@ -129,8 +129,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--markdown",
         type=Path,
         metavar="RESULT",
-        help="write an earlier result, kept inside the"
-        " repository, into docs/benchmarks.md; measure nothing",
+        help="write an earlier result, kept inside the repository, and its plots into"
+        " docs/benchmarks.md; measure nothing",
     )
     options = parser.parse_args(arguments)
     known = (*SCENARIOS, *PEERS)

@@ -15,6 +15,7 @@ from tests.benchmarks.scenario import (
     Commit,
     Durations,
     Latency,
+    Levels,
     Scenario,
     Study,
     Throughput,
@@ -57,6 +58,10 @@ async def measure(
             from tests.benchmarks.studies import load_study
 
             return await load_study(scenario.name).measure(peer, durations, workplace)
+        if isinstance(scenario, Levels):
+            from tests.benchmarks.levels import measure_levels
+
+            return await measure_levels(peer, scenario, durations, workplace)
         async with workplace.worker("broker", peer) as broker:
             address = broker.about["address"]
             reading = {"address": address, **_columns_of(scenario)}
@@ -164,13 +169,16 @@ def _result(published: Reply, received: Reply, usage: Reply, wire: Reply) -> Rep
         "wire": wire,
         "seconds": round(published["seconds"], 6),
     }
-    if "start_ns" in published:
-        seconds = (received["last_ns"] - published["start_ns"]) / NANOSECONDS_PER_SECOND
+    if "acknowledged" in published:
+        result["acknowledged"] = published["acknowledged"]
+        return result
+    seconds = max(received["last_ns"] - published["start_ns"], 1) / NANOSECONDS_PER_SECOND
+    if "unsent" not in published:
         result["seconds"] = round(seconds, 6)
         result["messages_per_second"] = round(received["received"] / seconds)
-    elif "acknowledged" in published:
-        result["acknowledged"] = published["acknowledged"]
     else:
+        # A publisher that nothing acknowledges is done early, however long the backlog behind it.
+        result["drained_seconds"] = round(seconds, 6)
         result["unsent"] = published["unsent"]
         result["offered_per_second"] = published["offered_per_second"]
         result["generator_late"] = published["generator_late"]

@@ -7,7 +7,7 @@ class Figure(NamedTuple):
     """One number that a target may ask for."""
 
     key: str
-    """What `Target.figure` calls it."""
+    """What `Target.study_figure` calls it."""
     lane: str
     value: float | None
     """None = not measured."""

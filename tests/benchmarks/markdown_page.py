@@ -1,16 +1,19 @@
-"""The result part of docs/benchmarks.md: written from a JSON result, never by hand."""
+"""The result part of docs/benchmarks.md and its plots: written from a JSON result, never by hand."""
 
 import json
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.header import header_of
+from tests.benchmarks.plots import plots_of
 from tests.benchmarks.summary import Document
 from tests.benchmarks.tables import Table, tables_of
 
 REPOSITORY: Final = Path(__file__).parents[2]
 PAGE: Final = REPOSITORY / "docs" / "benchmarks.md"
+PLOTS: Final = "images/benchmarks"  # Beside the page.
 BEGIN: Final = "<!-- results:begin"
 END: Final = "<!-- results:end -->"
 MARKED: Final = re.compile(rf"{BEGIN}(?P<source>[^>]*)-->\n(?P<body>.*?){END}", re.DOTALL)
@@ -23,7 +26,14 @@ class PageError(Exception):
 def render_results(document: Document) -> str:
     """Give the header and the tables as Markdown."""
     header = "\n".join(f"- {key}: {_code(key, value)}" for key, value in header_of(document))
-    return "\n\n".join([header, *map(_render_table, tables_of(document))]) + "\n"
+    plots = render_plots(document)
+    tables = [_render_table(table, plots) for table in tables_of(document)]
+    return "\n\n".join([header, *tables]) + "\n"
+
+
+def render_plots(document: Document) -> dict[str, str]:
+    """Give the plots by their names beside the page."""
+    return {f"{PLOTS}/{name}.svg": image for name, image in plots_of(document).items()}
 
 
 def insert_results(page: str, source: str, results: str) -> str:
@@ -49,17 +59,29 @@ def update_page(result: Path, page: Path = PAGE) -> None:
             f"{result} is outside the repository: put it into benchmarks/results/ first"
         )
     source = result.resolve().relative_to(REPOSITORY).as_posix()
-    results = render_results(json.loads(result.read_text()))
-    page.write_text(insert_results(page.read_text(), source, results))
+    document = json.loads(result.read_text())
+    filled = insert_results(page.read_text(), source, render_results(document))
+    _write_plots(page.parent, render_plots(document))
+    page.write_text(filled)
+
+
+def _write_plots(folder: Path, plots: dict[str, str]) -> None:
+    (folder / PLOTS).mkdir(parents=True, exist_ok=True)
+    for old in (folder / PLOTS).glob("*.svg"):
+        old.unlink()  # Of a scenario that this result does not hold.
+    for name, image in plots.items():
+        (folder / name).write_text(image)
 
 
 def _code(key: str, value: str) -> str:
     return f"`{value}`" if key in {"command", "commit"} else value
 
 
-def _render_table(table: Table) -> str:
+def _render_table(table: Table, plots: Container[str]) -> str:
+    plot = f"{PLOTS}/{table.scenario}.svg"
     lines = [
         f"**{table.title}**\n",
+        *([f"![{table.title}, as a plot]({plot})\n"] if plot in plots else []),
         _line(table.columns),
         _line(("---", *["---:"] * (len(table.columns) - 1))),
         *map(_line, table.rows),

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
-import sys
+import os
+import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from tests.benchmarks.peers import interpreter_of
 
 REPOSITORY: Final = Path(__file__).parents[2]
 READY_SECONDS_MAX: Final = 20.0
@@ -44,14 +47,17 @@ class Worker:
         try:
             line = await asyncio.wait_for(self.process.stdout.readline(), seconds_max)
         except TimeoutError:
-            raise MeasurementError(f"{self.role}: no answer within {seconds_max:g} s") from None
+            raise self._failure(f"gave no answer within {seconds_max:g} s") from None
         if not line:
-            last_lines = "\n".join(self.log.read_text().splitlines()[-ERROR_LINES_SHOWN:])
-            raise MeasurementError(f"{self.role} ended unasked:\n{last_lines}")
+            raise self._failure("ended unasked")
         reply: Reply = json.loads(line)
         if "failed" in reply:
             raise MeasurementError(f"{self.role}: {reply['failed']}")
         return reply
+
+    def _failure(self, what: str) -> MeasurementError:
+        last_lines = self.log.read_text(errors="replace").splitlines()[-ERROR_LINES_SHOWN:]
+        return MeasurementError("\n".join((f"{self.role} {what}:", *last_lines)))
 
     @property
     def pid(self) -> int:
@@ -91,13 +97,14 @@ class Workplace:
         log = self.directory / f"{name}.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
+                interpreter_of(peer),
                 *("-m", "tests.benchmarks.worker", json.dumps(description)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
                 limit=LINE_BYTES_MAX,
                 cwd=REPOSITORY,
+                start_new_session=True,  # So that what it started can be ended with it.
             )
         worker = Worker(name, {}, process, log)
         try:
@@ -113,5 +120,12 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     try:
         await asyncio.wait_for(process.wait(), STOP_SECONDS_MAX)
     except TimeoutError:
-        process.kill()
+        _kill(process)
         await process.wait()
+    finally:
+        _kill(process)  # A broker of another make whose worker died before it could stop it.
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -73,6 +73,7 @@ class PublisherRole:
             "sent": report.sent,
             "unsent": report.unsent,
             "offered_per_second": rate,
+            "start_ns": start_ns,
             "seconds": _seconds(time.monotonic_ns() - start_ns),
             "generator_late": late,
         }

@@ -16,11 +16,22 @@ class Suite:
     """Head of a column and the system that everything is divided by in it."""
     durable: bool = False
 
+    @property
+    def reference(self) -> str | None:
+        """The system that is measured again and again between the others; None = nobody."""
+        return self.ratios[0][1] if self.ratios else None
 
+
+_BELLWIRE_LANES: Final = ("bellwire_tcp", "bellwire_unix", "bellwire_socket")
+_AGENT_BUSES: Final = ("autogen", "slim")
+_TIMES: Final = (("× NATS", "nats"), ("× stream", "grpc_stream"))
 MEMORY: Final = Suite(
-    ("nats", "grpc_unary", "bellwire_tcp", "bellwire_unix"),
-    (("× NATS", "nats"), ("× unary", "grpc_unary")),
+    ("nats", "redis_pubsub", "grpc_unary", "grpc_stream", *_AGENT_BUSES, *_BELLWIRE_LANES),
+    (*_TIMES, ("× unary", "grpc_unary")),
 )
+# Systems for which a larger batch is something else, and the one that all are divided by.
+BATCHED: Final = Suite(("nats", "redis_pubsub", "grpc_stream", *_BELLWIRE_LANES), _TIMES)
+LOADED: Final = Suite(("nats", "bellwire_tcp", "bellwire_socket"), (("× NATS", "nats"),))
 DURABLE: Final = Suite(
     ("jetstream", "jetstream_always", "redis_always", "bellwire_durable"),
     (
@@ -31,7 +42,7 @@ DURABLE: Final = Suite(
     durable=True,
 )
 # What a peer is to carry here is the same payload; NATS takes up to a megabyte by default.
-COLUMNS: Final = Suite(("nats", "bellwire_tcp", "bellwire_unix"), (("× NATS", "nats"),))
+COLUMNS: Final = Suite(("nats", "bellwire_tcp", "bellwire_socket"), (("× NATS", "nats"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +135,18 @@ class Study:
         return Suite(self.peers, (), self.durable)
 
 
-Scenario = Latency | Throughput | ColumnFlood | Commit | Beside | Study
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Open-loop load that rises from level to level, in the same processes."""
+
+    name: str
+    title: str
+    rates_per_second: tuple[int, ...]
+    batch_messages_max: int | None = None
+    suite: Suite = LOADED
+
+
+Scenario = Latency | Throughput | ColumnFlood | Commit | Beside | Levels | Study
 
 _BELLWIRE = Neighbourhood("bellwire_tcp", "bellwire_neighbour", "bellwire_durable")
 _JETSTREAM = Neighbourhood("nats", "nats_neighbour", "jetstream")
@@ -135,7 +157,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Latency("latency-1k", "One-way latency, paced 1 message per ms", 1_000),
         Latency("latency-10k", "One-way latency, paced 10 k messages/s", 10_000),
         Throughput("throughput-100", "Throughput, batches of at most 100", 100),
-        Throughput("throughput-1000", "Throughput, batches of at most 1,000", 1_000),
+        Throughput("throughput-1000", "Throughput, batches of at most 1,000", 1_000, BATCHED),
         ColumnFlood("columns-1000", "Columnar L2 updates, 1,000 to a message", 1_000),
         ColumnFlood("columns-4000", "Columnar L2 updates, 4,000 to a message", 4_000),
         ColumnFlood(
@@ -144,6 +166,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ColumnFlood(
             "columns-book", "Columnar L2 updates, 1,000 to a message, into a book", 1_000, True
         ),
+        Levels("load", "Open-loop load, level by level", (1_000, 5_000, 10_000, 20_000, 50_000)),
         Latency(
             "durable-latency-1k",
             "PERSISTED, one-way latency, paced 1 message per ms",
@@ -183,7 +206,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Study(
             "slow-subscriber",
             "A fast subscriber beside one that reads 1 %",
-            ("bellwire_tcp", "bellwire_unix"),
+            ("bellwire_tcp", "bellwire_socket"),
             durable=True,
         ),
         Study("payload", "The demo's stream beside JSON over HTTP"),
@@ -200,7 +223,7 @@ class Durations:
     load_seconds: float
 
 
-# 51 measurements per round with about 1.5 s of process start each: three rounds stay below 12
+# 80 measurements per round with about 1.5 s of process start each: three rounds stay below 25
 # minutes and give 9,000 latencies at 1/ms over all rounds, 9 of them beyond p99.9.
 DURATIONS_DEFAULT: Final = Durations(warm_up_seconds=0.5, load_seconds=3.0)
 # One round of a few minutes: does it work, and which order of magnitude is it.

@@ -18,6 +18,8 @@ from tests.benchmarks.summary import Document, Measurement
 from tests.benchmarks.tables import studies_of
 
 RESULT_FORMAT: Final = 1  # Raised when a reader of older results would misread new ones.
+# At most so many systems between one and the next measurement of the reference they are divided by.
+REFERENCE_EVERY: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,15 @@ class Plan:
         """Give (round, scenario, peer) in order.
 
         Systems take turns within a scenario, so that the machine's slow minutes hit all of them;
-        each round begins with another one, so that none always follows the same neighbour.
+        each round begins with another one, so that none always follows the same neighbour. The
+        reference that others are divided by comes again and again, so that each finds it nearby.
         """
         for round_number in range(1, self.rounds + 1):
             for scenario in self.scenarios:
                 peers = self.peers_of(scenario)
                 turn = (round_number - 1) % max(len(peers), 1)
-                for peer in (*peers[turn:], *peers[:turn]):
+                order = [*peers[turn:], *peers[:turn]]
+                for peer in with_reference(order, SCENARIOS[scenario].suite.reference):
                     yield round_number, scenario, peer
 
     def peers_of(self, scenario: str) -> list[str]:
@@ -70,17 +74,33 @@ def split_missing(peers: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return [name for name in peers if name not in missing], missing
 
 
+def with_reference(order: Sequence[str], reference: str | None) -> Iterator[str]:
+    """Give the systems in order, the reference once more wherever it would be too far away."""
+    since = 0
+    for peer in order:
+        if reference in order and peer != reference and since == REFERENCE_EVERY:
+            yield str(reference)
+            since = 0
+        yield peer
+        since = 0 if peer == reference else since + 1
+
+
 async def run_session(
     plan: Plan, missing: dict[str, str], on_measured: Callable[[Measurement], None]
 ) -> Document:
     """Carry out the plan and give the result document; a failed measurement is part of it."""
     document = _document(plan, missing)
     round_before = 0
-    for round_number, scenario, peer in plan.steps():
+    for turn, (round_number, scenario, peer) in enumerate(plan.steps()):
         if plan.durable and round_number != round_before:
             document["disk"]["sync_probes"].append(probe_sync(_folder(plan)))
         round_before = round_number
-        measurement: Measurement = {"round": round_number, "scenario": scenario, "peer": peer}
+        measurement: Measurement = {
+            "round": round_number,
+            "turn": turn,
+            "scenario": scenario,
+            "peer": peer,
+        }
         try:
             measurement |= await measure(
                 peer,

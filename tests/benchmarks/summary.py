@@ -1,6 +1,6 @@
 """From the measurements of all rounds to one row per peer and scenario. No I/O."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final, NamedTuple, Self
@@ -19,6 +19,7 @@ PERCENTS_PER_ROUND: Final = (50.0, 95.0, 99.0)
 # One round holds too few messages for these: they are taken over all rounds together.
 PERCENT_POOLED: Final = 99.9
 SATURATED_BELOW: Final = 0.95  # Of the offered rate; the last flush alone takes some percent.
+DRAIN_SECONDS_FREE: Final = 0.25  # After the last send: a hiccup at the end is no backlog.
 
 Measurement = dict[str, Any]
 Document = dict[str, Any]
@@ -38,6 +39,14 @@ class Spread(NamedTuple):
         return cls(median(found), min(found), max(found))
 
 
+class Sample(NamedTuple):
+    """A figure of one measurement, and when in the run it was taken."""
+
+    round: int
+    turn: int
+    value: float
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One peer in one scenario. Times are microseconds; CPU is microseconds per message."""
@@ -47,8 +56,8 @@ class Row:
     """Which part of a measurement that has several; empty for the others."""
     rounds: int
     failures: tuple[str, ...]
-    headline: dict[int, float]
-    """By round: messages per second, or the p50 of the latency."""
+    headline: tuple[Sample, ...]
+    """Messages per second, or the p50 of the latency."""
     messages: int
     lost: int
     duplicates: int
@@ -73,10 +82,10 @@ class Row:
     @property
     def spread(self) -> Spread | None:
         """The headline over the rounds; None when every round failed."""
-        return Spread.of(self.headline.values()) if self.headline else None
+        return Spread.of(each.value for each in self.headline) if self.headline else None
 
     def ratio_to(self, other: "Row") -> Spread | None:
-        """Divide the headlines round by round, so that both sides saw the same minute.
+        """Divide each headline by that of the same round nearest in time: the same minute.
 
         None without a common round, and when a side was saturated: the length of a backlog
         depends on how long one waits, so its latency is no property of the system.
@@ -85,11 +94,17 @@ class Row:
             return None
         return _ratio(self.headline, other.headline)
 
-    def p99_ratio_to(self, other: "Row") -> Spread | None:
-        """Divide the 99th percentiles round by round; None where `ratio_to` is."""
+    def p95_ratio_to(self, other: "Row") -> Spread | None:
+        """Divide the 95th percentiles as `ratio_to` does the headlines; None where it gives none."""
         if self.saturated or other.saturated or not (self.latency and other.latency):
             return None
-        return _ratio(self.latency.p99_by_round, other.latency.p99_by_round)
+        return _ratio(self.latency.p95_samples, other.latency.p95_samples)
+
+    def p99_ratio_to(self, other: "Row") -> Spread | None:
+        """Divide the 99th percentiles as `ratio_to` does the headlines; None where it gives none."""
+        if self.saturated or other.saturated or not (self.latency and other.latency):
+            return None
+        return _ratio(self.latency.p99_samples, other.latency.p99_samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,8 @@ class LatencyFigures:
     p99: Spread
     p999: float
     max: float
-    p99_by_round: dict[int, float]
+    p95_samples: tuple[Sample, ...]
+    p99_samples: tuple[Sample, ...]
     paced: "PacedFigures | None" = None
 
 
@@ -142,14 +158,14 @@ def _parts(document: Document) -> Iterator[Measurement]:
 def _row(peer: str, variant: str, measurements: list[Measurement]) -> Row:
     good = [each for each in measurements if "error" not in each]
     timed = bool(good) and _histogram_key(good[0]) is not None
-    taken = _median(each["sent"] / each["seconds"] for each in good)
+    taken = _median(each["sent"] / _seconds_to_take(each) for each in good)
     offered = _median(each.get("offered_per_second", 0) for each in good)
     return Row(
         peer=peer,
         variant=variant,
         rounds=len(good),
         failures=tuple(each["error"] for each in measurements if "error" in each),
-        headline={each["round"]: _headline(each) for each in good},
+        headline=_samples(good, _headline),
         messages=sum(each["received"] for each in good),
         lost=sum(each["lost"] for each in good),
         duplicates=sum(each["duplicates"] for each in good),
@@ -196,7 +212,8 @@ def _latency_figures(measurements: list[Measurement]) -> LatencyFigures:
         p99=p99,
         p999=_microseconds(pooled.percentile(PERCENT_POOLED)),
         max=_microseconds(pooled.max_ns),
-        p99_by_round={each["round"]: _percentile_us(each, 99.0) for each in measurements},
+        p95_samples=_samples(measurements, lambda each: _percentile_us(each, 95.0)),
+        p99_samples=_samples(measurements, lambda each: _percentile_us(each, 99.0)),
         paced=_paced_figures(measurements) if "from_began" in measurements[0] else None,
     )
 
@@ -216,9 +233,32 @@ def _commit_us(measurements: list[Measurement]) -> dict[str, float] | None:
     return {percent: _median(each[f"{percent}_us"] for each in told) for percent in COMMIT_PERCENTS}
 
 
-def _ratio(ours: dict[int, float], theirs: dict[int, float]) -> Spread | None:
-    both = ours.keys() & theirs.keys()
-    return Spread.of(ours[n] / theirs[n] for n in both) if both else None
+def _ratio(ours: Iterable[Sample], theirs: Iterable[Sample]) -> Spread | None:
+    by_round: dict[int, list[Sample]] = {}
+    for sample in theirs:
+        by_round.setdefault(sample.round, []).append(sample)
+    ratios = [
+        each.value / _nearest(each, by_round[each.round]).value
+        for each in ours
+        if each.round in by_round
+    ]
+    return Spread.of(ratios) if ratios else None
+
+
+def _nearest(sample: Sample, others: Iterable[Sample]) -> Sample:
+    return min(others, key=lambda other: abs(other.turn - sample.turn))
+
+
+def _samples(
+    measurements: Iterable[Measurement], value: Callable[[Measurement], float]
+) -> tuple[Sample, ...]:
+    return tuple(Sample(each["round"], each.get("turn", 0), value(each)) for each in measurements)
+
+
+def _seconds_to_take(measurement: Measurement) -> float:
+    sending: float = measurement["seconds"]
+    drained: float = measurement.get("drained_seconds", 0.0) - DRAIN_SECONDS_FREE
+    return max(sending, drained)
 
 
 def _percentile_us(measurement: Measurement, percent: float) -> float:

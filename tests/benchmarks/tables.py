@@ -5,7 +5,7 @@ from typing import Final
 
 from tests.benchmarks.cells import ABSENT, ALONE, columns_for, number, ratio
 from tests.benchmarks.peers import PEERS
-from tests.benchmarks.scenario import SCENARIOS, Beside, Scenario, Study
+from tests.benchmarks.scenario import SCENARIOS, Beside, Levels, Scenario, Study
 from tests.benchmarks.summary import Document, Measurement, Row, summarise
 from tests.benchmarks.targets import Verdict, judge, judge_study
 
@@ -23,6 +23,8 @@ class Table:
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    scenario: str = ""
+    """What it shows; empty for the table of targets and those of studies."""
 
 
 def tables_of(document: Document) -> list[Table]:
@@ -67,10 +69,13 @@ def _study(name: str, measurements: list[Measurement]) -> tuple[list[Table], lis
 def _scenario_table(scenario: Scenario, rows: list[Row], missing: dict[str, str]) -> Table:
     columns = columns_for(scenario)
     title = f"{scenario.title}, µs" if columns.in_microseconds else scenario.title
-    table = Table(title, ("system", *columns.heads, *_ratio_heads(scenario)))
+    table = Table(
+        title, ("system", *columns.heads, *_ratio_heads(scenario, rows)), scenario=scenario.name
+    )
     for row in rows:
         title = title_of(row.peer)
-        table.notes += [f"{title}: {note}" for note in _notes(row)]
+        level = f" at {number(int(row.variant))}/s" if isinstance(scenario, Levels) else ""
+        table.notes += [f"{title}{level}: {note}" for note in _notes(row)]
         if row.rounds:
             table.rows.append((title, *columns.cells(row), *_ratios(scenario, row, rows)))
     table.notes += [
@@ -81,18 +86,24 @@ def _scenario_table(scenario: Scenario, rows: list[Row], missing: dict[str, str]
     return table
 
 
-def _ratio_heads(scenario: Scenario) -> tuple[str, ...]:
+def _ratio_heads(scenario: Scenario, rows: list[Row]) -> tuple[str, ...]:
     if isinstance(scenario, Beside):
         return (BESIDE_RATIO,)
-    return tuple(head for head, _ in scenario.suite.ratios)
+    return tuple(head for head, _ in _measured_ratios(scenario, rows))
+
+
+def _measured_ratios(scenario: Scenario, rows: list[Row]) -> list[tuple[str, str]]:
+    """Give the ratios to those systems that took part: the others' columns would be empty."""
+    took_part = {row.peer for row in rows}
+    return [(head, peer) for head, peer in scenario.suite.ratios if peer in took_part]
 
 
 def _ratios(scenario: Scenario, row: Row, rows: list[Row]) -> list[str]:
     if isinstance(scenario, Beside):
         alone = next(each for each in rows if (each.peer, each.variant) == (row.peer, ALONE))
         return [ABSENT if row is alone else ratio(row.p99_ratio_to(alone))]
-    by_peer = {each.peer: each for each in rows}
-    others = (by_peer.get(peer) for _, peer in scenario.suite.ratios)
+    by_peer = {(each.peer, each.variant): each for each in rows}
+    others = (by_peer.get((peer, row.variant)) for _, peer in _measured_ratios(scenario, rows))
     return [
         ABSENT if other is None or other is row else ratio(row.ratio_to(other)) for other in others
     ]

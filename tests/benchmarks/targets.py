@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, NamedTuple
 
 from tests.benchmarks.figure import Figure
@@ -10,25 +11,41 @@ from tests.benchmarks.summary import Row
 LANES: Final = {
     "bellwire_tcp": "grpc over TCP",
     "bellwire_unix": "grpc over a Unix socket",
+    "bellwire_socket": "socket lane",
     "bellwire_durable": "grpc over TCP, PERSISTED",
 }
+GRPC: Final = ("bellwire_tcp", "bellwire_unix")
+SOCKET: Final = ("bellwire_socket",)
 REFERENCE: Final = "nats"
 FLAT: Final = 1.25  # Last point by first: a cost that grows with what is counted exceeds it soon.
+BYTES_PER_MB: Final = 1e6
+
+
+class Judged(Enum):
+    """Which figure of a row is judged."""
+
+    HEADLINE = "p50 of a latency, messages per second of a throughput"
+    P95 = "p95 of a latency"
+    NOT_DELIVERED = "messages that were lost, or never sent because the system took too few"
+    BROKER_RSS_MB = "resident memory of the broker at the end of the load"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound on a scenario's headline: the p50 for latency, messages per second for throughput."""
+    """A bound on a figure of a scenario, or on its ratio to another system."""
 
     scenario: str
     title: str
     bound: float
     at_most: bool = False
     relative_to: str | None = None
-    figure: str = ""
-    """Which figure of a study is judged; empty = the headline of a scenario."""
     lanes: tuple[str, ...] = tuple(LANES)
-    """Systems it is for."""
+    """Systems it is meant for; those that were not measured are not judged."""
+    figure: Judged = Judged.HEADLINE
+    variant: str = ""
+    """The level of a load that rises."""
+    study_figure: str = ""
+    """Which figure of a study is judged; empty = it is of a scenario."""
 
 
 class Verdict(NamedTuple):
@@ -40,9 +57,36 @@ class Verdict(NamedTuple):
     met: bool | None
 
 
+def _latency(scenario: str, load: str) -> tuple[Target, ...]:
+    beside = f"at {load} beside NATS core"
+    return (
+        Target(scenario, f"p50 {beside}", 1.5, True, REFERENCE, GRPC),
+        Target(scenario, f"p50 {beside}", 0.5, True, REFERENCE, SOCKET),
+        Target(scenario, f"p95 {beside}", 0.7, True, REFERENCE, SOCKET, Judged.P95),
+    )
+
+
+def _persisted(size: str) -> tuple[Target, ...]:
+    scenario = f"durable-throughput-{size.replace(',', '')}"
+    beside = f"msg/s at ≤ {size} beside JetStream (file, its default sync)"
+    return (
+        Target(scenario, f"msg/s at ≤ {size}", 200_000),
+        Target(scenario, beside, 5.0, relative_to="jetstream"),
+    )
+
+
+def _load(rate: int) -> tuple[Target, ...]:
+    lost = f"not delivered at {rate:,}/s"
+    memory = f"coordinator RSS in MB at {rate:,}/s"
+    return (
+        Target("load", lost, 0, True, figure=Judged.NOT_DELIVERED, variant=str(rate)),
+        Target("load", memory, 300, True, figure=Judged.BROKER_RSS_MB, variant=str(rate)),
+    )
+
+
 TARGETS: Final = (
-    Target("latency-1k", "p50 at 1/ms beside NATS core", 1.5, at_most=True, relative_to=REFERENCE),
-    Target("latency-10k", "p50 at 10 k/s beside NATS core", 1.5, True, REFERENCE),
+    *_latency("latency-1k", "1/ms"),
+    *_latency("latency-10k", "10 k/s"),
     Target("throughput-100", "msg/s at ≤ 100 beside NATS core", 2.0, relative_to=REFERENCE),
     Target("throughput-1000", "msg/s at ≤ 1,000 beside NATS core", 2.5, relative_to=REFERENCE),
     Target("throughput-1000", "msg/s at ≤ 1,000", 500_000),
@@ -56,45 +100,40 @@ TARGETS: Final = (
                 f"columns-{kind}",
                 f"updates/s on one host, {kind}",
                 5_000_000,
-                lanes=("bellwire_unix",),
+                lanes=SOCKET,
             ),
         )
     ),
-    *(
-        target
-        for size in ("100", "1,000")
-        for target in (
-            Target(f"durable-throughput-{size.replace(',', '')}", f"msg/s at ≤ {size}", 200_000),
-            Target(
-                f"durable-throughput-{size.replace(',', '')}",
-                f"msg/s at ≤ {size} beside JetStream (file, its default sync)",
-                5.0,
-                relative_to="jetstream",
-            ),
-        )
-    ),
+    *_load(20_000),
+    *_load(50_000),
+    *_persisted("100"),
+    *_persisted("1,000"),
 )
 
 STUDY_TARGETS: Final = (
-    Target("curves", "CPU per message, 10,000 topics beside 1", FLAT, True, figure="topics"),
+    Target("curves", "CPU per message, 10,000 topics beside 1", FLAT, True, study_figure="topics"),
     Target(
-        "curves", "CPU per delivery, 200 subscribers beside 1", FLAT, True, figure="subscribers"
+        "curves",
+        "CPU per delivery, 200 subscribers beside 1",
+        FLAT,
+        True,
+        study_figure="subscribers",
     ),
     Target(
         "curves",
         "CPU per delivery, 200 subscribers beside 5",
         FLAT,
         True,
-        figure="subscribers from second",
+        study_figure="subscribers from second",
     ),
-    Target("curves", "CPU per message, 100 agents beside 1", FLAT, True, figure="agents"),
+    Target("curves", "CPU per message, 100 agents beside 1", FLAT, True, study_figure="agents"),
     *(
         Target(
             "slow-subscriber",
             f"p99 beside a slow subscriber by p99 alone, {log} topic, worst policy",
             1.2,
             True,
-            figure=log,
+            study_figure=log,
         )
         for log in ("memory", "durable")
     ),
@@ -104,12 +143,12 @@ STUDY_TARGETS: Final = (
             f"share of throughput that tracing 1 % takes, {path}",
             0.05,
             True,
-            figure=path,
+            study_figure=path,
         )
         for path in ("client → client", "client → agent → client")
     ),
-    Target("payload", "share of bytes saved, one by one", 0.6, figure="one by one"),
-    Target("payload", "share of bytes saved, batches of ≤ 100", 0.6, figure="batched"),
+    Target("payload", "share of bytes saved, one by one", 0.6, study_figure="one by one"),
+    Target("payload", "share of bytes saved, batches of ≤ 100", 0.6, study_figure="batched"),
 )
 
 
@@ -117,7 +156,11 @@ def judge(summary: Mapping[str, list[Row]]) -> list[Verdict]:
     """Compare every lane that was measured with every target of a scenario that was run."""
     verdicts = []
     for target in TARGETS:
-        rows = {row.peer: row for row in summary.get(target.scenario, ())}
+        rows = {
+            row.peer: row
+            for row in summary.get(target.scenario, ())
+            if row.variant == target.variant
+        }
         for peer, lane in LANES.items():
             if peer in rows and peer in target.lanes:
                 measured = _measured(target, rows[peer], rows)
@@ -132,17 +175,27 @@ def judge_study(scenario: str, figures: Iterable[Figure]) -> list[Verdict]:
         for target in STUDY_TARGETS
         if target.scenario == scenario
         for figure in figures
-        if figure.key == target.figure
+        if figure.key == target.study_figure
     ]
 
 
 def _measured(target: Target, row: Row, rows: Mapping[str, Row]) -> float | None:
-    if target.relative_to is None:
-        spread = row.spread
-    elif target.relative_to in rows:
-        spread = row.ratio_to(rows[target.relative_to])
-    else:
+    if not row.rounds:
         return None
+    if target.figure is Judged.NOT_DELIVERED:
+        return row.lost + row.unsent
+    if target.figure is Judged.BROKER_RSS_MB:
+        return row.rss_bytes["broker"] / BYTES_PER_MB
+    if target.relative_to is None:
+        return row.spread.median if row.spread else None
+    return _measured_ratio(target, row, rows.get(target.relative_to))
+
+
+def _measured_ratio(target: Target, row: Row, reference: Row | None) -> float | None:
+    if reference is None:
+        return None
+    p95 = target.figure is Judged.P95
+    spread = row.p95_ratio_to(reference) if p95 else row.ratio_to(reference)
     return spread.median if spread else None
 
 

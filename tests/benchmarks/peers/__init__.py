@@ -1,8 +1,10 @@
 """The systems that are measured, in the order of the tables."""
 
+import sys
 from importlib import import_module
 from typing import Final, NamedTuple
 
+from tests.benchmarks.environment import Environment
 from tests.benchmarks.peers.peer import (
     AcknowledgingPublisher,
     Broker,
@@ -19,13 +21,23 @@ class Entry(NamedTuple):
     title: str
     module: str
     attribute: str
+    environment: Environment | None = None
+    """Where its processes run; None = in that of Bellwire."""
 
+
+AUTOGEN: Final = Environment("autogen")
+SLIM: Final = Environment("slim")
 
 PEERS: Final[dict[str, Entry]] = {
     "nats": Entry("NATS core", "nats", "NATS"),
+    "redis_pubsub": Entry("Redis pub/sub", "redis_pubsub", "REDIS_PUBSUB"),
     "grpc_unary": Entry("gRPC unary", "grpc_unary", "GRPC_UNARY"),
+    "grpc_stream": Entry("gRPC stream + LZ4", "grpc_stream", "GRPC_STREAM"),
+    "autogen": Entry("AutoGen gRPC", "autogen", "AUTOGEN_GRPC", AUTOGEN),
+    "slim": Entry("SLIM", "slim", "SLIM_UNIX", SLIM),
     "bellwire_tcp": Entry("Bellwire TCP", "bellwire", "BELLWIRE_TCP"),
-    "bellwire_unix": Entry("Bellwire Unix", "bellwire", "BELLWIRE_UNIX"),
+    "bellwire_unix": Entry("Bellwire Unix (grpc)", "bellwire", "BELLWIRE_UNIX"),
+    "bellwire_socket": Entry("Bellwire socket lane", "bellwire", "BELLWIRE_SOCKET"),
     "jetstream": Entry("JetStream", "jetstream", "JETSTREAM"),
     "jetstream_always": Entry("JetStream always", "jetstream", "JETSTREAM_ALWAYS"),
     "redis_always": Entry("Redis always", "redis_streams", "REDIS_ALWAYS"),
@@ -52,6 +64,13 @@ def load_peer(name: str) -> Peer:
     return peer
 
 
+def interpreter_of(name: str) -> str:
+    """Give the interpreter that the processes of a system run in."""
+    entry = (PEERS | NEIGHBOURS).get(name)
+    environment = entry.environment if entry else None
+    return str(environment.interpreter) if environment else sys.executable
+
+
 __all__ = [
     "FLOORS",
     "NEIGHBOURS",
@@ -63,5 +82,6 @@ __all__ = [
     "Peer",
     "PeerPublisher",
     "Receiver",
+    "interpreter_of",
     "load_peer",
 ]

@@ -1,4 +1,4 @@
-"""Bellwire itself, as its users run it: one class, two addresses."""
+"""Bellwire itself, as its users run it: one class, two addresses, and the lane named by a setting."""
 
 import asyncio
 import os
@@ -24,6 +24,7 @@ from bellwire.client import (
 from bellwire.client.settings import PublishSettings
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.server import Coordinator
+from bellwire.transport.channel import TransportSettings
 
 SOURCE: Final = "bench/publisher"
 # `publish_payloads` returns when everything is acknowledged: a few at a time keep the line busy.
@@ -76,9 +77,10 @@ class BellwirePublisher:
 class Bellwire:
     """A coordinator that keeps everything in memory."""
 
-    def __init__(self, listen: str, topic: str = "bench") -> None:
+    def __init__(self, listen: str, topic: str = "bench", *, socket_lane: bool = False) -> None:
         self._listen = listen
         self._topic = topic
+        self._socket_lane = socket_lane
 
     def missing(self) -> str | None:
         """Never: this is what the repository holds."""
@@ -100,26 +102,38 @@ class Bellwire:
         self, address: str, *, batch_messages_max: int | None
     ) -> AsyncIterator[BellwirePublisher]:
         """Connect a publisher; without a limit it keeps the client's default."""
-        async with connect(address, settings=client_settings(batch_messages_max)) as client:
+        settings = client_settings(batch_messages_max, socket_lane=self._socket_lane)
+        async with connect(address, settings=settings) as client:
             publisher = client.publisher(SOURCE, ack_level=ACK_LEVEL_RECEIVED)
             yield BellwirePublisher(publisher, self._topic)
 
     @asynccontextmanager
     async def subscriber(self, address: str, receiver: Receiver) -> AsyncIterator[None]:
         """Subscribe without a name and read batch by batch; a slow reader blocks the publisher."""
-        async with connect(address) as client:
+        settings = client_settings(socket_lane=self._socket_lane)
+        async with connect(address, settings=settings) as client:
             await client.admin.create_topic(Topic(name=self._topic))
             subscription = client.subscribe(self._topic, overflow_policy=OVERFLOW_POLICY_BLOCK)
             async with reading(subscription, receiver):
                 yield
 
 
-def client_settings(batch_messages_max: int | None) -> ClientSettings:
-    """Give the defaults but for the size of batches."""
+def client_settings(
+    batch_messages_max: int | None = None, *, socket_lane: bool = False
+) -> ClientSettings:
+    """Give the defaults but for the size of batches, and the lane by name.
+
+    What a client chooses by itself may change; a row of the tables must not change its meaning.
+    """
     publish = PublishSettings()
     if batch_messages_max is not None:
         publish = replace(publish, batch_messages_max=batch_messages_max)
-    return ClientSettings(publish=publish)
+    return ClientSettings(publish=publish, transport=TransportSettings(socket_lane=socket_lane))
+
+
+def settings_at(address: str, batch_messages_max: int | None = None) -> ClientSettings:
+    """Give settings for an address whose kind names the lane: gRPC over TCP, the socket lane on a Unix socket."""
+    return client_settings(batch_messages_max, socket_lane=address.startswith("unix:"))
 
 
 @asynccontextmanager
@@ -141,4 +155,5 @@ async def reading(subscription: Subscription, receiver: Receiver) -> AsyncIterat
 
 BELLWIRE_TCP: Final = Bellwire("127.0.0.1:0")
 BELLWIRE_UNIX: Final = Bellwire("unix://{directory}/bench.sock")
+BELLWIRE_SOCKET: Final = Bellwire("unix://{directory}/bench.sock", socket_lane=True)
 BELLWIRE_NEIGHBOUR: Final = Bellwire("127.0.0.1:0", "bench.neighbour")

@@ -6,7 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks.peers.bellwire import SOURCE, BellwirePublisher, client_settings, reading
+from tests.benchmarks.peers.bellwire import (
+    SOURCE,
+    BellwirePublisher,
+    reading,
+    settings_at,
+)
 from tests.benchmarks.peers.peer import DATA_FOLDER, Broker, CommitTimes, Receiver
 
 from bellwire.admin.v1.topic_pb2 import LOG_KIND_SQLITE, Topic
@@ -61,14 +66,14 @@ class BellwireDurable:
         self, address: str, *, batch_messages_max: int | None
     ) -> AsyncIterator[DurablePublisher]:
         """Connect a publisher; without a limit it keeps the client's default."""
-        async with connect(address, settings=client_settings(batch_messages_max)) as client:
+        async with connect(address, settings=settings_at(address, batch_messages_max)) as client:
             await _create_topic(client)
             yield DurablePublisher(client)
 
     @asynccontextmanager
     async def subscriber(self, address: str, receiver: Receiver) -> AsyncIterator[None]:
         """Subscribe with a name, so that the cursor is durable, too, and accept each batch."""
-        async with connect(address) as client:
+        async with connect(address, settings_at(address)) as client:
             await _create_topic(client)
             async with reading(client.subscribe(TOPIC, subscription=SUBSCRIPTION), receiver):
                 yield

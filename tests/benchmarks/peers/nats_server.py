@@ -1,12 +1,10 @@
 """The `nats-server` binary: where it is, how it is started, and connections to it."""
 
-import asyncio
 import importlib.metadata
 import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.benchmarks.peers.peer import Broker
+from tests.benchmarks.peers.server_process import ServerError, running_server, version_line
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 # Debian puts servers into sbin and Go into its own folder; neither is on every user's PATH.
 FOLDERS_ASIDE: Final = ("/usr/sbin", str(Path.home() / "go" / "bin"))
 VERSION: Final = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
-START_SECONDS_MAX: Final = 10.0
-START_POLL_SECONDS: Final = 0.02
 
 
 class Server(NamedTuple):
@@ -50,6 +47,8 @@ def missing_parts(newer_than: tuple[int, ...] = ()) -> str | None:
     server = find_server()
     if server is None:
         return "nats-server is not installed (Debian: apt-get install nats-server)"
+    if not server.version:
+        return f"{server.path} does not tell its version: is it a nats-server that runs here?"
     if server.version < newer_than:
         needed = ".".join(map(str, newer_than))
         return (
@@ -80,20 +79,17 @@ async def running(directory: Path, configuration: str = "") -> AsyncIterator[Bro
         raise FileNotFoundError(missing_parts())
     configured = directory / "nats-server.conf"
     configured.write_text(configuration)
-    process = await asyncio.create_subprocess_exec(
+    command = [
         server.path,
         *("-c", str(configured), "-a", "127.0.0.1", "-p", "-1"),
-        *("--ports_file_dir", str(directory), "-l", str(directory / "nats-server.log")),
-    )
-    try:
-        async with asyncio.timeout(START_SECONDS_MAX):
-            while (address := _read_address(directory, process.pid)) is None:  # noqa: ASYNC110
-                await asyncio.sleep(START_POLL_SECONDS)
-        yield Broker(address, process.pid)
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        *("--ports_file_dir", str(directory)),
+    ]
+
+    async def answers(pid: int) -> bool:
+        return _read_address(directory, pid) is not None
+
+    async with running_server(command, directory / "nats-server.log", answers) as process:
+        yield Broker(_read_address(directory, process.pid) or "", process.pid)
 
 
 @asynccontextmanager
@@ -119,6 +115,8 @@ def _read_address(directory: Path, pid: int) -> str | None:
 
 
 def _version(path: str) -> tuple[int, ...]:
-    told = subprocess.run([path, "-v"], capture_output=True, text=True, check=True).stdout
-    found = VERSION.search(told)
+    try:
+        found = VERSION.search(version_line([path, "-v"]))
+    except ServerError:
+        found = None  # It sorts below every one that runs, and is refused by `missing_parts`.
     return tuple(map(int, found.groups())) if found else ()

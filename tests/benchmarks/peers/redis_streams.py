@@ -1,18 +1,19 @@
 """Redis Streams that sync every write: `redis-server`, redis-py's asyncio client on both sides."""
 
 import asyncio
-import importlib.metadata
-import os
-import shutil
-import socket
-import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.benchmarks.peers.peer import DATA_FOLDER, Broker, CommitTimes, Receiver
+from tests.benchmarks.peers.redis_server import (
+    client_of,
+    missing_parts,
+    running,
+    versions_of_parts,
+)
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -27,9 +28,6 @@ PIPELINE_MESSAGES_MAX: Final = 100  # Where the scenario sets no other.
 BACKLOG_MESSAGES_MAX: Final = 8_000  # Handed over and not yet in a pipeline; beyond, `send` waits.
 READ_MESSAGES_MAX: Final = 1_000
 READ_BLOCK_MILLIS: Final = 1_000
-START_SECONDS_MAX: Final = 10.0
-START_POLL_SECONDS: Final = 0.02
-SEARCH_PATH: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin"))
 
 
 class RedisPublisher:
@@ -107,61 +105,25 @@ class RedisStreams:
 
     def missing(self) -> str | None:
         """Tell what is not installed."""
-        if _server_binary() is None:
-            return "redis-server is not installed (Debian: apt-get install redis-server)"
-        try:
-            importlib.metadata.version("redis")
-        except importlib.metadata.PackageNotFoundError:
-            return "redis is not installed (make bench installs requirements/bench.txt)"
-        return None
+        return missing_parts()
 
     def versions(self) -> dict[str, str]:
         """Give the versions of server, client and the parser that is in use."""
-        told = subprocess.run(
-            [_server_binary() or "redis-server", "-v"], capture_output=True, text=True, check=True
-        )
-        server = next(each for each in told.stdout.split() if each.startswith("v="))
-        versions = {
-            "redis-server": server.removeprefix("v="),
-            "redis-py": importlib.metadata.version("redis"),
-        }
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions["hiredis"] = importlib.metadata.version("hiredis")
-        return versions
+        return versions_of_parts()
 
-    @asynccontextmanager
-    async def serve(self, directory: Path) -> AsyncIterator[Broker]:
-        """Run redis-server on a free port of 127.0.0.1, syncing before each reply; no snapshots."""
+    def serve(self, directory: Path) -> AbstractAsyncContextManager[Broker]:
+        """Run redis-server, syncing before each reply; no snapshots."""
         data = directory / DATA_FOLDER
         data.mkdir()
-        port = _free_port()
-        options = {
-            "bind": "127.0.0.1",
-            "port": str(port),
-            "dir": str(data),
-            "logfile": str(directory / "redis-server.log"),
-            "appendonly": "yes",
-            "appendfsync": "always",
-            "save": "",
-        }
-        arguments = [part for key, value in options.items() for part in (f"--{key}", value)]
-        server = await asyncio.create_subprocess_exec(
-            _server_binary() or "redis-server", *arguments
-        )
-        try:
-            await _until_it_answers(port)
-            yield Broker(f"127.0.0.1:{port}", server.pid)
-        finally:
-            if server.returncode is None:
-                server.terminate()
-            await server.wait()
+        options = {"dir": str(data), "appendonly": "yes", "appendfsync": "always", "save": ""}
+        return running(directory, options)
 
     @asynccontextmanager
     async def publisher(
         self, address: str, *, batch_messages_max: int | None
     ) -> AsyncIterator[RedisPublisher]:
         """Connect a publisher."""
-        connections = [_client(address) for _ in range(CONNECTIONS)]
+        connections = [client_of(address) for _ in range(CONNECTIONS)]
         try:
             for connection in connections:
                 await connection.ping()
@@ -173,7 +135,7 @@ class RedisStreams:
     @asynccontextmanager
     async def subscriber(self, address: str, receiver: Receiver) -> AsyncIterator[None]:
         """Read through a consumer group, acknowledging each read with the next one."""
-        connection = _client(address)
+        connection = client_of(address)
         try:
             await connection.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
             reading = asyncio.create_task(_read(connection, receiver))
@@ -211,42 +173,6 @@ def _messages(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
     else:
         ((_, messages),) = reply
     return list(messages)
-
-
-def _client(address: str) -> "Redis":
-    from redis.asyncio import Redis
-
-    host, _, port = address.rpartition(":")
-    return Redis(host=host, port=int(port), single_connection_client=True)
-
-
-async def _until_it_answers(port: int) -> None:
-    # The server gives no sign when it listens, so it has to be asked.
-    from redis.exceptions import ConnectionError as NotYet
-
-    async with asyncio.timeout(START_SECONDS_MAX):
-        while True:
-            client = _client(f"127.0.0.1:{port}")
-            try:
-                await client.ping()
-            except NotYet:
-                await asyncio.sleep(START_POLL_SECONDS)
-            else:
-                return
-            finally:
-                await client.aclose()
-
-
-def _free_port() -> int:
-    # The server cannot choose one itself and tell; another program might take it in between.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _server_binary() -> str | None:
-    return shutil.which("redis-server", path=SEARCH_PATH)
 
 
 REDIS_ALWAYS: Final = RedisStreams()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from tests.benchmarks.peers.bellwire import SOURCE, BellwirePublisher, reading
+from tests.benchmarks.peers.bellwire import SOURCE, BellwirePublisher, reading, settings_at
 from tests.benchmarks.roles import PublisherRole, Reply, SubscriberRole
 from tests.benchmarks.sink import Sink
 
@@ -101,7 +101,7 @@ class AimedSubscriberRole:
 @asynccontextmanager
 async def open_aimed_publisher(*, address: str) -> AsyncIterator[tuple[AimedPublisherRole, Reply]]:
     """Connect a publisher."""
-    async with connect(address) as client:
+    async with connect(address, settings_at(address)) as client:
         yield AimedPublisherRole(client), {}
 
 
@@ -110,7 +110,7 @@ async def open_aimed_subscriber(
     *, address: str
 ) -> AsyncIterator[tuple[AimedSubscriberRole, Reply]]:
     """Connect a subscriber."""
-    async with connect(address) as client:
+    async with connect(address, settings_at(address)) as client:
         role = AimedSubscriberRole(client)
         try:
             yield role, {}

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from tests.benchmarks.peers.bellwire import SOURCE, client_settings
+from tests.benchmarks.peers.bellwire import SOURCE, settings_at
 from tests.benchmarks.roles import PublisherRole, Reply
 
 from bellwire.agent.v1.agent_pb2 import Agent
@@ -66,7 +66,7 @@ async def open_publishers(
     async with AsyncExitStack() as stack:
         publishers = []
         for number in range(connections):
-            client = connect(address, settings=client_settings(batch_messages_max))
+            client = connect(address, settings=settings_at(address, batch_messages_max))
             await stack.enter_async_context(client)
             if agents:
                 await stack.enter_async_context(_registered(client, number))

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from tests.benchmarks.histogram import LatencyHistogram
-from tests.benchmarks.peers.bellwire import reading
+from tests.benchmarks.peers.bellwire import reading, settings_at
 from tests.benchmarks.roles import QUIET_SECONDS, Reply
 from tests.benchmarks.sink import Sink
 
@@ -52,7 +52,7 @@ async def open_subscribers(
     sinks = [Sink() for _ in range(subscribers)]
     async with AsyncExitStack() as stack:
         for sink in sinks:
-            client = await stack.enter_async_context(connect(address))
+            client = await stack.enter_async_context(connect(address, settings_at(address)))
             subscription = client.subscribe(pattern, overflow_policy=OVERFLOW_POLICY_BLOCK)
             await stack.enter_async_context(reading(subscription, sink))
         yield ManySubscribersRole(sinks), {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.benchmarks.open_loop import NANOSECONDS_PER_SECOND, Schedule, run_open_loop
+from tests.benchmarks.peers.bellwire import settings_at
 from tests.benchmarks.roles import LEAD_SECONDS, OVERRUN_FACTOR, QUIET_SECONDS, Reply
 from tests.benchmarks.studies.record_demo import read_messages
 from tests.benchmarks.timerfd import KernelTimer
@@ -16,7 +17,7 @@ from tests.benchmarks.timerfd import KernelTimer
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_RECEIVED
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_BLOCK
-from bellwire.client import ClientSettings, Publisher, PublishResult, Subscription, connect
+from bellwire.client import Publisher, PublishResult, Subscription, connect
 from bellwire.client.settings import PublishSettings
 
 NEVER_BYTES: Final = 4 << 20  # More than a batch may hold: nothing is compressed.
@@ -103,7 +104,7 @@ async def open_recorded_publisher(
     publish = PublishSettings()
     if not compress:
         publish = replace(publish, compress_above_bytes=NEVER_BYTES)
-    async with connect(address, settings=ClientSettings(publish=publish)) as client:
+    async with connect(address, settings=replace(settings_at(address), publish=publish)) as client:
         publisher = client.publisher(ack_level=ACK_LEVEL_RECEIVED)
         yield RecordedPublisherRole(publisher, read_messages(Path(recording))), {}
 
@@ -113,7 +114,7 @@ async def open_counting_subscriber(
     *, address: str
 ) -> AsyncIterator[tuple[CountingSubscriberRole, Reply]]:
     """Subscribe to everything."""
-    async with connect(address) as client:
+    async with connect(address, settings_at(address)) as client:
         subscription = client.subscribe(">", overflow_policy=OVERFLOW_POLICY_BLOCK)
         async with subscription:
             role = CountingSubscriberRole(subscription)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from tests.benchmarks.peers.bellwire import settings_at
 from tests.benchmarks.roles import BrokerRole, Reply
 from tests.benchmarks.studies.traced import RELAYED_TOPIC, TOPIC
 
@@ -32,7 +33,7 @@ class Relay(Agent):
 @asynccontextmanager
 async def open_relay(*, address: str) -> AsyncIterator[tuple[BrokerRole, Reply]]:
     """Run the agent; as a broker it stands between and takes no commands."""
-    async with connect(address) as client:
+    async with connect(address, settings_at(address)) as client:
         runner = AgentRunner(Relay(), client)
         task = asyncio.create_task(runner.run())
         try:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from tests.benchmarks.peers.bellwire import settings_at
 from tests.benchmarks.roles import QUIET_SECONDS, Reply
 from tests.benchmarks.sink import Sink
 
@@ -142,7 +143,7 @@ def _told(reader: SlowReader) -> Reply:
 @asynccontextmanager
 async def open_slow_subscriber(*, address: str) -> AsyncIterator[tuple[SlowSubscriberRole, Reply]]:
     """Connect a subscriber that is slow."""
-    async with connect(address) as client:
+    async with connect(address, settings_at(address)) as client:
         role = SlowSubscriberRole(client)
         try:
             yield role, {}

@@ -25,8 +25,8 @@ CONTROL: Final = "nobody"
 BLOCK: Final = "BLOCK"
 DISCONNECT: Final = "DISCONNECT"
 POLICIES: Final = (CONTROL, BLOCK, "DROP_OLDEST", "CONFLATE", DISCONNECT)
-TRANSPORTS: Final = {"bellwire_tcp": "tcp", "bellwire_unix": "unix"}
-LANES: Final = {"bellwire_tcp": "grpc over TCP", "bellwire_unix": "grpc over a Unix socket"}
+TRANSPORTS: Final = {"bellwire_tcp": "tcp", "bellwire_socket": "unix"}
+LANES: Final = {"bellwire_tcp": "grpc over TCP", "bellwire_socket": "socket lane"}
 NANOSECONDS_PER_MICROSECOND: Final = 1_000
 
 

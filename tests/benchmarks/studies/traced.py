@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from tests.benchmarks.peers.bellwire import SOURCE, BellwirePublisher
+from tests.benchmarks.peers.bellwire import SOURCE, BellwirePublisher, settings_at
 from tests.benchmarks.roles import PublisherRole, Reply, SubscriberRole
 from tests.benchmarks.sink import Sink
 
@@ -71,7 +71,7 @@ async def _read(subscription: Subscription, sink: Sink) -> None:
 @asynccontextmanager
 async def open_traced_publisher(*, address: str) -> AsyncIterator[tuple[PublisherRole, Reply]]:
     """Connect a publisher."""
-    async with connect(address) as client:
+    async with connect(address, settings_at(address)) as client:
         await _create_topics(client)
         publisher = client.publisher(SOURCE, ack_level=ACK_LEVEL_RECEIVED)
         yield PublisherRole(TracedPublisher(publisher)), {}
@@ -88,7 +88,7 @@ async def open_traced_subscriber(
         relayed: Whether to what the agent publishes, rather than to what it receives.
     """
     role = SubscriberRole(Sink())
-    async with connect(address) as client:
+    async with connect(address, settings_at(address)) as client:
         await _create_topics(client)
         topic = RELAYED_TOPIC if relayed else TOPIC
         subscription = client.subscribe(topic, overflow_policy=OVERFLOW_POLICY_BLOCK)

@@ -11,6 +11,7 @@ from tests.benchmarks.scenario import (
     Commit,
     Durations,
     Latency,
+    Levels,
     Throughput,
 )
 from tests.benchmarks.summary import ROLES
@@ -88,6 +89,16 @@ async def test_a_paced_topic_loses_nothing_while_another_one_is_flat_out(broker)
     assert all(each["lost"] == 0 and each["received"] == 200 for each in variants.values())
     assert variants["memory"]["neighbour_messages_per_second"] > 0
     assert variants["durable"]["neighbour_messages_per_second"] > 0
+
+
+async def test_every_level_of_a_rising_load_arrives_whole():
+    result = await measure("bellwire_socket", Levels("load", "", (200, 1_000)), BRIEF)
+    levels = result["variants"]
+    assert [(rate, each["sent"], each["lost"]) for rate, each in levels.items()] == [
+        ("200", 40, 0),
+        ("1000", 200, 0),
+    ]
+    assert levels["1000"]["drained_seconds"] < 1.0
 
 
 async def test_a_process_that_dies_is_named_with_its_last_words():

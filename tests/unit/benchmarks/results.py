@@ -97,6 +97,21 @@ def beside(
     }
 
 
+def levels(
+    round_number: int, peer: str, p50_us_by_rate: dict[int, int], **more: float
+) -> Measurement:
+    def paced(rate: int, value_us: int) -> Measurement:
+        measured = latency(round_number, peer, [value_us] * 1_000, scenario="load")
+        return measured | {"offered_per_second": rate, "seconds": 1_000 / rate} | more
+
+    return {
+        "round": round_number,
+        "scenario": "load",
+        "peer": peer,
+        "variants": {str(rate): paced(rate, value) for rate, value in p50_us_by_rate.items()},
+    }
+
+
 def failure(
     round_number: int,
     peer: str,

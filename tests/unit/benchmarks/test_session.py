@@ -2,8 +2,8 @@
 
 from itertools import groupby
 
-from tests.benchmarks.scenario import DURATIONS_QUICK
-from tests.benchmarks.session import Plan
+from tests.benchmarks.scenario import DURATIONS_QUICK, MEMORY
+from tests.benchmarks.session import REFERENCE_EVERY, Plan, with_reference
 
 A, B, C = "nats", "grpc_unary", "bellwire_tcp"
 
@@ -21,6 +21,23 @@ def test_every_system_meets_every_scenario_in_every_round():
     plan = Plan(["latency-1k", "throughput-100"], [A, B], 3, DURATIONS_QUICK)
     steps = list(plan.steps())
     assert len(steps) == len(set(steps)) == plan.measurements == 12
+
+
+def test_the_reference_comes_again_wherever_it_would_be_too_far_away():
+    systems = ["a", "b", "nats", "c", "d", "e", "f", "g"]
+    assert "".join(each[0] for each in with_reference(systems, "nats")) == "abncdefng"
+    assert "".join(each[0] for each in with_reference([*"abcdef"], "nats")) == "abcdef"
+    assert "".join(each[0] for each in with_reference([*"abcdef", "nats"], "nats")) == "abcdnefn"
+
+
+def test_a_full_round_finds_nats_near_every_system():
+    plan = Plan(["latency-1k"], MEMORY.peers, 2, DURATIONS_QUICK)
+    for _, steps in groupby(plan.steps(), key=lambda step: step[0]):
+        order = [peer for _, _, peer in steps]
+        references = [place for place, peer in enumerate(order) if peer == "nats"]
+        nearest = (min(abs(place - each) for each in references) for place in range(len(order)))
+        assert len(references) == 2
+        assert max(nearest) <= REFERENCE_EVERY
 
 
 def test_a_system_is_measured_only_where_it_promises_what_is_compared():

@@ -116,3 +116,25 @@ def test_each_part_of_a_measurement_beside_a_neighbour_is_a_row_of_its_own():
     ratio = durable_neighbour.p99_ratio_to(alone)
     assert ratio is not None
     assert [round(value, 1) for value in ratio] == [3.5, 3.0, 4.0]
+
+
+def test_a_ratio_takes_the_reference_nearest_in_time_of_the_same_round():
+    result = document(
+        throughput(1, "nats", 100_000) | {"turn": 0},
+        throughput(1, "grpc_unary", 50_000) | {"turn": 1},
+        throughput(1, "slim", 50_000) | {"turn": 4},
+        throughput(1, "nats", 200_000) | {"turn": 5},
+        throughput(2, "nats", 1) | {"turn": 6},
+    )
+    nats, unary, slim = summarise(result)["throughput-100"]
+    assert unary.ratio_to(nats) == (0.5, 0.5, 0.5)
+    assert slim.ratio_to(nats) == (0.25, 0.25, 0.25)
+
+
+def test_a_backlog_behind_a_publisher_that_nothing_acknowledges_is_saturation():
+    early = latency(1, "autogen", [100] * 1_000, seconds=1.0)
+    (row,) = summarise(document(early | {"drained_seconds": 2.25}))["latency-1k"]
+    assert row.saturated
+    assert row.taken_per_second == 500
+    (row,) = summarise(document(early | {"drained_seconds": 1.1}))["latency-1k"]
+    assert not row.saturated

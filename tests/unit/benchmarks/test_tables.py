@@ -9,6 +9,7 @@ from tests.unit.benchmarks.results import (
     durable,
     failure,
     latency,
+    levels,
     throughput,
 )
 
@@ -94,6 +95,30 @@ def test_a_topic_beside_a_busy_one_is_divided_by_itself_alone():
         ("beside memory", "300,000", "1.50"),
         ("beside durable", "200,000", "2.50"),
     ]
+
+
+def test_each_level_of_a_load_is_a_row_beside_the_same_level_of_nats():
+    rates = {1_000: 100, 50_000: 400}
+    halves = {1_000: 50, 50_000: 300}
+    table, _ = tables_of(document(levels(1, "nats", rates), levels(1, "bellwire_socket", halves)))
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [row["offered/s"] for row in rows] == ["1,000", "50,000"] * 2
+    assert [row["× NATS"] for row in rows] == ["–", "–", "0.50", "0.75"]
+    assert {row["broker RSS MB"] for row in rows} == {"50"}
+
+
+def test_a_level_that_saturates_a_system_says_so_in_its_row_and_below():
+    late = levels(1, "bellwire_tcp", {50_000: 100}, drained_seconds=0.29, unsent=7)
+    table, targets = tables_of(document(late))
+    cells = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (cells["taken/s"], cells["lost"]) == ("saturated: 25,000", "7")
+    assert table.notes[0].startswith("Bellwire TCP at 50,000/s: saturated, took 25,000 messages/s")
+    assert targets.rows[0][-1] == "MISSED"
+
+
+def test_a_ratio_to_a_system_that_took_no_part_has_no_column():
+    (table, _) = tables_of(document(throughput(1, "nats", 9), throughput(1, "bellwire_tcp", 9)))
+    assert [column for column in table.columns if column.startswith("×")] == ["× NATS"]
 
 
 def test_a_missing_peer_is_named_only_below_tables_it_belongs_to():

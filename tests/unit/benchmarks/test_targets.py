@@ -2,7 +2,7 @@
 
 from tests.benchmarks.summary import Measurement, summarise
 from tests.benchmarks.targets import Verdict, judge
-from tests.unit.benchmarks.results import document, failure, latency, throughput
+from tests.unit.benchmarks.results import document, failure, latency, levels, throughput
 
 
 def verdicts_of(*measurements: Measurement) -> dict[tuple[str, str], Verdict]:
@@ -26,6 +26,34 @@ def test_throughput_has_to_be_above_its_bound_and_latency_below():
     }
 
 
+def test_each_lane_has_its_own_bound_and_the_socket_lane_also_one_for_its_tail():
+    verdicts = verdicts_of(
+        latency(1, "nats", [100] * 90 + [200] * 10),
+        latency(1, "bellwire_socket", [50] * 90 + [150] * 10),
+        latency(1, "bellwire_unix", [140]),
+    )
+    judged = {
+        (verdict.lane, title): (verdict.target.bound, verdict.met)
+        for (title, _), verdict in verdicts.items()
+    }
+    assert judged == {
+        ("socket lane", "p50 at 1/ms beside NATS core"): (0.5, True),
+        ("socket lane", "p95 at 1/ms beside NATS core"): (0.7, False),
+        ("grpc over a Unix socket", "p50 at 1/ms beside NATS core"): (1.5, True),
+    }
+
+
+def test_a_load_level_is_judged_by_what_was_not_delivered_and_by_the_coordinator_s_memory():
+    rates = {1_000: 100, 20_000: 100, 50_000: 100}
+    verdicts = verdicts_of(levels(1, "nats", rates), levels(1, "bellwire_socket", rates, unsent=3))
+    assert {title: (verdict.measured, verdict.met) for (title, _), verdict in verdicts.items()} == {
+        "not delivered at 20,000/s": (3, False),
+        "coordinator RSS in MB at 20,000/s": (50.0, True),
+        "not delivered at 50,000/s": (3, False),
+        "coordinator RSS in MB at 50,000/s": (50.0, True),
+    }
+
+
 def test_without_the_reference_a_relative_target_is_not_measured_rather_than_met():
     verdicts = verdicts_of(failure(1, "nats"), throughput(1, "bellwire_unix", 400_000))
     assert verdicts["msg/s at ≤ 100 beside NATS core", "grpc over a Unix socket"].met is None
@@ -35,12 +63,12 @@ def test_columns_have_one_bound_over_tcp_and_a_higher_one_on_one_host():
     verdicts = verdicts_of(
         *(
             throughput(1, peer, 2_000_000, scenario="columns-4000")
-            for peer in ("bellwire_tcp", "bellwire_unix")
+            for peer in ("bellwire_tcp", "bellwire_socket")
         )
     )
     assert {key: verdict.met for key, verdict in verdicts.items()} == {
         ("updates/s, 4000", "grpc over TCP"): True,
-        ("updates/s on one host, 4000", "grpc over a Unix socket"): False,
+        ("updates/s on one host, 4000", "socket lane"): False,
     }
 
 

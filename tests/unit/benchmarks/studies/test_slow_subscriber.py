@@ -31,14 +31,14 @@ def test_the_target_is_asked_of_the_worst_policy_on_each_kind_of_topic_and_trans
     figures = STUDY.figures(
         [
             measurement("bellwire_tcp", {"memory BLOCK": 1_100, "memory CONFLATE": 1_500}),
-            measurement("bellwire_unix", {"durable BLOCK": 2_000}),
+            measurement("bellwire_socket", {"durable BLOCK": 2_000}),
         ]
     )
     assert {(figure.key, figure.lane): figure.value for figure in figures} == {
         ("memory", "grpc over TCP"): pytest.approx(1.5, rel=0.02),
         ("durable", "grpc over TCP"): 1,
-        ("memory", "grpc over a Unix socket"): 1,
-        ("durable", "grpc over a Unix socket"): pytest.approx(2, rel=0.02),
+        ("memory", "socket lane"): 1,
+        ("durable", "socket lane"): pytest.approx(2, rel=0.02),
     }
 
 
@@ -67,6 +67,6 @@ def test_every_row_has_a_cell_for_every_head_and_tells_how_the_slow_one_ended():
 
 
 def test_plots_have_as_many_x_as_y():
-    plots = STUDY.plots([measurement("bellwire_unix", {})])
+    plots = STUDY.plots([measurement("bellwire_socket", {})])
     assert len(plots) == 4
     assert all(len(plot["x"]) == len(plot["y"]) == len(POLICIES) for plot in plots)

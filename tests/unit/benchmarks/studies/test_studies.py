@@ -46,7 +46,7 @@ def test_a_failed_study_leaves_the_other_tables_alone():
 
 def test_a_figure_is_judged_by_its_own_target_only():
     figures = [Figure("topics", "a lane", 1.3), Figure("agents", "a lane", 1.2)]
-    assert [(v.target.figure, v.measured, v.met) for v in judge_study("curves", figures)] == [
+    assert [(v.target.study_figure, v.measured, v.met) for v in judge_study("curves", figures)] == [
         ("topics", 1.3, False),
         ("agents", 1.2, True),
     ]
