@@ -104,6 +104,8 @@ class Workplace:
                 stderr=errors,
                 limit=LINE_BYTES_MAX,
                 cwd=REPOSITORY,
+                # Peers with an environment of their own share the clock and the histogram, which need no package.
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY / "clients")},
                 start_new_session=True,  # So that what it started can be ended with it.
             )
         worker = Worker(name, {}, process, log)

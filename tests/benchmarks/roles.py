@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from tests.benchmarks.column_role import ColumnPublisherRole
-from tests.benchmarks.column_sink import ColumnSink
 from tests.benchmarks.histogram import LatencyHistogram
 from tests.benchmarks.open_loop import NANOSECONDS_PER_SECOND, Schedule, run_open_loop
 from tests.benchmarks.payload import PayloadMaker
@@ -198,13 +196,17 @@ async def open_role(
             if rows_per_message is None:
                 yield Wired(PublisherRole(publisher)), {}
             else:
+                # Here, because not every peer's environment has numpy.
+                from tests.benchmarks.column_role import ColumnPublisherRole
+
                 yield Wired(ColumnPublisherRole(publisher, rows_per_message, narrow)), {}
         elif role == "subscriber":
-            subscriber = SubscriberRole(
-                Sink()
-                if rows_per_message is None
-                else ColumnSink(rows_per_message, builds_book=builds_book)
-            )
+            sink = Sink()
+            if rows_per_message is not None:
+                from tests.benchmarks.column_sink import ColumnSink
+
+                sink = ColumnSink(rows_per_message, builds_book=builds_book)
+            subscriber = SubscriberRole(sink)
             await stack.enter_async_context(peer.subscriber(address, subscriber.sink))
             yield Wired(subscriber), {}
         else:
