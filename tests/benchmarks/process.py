@@ -106,7 +106,7 @@ class Workplace:
                 cwd=REPOSITORY,
                 # Peers with an environment of their own share the clock and the histogram, which need no package.
                 env={**os.environ, "PYTHONPATH": str(REPOSITORY / "clients")},
-                start_new_session=True,  # So that what it started can be ended with it.
+                process_group=0,  # So that what it started can be ended with it; a session would be scheduled apart.
             )
         worker = Worker(name, {}, process, log)
         try:
