@@ -58,7 +58,7 @@ def test_updating_a_page_writes_its_plots_and_removes_those_of_the_result_before
     old = tmp_path / PLOTS / "gone.svg"
     old.parent.mkdir(parents=True)
     old.touch()
-    update_page(REPOSITORY / "benchmarks/results/guarantees.json", page)
+    update_page(REPOSITORY / "benchmarks/results/all.json", page)
     named = re.findall(r"\((images/[^)]*)\)", page.read_text())
     there = [path.relative_to(tmp_path).as_posix() for path in old.parent.iterdir()]
     assert named
