@@ -120,6 +120,7 @@ class Inbox:
             lease=lease,
             first_tag=delivery.first_delivery_tag,
             void_at=void_at,
+            log_id=delivery.log_id,
         )
         if lease > 1:
             key = (batch.topic, batch.partition)

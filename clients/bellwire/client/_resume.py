@@ -104,7 +104,7 @@ class EphemeralResume:
         if len(returned) < RETURNED_MAX:
             returned.update(range(first, last + 1))
 
-    def on_accepted(self, key: Key, first: int, last: int) -> None:
+    def on_accepted(self, key: Key, first: int, last: int, log_id: int = 0) -> None:
         """Nothing to note: everything received counts as done."""
 
     def skipped_now(self, key: Key, first: int, count: int, attempt: int) -> int:
@@ -180,11 +180,14 @@ class NamedResume:
     def on_released(self, key: Key, first: int, last: int) -> None:
         """Nothing to note: the coordinator delivers it again."""
 
-    def on_accepted(self, key: Key, first: int, last: int) -> None:
+    def on_accepted(self, key: Key, first: int, last: int, log_id: int = 0) -> None:
         """Note what the user is done with.
 
-        What is skipped is accepted again; noting it twice would push out what is still needed.
+        What is skipped is accepted again; noting it twice would push out what is still needed. What was held
+        from a log that is gone says nothing about the messages that have its offsets now.
         """
+        if log_id and log_id != self._logs.known(key):
+            return
         if self._has_skipped and self._holds(key, first, last):
             return
         accepted = self._accepted

@@ -138,7 +138,7 @@ class SubscribeSide:
         key = (batch.topic, batch.partition)
         first_offset, last_offset = batch.first_offset + first, batch.first_offset + last
         if disposition == DISPOSITION_ACCEPT:
-            self._resume.on_accepted(key, first_offset, last_offset)
+            self._resume.on_accepted(key, first_offset, last_offset, batch.log_id)
         if batch.lease != self.lease:
             self._settle_stale(batch, first, last, disposition, delay_millis)
             return

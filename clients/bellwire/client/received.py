@@ -54,6 +54,7 @@ class Batch:
         open: One bit for each message that is not settled yet.
         done: Messages, from the first, that an iterator has handed over and seen finished.
         lingering: True while `done` messages wait to be settled together.
+        log_id: Log that the offsets belong to; 0 = not told.
         void_at: Loop time after which what is not settled is delivered again: its lease has ended.
     """
 
@@ -67,6 +68,7 @@ class Batch:
         "first_tag",
         "lease",
         "lingering",
+        "log_id",
         "messages",
         "open",
         "partition",
@@ -92,6 +94,7 @@ class Batch:
         lease: int = 0,
         first_tag: int = 0,
         void_at: float = inf,
+        log_id: int = 0,
     ) -> None:
         self.messages = messages
         self.topic = topic
@@ -108,6 +111,7 @@ class Batch:
         self.done = 0
         self.lingering = False
         self.void_at = void_at
+        self.log_id = log_id
         self._settler = settler
 
     def __len__(self) -> int:
@@ -133,6 +137,7 @@ class Batch:
             lease=self.lease,
             first_tag=self.first_tag + first,
             void_at=self.void_at,
+            log_id=self.log_id,
         )
 
     @property

@@ -99,6 +99,16 @@ class TestNamed:
         assert skipped(resume.skipped_now(KEY, 4, 2, 1)) == [0]
         assert resume.skipped_now(("bars", 1), 0, 10, 1) == 0
 
+    def test_what_was_held_from_a_log_that_is_gone_is_not_taken_for_what_has_its_offsets_now(
+        self,
+    ) -> None:
+        resume = NamedResume(100)
+        resume.on_received(KEY, 0, 10, 0, log_id=7)
+        resume.on_received(KEY, 0, 10, 0, log_id=8)
+        resume.on_accepted(KEY, 3, 3, 7)  # Late, by a user who held it meanwhile.
+        resume.on_accepted(KEY, 5, 5, 8)
+        assert skipped(resume.skipped_now(KEY, 0, 10, 1)) == [5]
+
     def test_a_first_delivery_is_never_skipped(self) -> None:
         resume = NamedResume(100)
         resume.on_accepted(KEY, 0, 9)
