@@ -91,6 +91,7 @@ def evidence_of(result: LevelResult, *, is_met: bool, cores: int) -> Evidence:
         commit_us_p50=result.commit_us_p50,
         uncommitted_messages_max=result.uncommitted_messages_max,
         dropped_messages=result.dropped,
+        unsent_messages=result.scheduled - result.sent,
         ended=result.ended,
         machine_share=result.machine_share,
         others_share=result.others_share,

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 __all__ = ["Bottleneck", "Evidence", "Part", "find_bottleneck"]
+
+
+# Of a core. What is used less is a process that waits for another one rather than the other for it.
+BUSY_SHARE: Final = 0.5
 
 
 class Part(StrEnum):
@@ -36,6 +41,8 @@ class Evidence:
     commit_us_p50: int = 0
     uncommitted_messages_max: int = 0
     dropped_messages: int = 0
+    unsent_messages: int = 0
+    """Of what was offered, not taken in time."""
     ended: str = ""
     """Why a subscription ended before its time."""
     machine_share: float = 0.0
@@ -58,7 +65,8 @@ def find_bottleneck(evidence: Evidence, saturated_share: float) -> Bottleneck:
 
     Asked in turn, since each explains what follows it: a subscription that ended, the disk (commits
     under way all the time), the busiest of the three kinds of process, a subscriber that messages
-    were dropped for, and the machine, whose lack of cores is charged to the busiest process.
+    were dropped for, the machine, whose lack of cores is charged to the busiest process, and an
+    offer that was not taken: the busiest process is charged with it if it was not mostly waiting.
     """
     if evidence.is_met:
         return Bottleneck(Part.NONE, "")
@@ -79,6 +87,12 @@ def find_bottleneck(evidence: Evidence, saturated_share: float) -> Bottleneck:
             part,
             f"{share:.0%} of a core, the most of all, while the machine's {evidence.cores} cores "
             f"were {evidence.machine_share:.0%} busy, {evidence.others_share:.0%} with other work",
+        )
+    if evidence.unsent_messages and share >= BUSY_SHARE:
+        return Bottleneck(
+            part,
+            f"{share:.0%} of a core, the most of all; {evidence.unsent_messages:,} messages of "
+            "the offer were not taken",
         )
     return Bottleneck(
         Part.UNCLEAR, f"nothing was saturated; busiest was the {part} with {share:.0%} of a core"

@@ -66,3 +66,15 @@ def test_a_level_missed_by_idle_processes_is_said_to_be_unclear():
     verdict = found()
     assert verdict.part is Part.UNCLEAR
     assert "busiest was the coordinator with 30% of a core" in verdict.reason
+
+
+def test_an_offer_that_was_not_taken_is_charged_to_the_busiest_process():
+    verdict = found(unsent_messages=5_701_952, publisher_share=0.88, machine_share=0.87)
+    assert verdict.part is Part.PUBLISHER
+    assert verdict.reason == (
+        "88% of a core, the most of all; 5,701,952 messages of the offer were not taken"
+    )
+
+
+def test_an_offer_that_was_not_taken_by_idle_processes_is_unclear():
+    assert found(unsent_messages=5_701_952, publisher_share=0.49).part is Part.UNCLEAR
