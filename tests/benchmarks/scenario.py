@@ -22,7 +22,7 @@ class Suite:
         return self.ratios[0][1] if self.ratios else None
 
 
-_BELLWIRE_LANES: Final = ("bellwire_tcp", "bellwire_unix", "bellwire_socket")
+_BELLWIRE_LANES: Final = ("bellwire_tcp", "bellwire_unix", "bellwire_socket", "bellwire_direct")
 _AGENT_BUSES: Final = ("autogen", "slim")
 _TIMES: Final = (("× NATS", "nats"), ("× stream", "grpc_stream"))
 MEMORY: Final = Suite(

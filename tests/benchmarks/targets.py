@@ -12,10 +12,12 @@ LANES: Final = {
     "bellwire_tcp": "grpc over TCP",
     "bellwire_unix": "grpc over a Unix socket",
     "bellwire_socket": "socket lane",
+    "bellwire_direct": "direct lane",
     "bellwire_durable": "grpc over TCP, PERSISTED",
 }
 GRPC: Final = ("bellwire_tcp", "bellwire_unix")
 SOCKET: Final = ("bellwire_socket",)
+DIRECT: Final = ("bellwire_direct",)
 REFERENCE: Final = "nats"
 FLAT: Final = 1.25  # Last point by first: a cost that grows with what is counted exceeds it soon.
 BYTES_PER_MB: Final = 1e6
@@ -26,6 +28,7 @@ class Judged(Enum):
 
     HEADLINE = "p50 of a latency, messages per second of a throughput"
     P95 = "p95 of a latency"
+    P95_US = "p95 of a latency, absolute, in µs"
     NOT_DELIVERED = "messages that were lost, or never sent because the system took too few"
     BROKER_RSS_MB = "resident memory of the broker at the end of the load"
 
@@ -85,6 +88,8 @@ def _load(rate: int) -> tuple[Target, ...]:
 
 
 TARGETS: Final = (
+    Target("latency-1k", "p50 at 1/ms beside NATS core", 0.25, True, REFERENCE, DIRECT),
+    Target("latency-1k", "p95 at 1/ms, µs", 100, True, None, DIRECT, Judged.P95_US),
     *_latency("latency-1k", "1/ms"),
     *_latency("latency-10k", "10 k/s"),
     Target("throughput-100", "msg/s at ≤ 100 beside NATS core", 2.0, relative_to=REFERENCE),

@@ -7,7 +7,7 @@ leaves at once; otherwise messages gather, and the busier the stream the fuller 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from bellwire.bus.v1.message_pb2 import Batch, Message
@@ -53,8 +53,15 @@ class Batcher:
         fenced: A newer instance of this producer has taken over: nothing more can be appended.
     """
 
-    def __init__(self, settings: PublishSettings, ack_level: AckLevel.ValueType) -> None:
+    def __init__(
+        self,
+        settings: PublishSettings,
+        ack_level: AckLevel.ValueType,
+        on_packed: Callable[[Sequence[Batch]], None] | None = None,
+    ) -> None:
+        """Take `on_packed`: it is shown the batches of each frame in which nothing is sent again."""
         self._settings = settings
+        self._on_packed = on_packed
         self._ack_level = ack_level
         self._packer = Packer(settings, self._forget, self._refuse)
         self._lanes: dict[tuple[str, int], Lane] = {}
@@ -132,6 +139,8 @@ class Batcher:
                 break
         if not outs:
             return None
+        if self._on_packed is not None and all(out.tries == 1 for out in outs):
+            self._on_packed(packed)
         request = (
             PublishStreamRequest()
         )  # Filled in place: a nested constructor copies every block twice.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from bellwire.bus.v1.subscriber_pb2 import DISPOSITION_ACCEPT, Delivery
@@ -14,6 +15,7 @@ from bellwire.client.received import Batch, Settler, runs
 from bellwire.wire.batch import BatchLimits, open_batch
 
 # The largest block the wire layer opens at all: what a coordinator admitted must not be refused here.
+DIRECT_LEASE: Final = 0  # Of no stream: streams count from 1.
 DELIVERY_LIMITS: Final = BatchLimits(bytes_max=4 << 20, message_bytes_max=4 << 20)
 
 
@@ -26,6 +28,7 @@ class Inbox:
     Attributes:
         arrived: Set when there is something to take, or will never be.
         duplicates_skipped: Messages delivered again and not handed over again.
+        on_room: Called when half a window has become free; None = nobody asks.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Inbox:
         self._queue: deque[tuple[Delivery, int, int, float]] = deque()
         self._opened: deque[Batch] = deque()
         self._messages = 0
+        self.on_room: Callable[[], None] | None = None
         self._room = asyncio.Event()
         self.arrived = asyncio.Event()
         self.duplicates_skipped = 0
@@ -56,6 +60,19 @@ class Inbox:
         self._queue.append((delivery, self._lease.number, skipped, self._lease.void_at()))
         self._messages += delivery.batch.header.message_count
         self.arrived.set()
+
+    def put_direct(self, delivery: Delivery, skipped: int) -> None:
+        """Add what came past the coordinator, or behind that: it has no lease where it has no offset."""
+        if delivery.first_offset >= 0:
+            self.put(delivery, skipped)
+            return
+        self._queue.append((delivery, DIRECT_LEASE, 0, inf))
+        self._messages += delivery.batch.header.message_count
+        self.arrived.set()
+
+    def has_room(self, messages_elsewhere: int) -> bool:
+        """Tell whether less than a window is held, here and elsewhere."""
+        return self._messages + messages_elsewhere < self._window_messages
 
     def put_back(self, batch: Batch) -> None:
         """Hand a batch over again, before everything else."""
@@ -86,6 +103,8 @@ class Inbox:
         self._messages -= item[0].batch.header.message_count
         if self._messages <= self._window_messages:
             self._room.set()
+        if self.on_room is not None and self._messages <= self._window_messages // 2:
+            self.on_room()
         return item
 
     def _drop_expired(self) -> None:

@@ -18,6 +18,7 @@ from bellwire.bus.v1.publisher_pb2 import (
 )
 from bellwire.bus.v1.publisher_pb2_grpc import PublisherServiceStub
 from bellwire.client._batcher import Batcher
+from bellwire.client._direct_writer import DirectWriter
 from bellwire.client._outcomes import Landed
 from bellwire.client._segment import Ticket
 from bellwire.client._ticket import ManyTicket
@@ -66,7 +67,8 @@ class PublishSide:
         self._renewed: set[str] = set()
         self._drain_deadline: float | None = None
         self._reconnect_after = 0.0
-        self.batcher = Batcher(settings.publish, ack_level)
+        self._direct = DirectWriter(pool.direct_path, settings.timeout_seconds)
+        self.batcher = Batcher(settings.publish, ack_level, self._direct.write)
         self.resolved = asyncio.Event()
 
     async def prepare(self) -> None:
@@ -95,6 +97,7 @@ class PublishSide:
                 producer_id=batcher.producer_id,
                 producer_epoch=batcher.producer_epoch,
                 producer_name=self._producer_name,
+                direct=self._pool.direct_path is not None,
             )
         )
 
@@ -126,7 +129,10 @@ class PublishSide:
             case "ack":
                 batcher.on_ack(response.ack)
             case "failure":
+                self._direct.end_all()  # Sequences that were handed over will be used anew.
                 batcher.on_failure(response.failure, now)
+            case "direct_route":
+                self._direct.offered(response.direct_route)
             case "window":
                 batcher.resize_window(response.window.messages, response.window.bytes)
             case "started":
@@ -165,6 +171,7 @@ class PublishSide:
     def on_lost(self) -> None:
         """Keep what was not answered for the next stream."""
         self._drain_deadline = None
+        self._direct.end_all()
         self.batcher.lost()
 
     def on_failed(self, error: BellwireError) -> None:
@@ -184,6 +191,7 @@ class PublishSide:
 
     def fail_all(self, error: BellwireError) -> None:
         """Tell everyone that their messages will not be sent."""
+        self._direct.end_all()
         for segment in self.batcher.give_up():
             _refuse(segment.ticket, error)
         self.resolved.set()

@@ -38,8 +38,8 @@ class ReceivedMessage:
 
     @property
     def offset(self) -> int:
-        """Offset within the partition."""
-        return self.batch.first_offset + self.index
+        """Offset within the partition; -1 = the message came directly, and has none yet."""
+        return self.batch.offset_of(self.index)
 
     @property
     def attempt(self) -> int:

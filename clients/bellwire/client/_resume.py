@@ -79,6 +79,13 @@ class EphemeralResume:
             ],
         )
 
+    def advance(self, positions: Iterable[Position]) -> None:
+        """Learn how far the coordinator has come, without deliveries that say so."""
+        for position in positions:
+            key = (position.topic, position.partition)
+            if not self._logs.changed(key, position.log_id):
+                self._next[key] = max(self._next.get(key, 0), position.offset)
+
     def on_received(self, key: Key, first: int, count: int, attempt: int, log_id: int = 0) -> int:
         """Note a delivery; return the bits of its messages to be skipped."""
         if self._logs.changed(key, log_id):
@@ -163,6 +170,9 @@ class NamedResume:
                 self._accepted.append((held, low, first - 1))
             if last < high:
                 self._accepted.append((held, last + 1, high))
+
+    def advance(self, positions: Iterable[Position]) -> None:
+        """Nothing to note: the coordinator keeps the cursor."""
 
     def start_position(self) -> StartPosition | None:
         """The coordinator knows."""

@@ -34,6 +34,7 @@ class SubscribeOptions:
     control: bool
     max_attempts: int = 0
     lease_millis: int = 0
+    direct: bool = False
 
     def start_frame(self, resume: StartPosition | None, previous_lease_id: str) -> SubscribeRequest:
         """Return the first frame of a stream.
@@ -57,5 +58,6 @@ class SubscribeOptions:
                 max_attempts=self.max_attempts,
                 lease_millis=self.lease_millis,
                 previous_lease_id=previous_lease_id,
+                direct=self.direct,
             )
         )

@@ -28,6 +28,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     Resume as ResumeFrame,
 )
 from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceStub
+from bellwire.client._direct_reader import DirectReader
 from bellwire.client._inbox import Inbox
 from bellwire.client._lease import Lease
 from bellwire.client._provisional import Provisional
@@ -106,6 +107,12 @@ class SubscribeSide:
         self.inbox = Inbox(
             self, self._resume, options.window_messages, self._lease, self._on_expired
         )
+        path = pool.direct_path if options.direct else None
+        self._direct = DirectReader(
+            path, settings.timeout_seconds, self.inbox.put_direct, self._has_room
+        )
+        if options.direct:
+            self.inbox.on_room = self._direct.on_room
         self.paused = False
         self._told_paused = False
         self.closing = False
@@ -123,6 +130,23 @@ class SubscribeSide:
         """Counts the streams; tags are scoped to one."""
         return self._lease.number
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether anything may come directly."""
+        return self._direct.is_active
+
+    def _has_room(self, messages_held: int) -> bool:
+        """Tell whether more should be read of what comes directly."""
+        return not self.paused and self.inbox.has_room(messages_held)
+
+    def resume_direct(self) -> None:
+        """Read on after a pause."""
+        self._direct.on_room()
+
+    def end_direct(self) -> None:
+        """End every direct route."""
+        self._direct.end_all()
+
     # ------------------------------------------------------------ for the subscription
 
     def settle(
@@ -135,6 +159,10 @@ class SubscribeSide:
         reason: str = "",
     ) -> None:
         """Gather one disposition; it is sent in the background."""
+        if batch.is_direct:
+            if disposition == DISPOSITION_RELEASE:
+                self._bring_again(batch, first, last, delay_millis)
+            return
         key = (batch.topic, batch.partition)
         first_offset, last_offset = batch.first_offset + first, batch.first_offset + last
         if disposition == DISPOSITION_ACCEPT:
@@ -169,10 +197,14 @@ class SubscribeSide:
         """
         self.stale_settlements += last - first + 1
         if disposition == DISPOSITION_RELEASE and not self._options.subscription:
-            again = batch.part(first, last)
-            again.attempt += 1
-            loop = asyncio.get_running_loop()
-            loop.call_later(delay_millis / MILLIS, self.inbox.put_back, again)
+            self._bring_again(batch, first, last, delay_millis)
+
+    def _bring_again(self, batch: Batch, first: int, last: int, delay_millis: int) -> None:
+        """Hand over again what the coordinator has nothing more to do with."""
+        again = batch.part(first, last)
+        again.attempt += 1
+        loop = asyncio.get_running_loop()
+        loop.call_later(delay_millis / MILLIS, self.inbox.put_back, again)
 
     def holds(self, batch: Batch) -> bool:
         """Tell whether the time of a batch is not up."""
@@ -191,6 +223,9 @@ class SubscribeSide:
 
     def accept_soon(self, batch: Batch) -> None:
         """Settle what is done of a batch when the linger time has passed."""
+        if batch.is_direct:
+            batch.settle_done()
+            return
         self._lingering.append(batch)
         if self._linger_until is None:
             now = asyncio.get_running_loop().time()
@@ -264,6 +299,12 @@ class SubscribeSide:
                 self._missed(self._resume.started(response.started.positions))
             case "settle_failure":
                 self._on_settle_failure_frame(response.settle_failure)
+            case "direct_route":
+                self._direct.offered(response.direct_route)
+            case "direct_skip":
+                self._direct.skip(response.direct_skip)
+            case "heartbeat" if self._options.direct:
+                self._resume.advance(response.heartbeat.positions)
             case "draining":
                 self._drain_deadline = now + self._settings.timeout_seconds
                 self._reconnect_after = response.draining.reconnect_after_millis / MILLIS
@@ -300,7 +341,10 @@ class SubscribeSide:
         skipped = self._resume.on_received(
             key, delivery.first_offset, count, delivery.attempt, delivery.log_id
         )
-        self.inbox.put(delivery, skipped)
+        if self._options.direct:
+            self._direct.relayed(delivery, skipped)
+        else:
+            self.inbox.put(delivery, skipped)
 
     def _on_settle_failure_frame(self, frame: subscriber_pb2.SettleFailure) -> None:
         failure, reopened = self._provisional.refused(frame)
@@ -328,6 +372,7 @@ class SubscribeSide:
         """Forget the lease: its tags mean nothing any more."""
         self._settle_lingering()  # Not to be sent, but to be recognised when delivered again.
         self._drain_deadline = None
+        self._direct.end_all()
         self._in_flight = 0
         self._told_paused = False
         self._settlements.clear()

@@ -15,6 +15,7 @@ from bellwire.agent.v1.agent_pb2 import Agent
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_NONE, ACK_LEVEL_UNSPECIFIED, AckLevel
 from bellwire.bus.v1.subscriber_pb2 import (
     ORDERING_UNSPECIFIED,
+    OVERFLOW_POLICY_CONFLATE,
     OVERFLOW_POLICY_UNSPECIFIED,
     Ordering,
     OverflowPolicy,
@@ -37,7 +38,7 @@ from bellwire.client.subscription import Subscription
 from bellwire.mcp.v1.mcp_pb2 import Tool
 from bellwire.transport.address import parse_address
 from bellwire.transport.channel import ChannelPool
-from bellwire.wire.errors import BellwireError, ClosedError, NotImplementedYetError
+from bellwire.wire.errors import BellwireError, CallerError, ClosedError, NotImplementedYetError
 
 __all__ = ["Client", "connect"]
 
@@ -186,6 +187,7 @@ class Client:
         overflow_policy: OverflowPolicy.ValueType = OVERFLOW_POLICY_UNSPECIFIED,
         max_attempts: int = 0,
         lease_seconds: float | None = None,
+        direct: bool = False,
         on_settle_failure: Callable[[SettleFailure], None] | None = None,
     ) -> Subscription:
         """Return a subscription; nothing is sent before `async with`.
@@ -206,9 +208,17 @@ class Client:
                 member; 0 = the coordinator's default.
             lease_seconds: What is not settled or renewed for so long is delivered again, 1..600 with ms
                 resolution: whoever handles it may hang. None = as long as the stream lives.
+            direct: Take messages of publishers on the same host past the coordinator where topic and lane
+                allow it, and from the coordinator where they do not. Direct messages have no offset (-1) and
+                are ordered per publisher and partition; see docs/lanes.md.
             on_settle_failure: Told of each disposition the coordinator refused.
+
+        Raises:
+            CallerError: `direct` with a named subscription, a lease, CONFLATE or `max_batch_messages`.
         """
         self._check_open()
+        if direct:
+            _check_direct(subscription, lease_seconds, max_batch_messages, overflow_policy)
         defaults = self.settings.subscribe
         options = SubscribeOptions(
             topics=topics,
@@ -225,6 +235,7 @@ class Client:
             control=bool(topics) and all(topic.startswith(CONTROL_PREFIX) for topic in topics),
             max_attempts=max_attempts,
             lease_millis=0 if lease_seconds is None else round(lease_seconds * MILLIS),
+            direct=direct,
         )
         opened = Subscription(
             self._pool,
@@ -358,3 +369,23 @@ class Client:
 
     def _seconds(self, timeout: float | None) -> float:
         return self.settings.timeout_seconds if timeout is None else timeout
+
+
+def _check_direct(
+    subscription: str,
+    lease_seconds: float | None,
+    max_batch_messages: int,
+    overflow_policy: OverflowPolicy.ValueType,
+) -> None:
+    """Refuse what needs the coordinator between publisher and subscriber."""
+    obstacle = ""
+    if subscription:
+        obstacle = f"subscription {subscription!r} has a cursor that the coordinator keeps"
+    elif lease_seconds is not None:
+        obstacle = "a lease is kept by the coordinator"
+    elif max_batch_messages:
+        obstacle = "max_batch_messages is kept by the coordinator"
+    elif overflow_policy == OVERFLOW_POLICY_CONFLATE:
+        obstacle = "policy CONFLATE needs all messages in one place"
+    if obstacle:
+        raise CallerError(f"direct=True is not possible: {obstacle}; leave one of the two out")

@@ -43,7 +43,8 @@ class Batch:
         messages: The messages, in offset order.
         topic: Topic.
         partition: Partition, 0-based.
-        first_offset: Offset of the first message; each next one is one higher.
+        first_offset: Offset of the first message; each next one is one higher. -1 = it came directly, and has
+            none yet.
         attempt: Times these messages were handed out before; 0 = first time.
         replayed: True when this comes from a replay; such messages must never reach a real venue.
         principal: Authenticated identity of the publisher; empty without authentication.
@@ -127,7 +128,7 @@ class Batch:
             self.messages[first : last + 1],
             self.topic,
             self.partition,
-            self.first_offset + first,
+            self.offset_of(first),
             self._settler,
             attempt=self.attempt,
             replayed=self.replayed,
@@ -139,6 +140,15 @@ class Batch:
             void_at=self.void_at,
             log_id=self.log_id,
         )
+
+    @property
+    def is_direct(self) -> bool:
+        """True when a publisher on the same host brought it past the coordinator: it has no offset."""
+        return self.first_offset < 0
+
+    def offset_of(self, index: int) -> int:
+        """Return the offset of a message; -1 = it has none yet."""
+        return self.first_offset if self.first_offset < 0 else self.first_offset + index
 
     @property
     def settled(self) -> bool:

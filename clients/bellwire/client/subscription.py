@@ -70,8 +70,11 @@ class Subscription(Consumer):
 
     @property
     def lane(self) -> str:
-        """What carries the latest stream: "socket" on the same host, "grpc" elsewhere; empty before the first."""
-        return self._link.lane
+        """What carries the latest stream: "socket" on the same host, "grpc" elsewhere; empty before the first.
+
+        "direct" while publishers on the same host bring messages past the coordinator.
+        """
+        return "direct" if self._side.is_direct else self._link.lane
 
     @property
     def streams_opened(self) -> int:
@@ -115,6 +118,7 @@ class Subscription(Consumer):
     async def resume(self) -> None:
         """End a pause."""
         self._side.paused = False
+        self._side.resume_direct()
         self._link.wake()
 
     async def next_batch(self) -> Batch:
@@ -160,6 +164,7 @@ class Subscription(Consumer):
             return
         self._closed = self._side.closing = True
         await self._link.close()
+        self._side.end_direct()
         self._side.inbox.arrived.set()
         if self._on_close is not None:
             self._on_close(self)

@@ -76,6 +76,13 @@ class TransportSettings:
             why="On the same host streams need no gRPC in between: half the latency; off = gRPC everywhere",
         ),
     )
+    direct_lane: bool = field(
+        default=True,
+        metadata=setting(
+            unit="",
+            why="Subscribers on the same host that ask for it are written to as well; costs one more write each",
+        ),
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -126,6 +133,16 @@ class ChannelPool:
     def __len__(self) -> int:
         return len(self._channels) + (self._control is not None)
 
+    @property
+    def lane_path(self) -> str | None:
+        """Where the socket lane is looked for; None = nowhere."""
+        return lane_socket(self.address) if self._settings.socket_lane else None
+
+    @property
+    def direct_path(self) -> str | None:
+        """Where ends of direct routes are fetched; None = there are to be none."""
+        return self.lane_path if self._settings.direct_lane else None
+
     def next(self) -> grpc.aio.Channel:
         """Return a channel, in turn; a long-lived stream asks once and keeps it."""
         self._check_open()
@@ -160,7 +177,7 @@ class ChannelPool:
 
     def _open(self) -> grpc.aio.Channel:
         channel = grpc.aio.insecure_channel(self.address.target, options=self._options)
-        path = lane_socket(self.address) if self._settings.socket_lane else None
+        path = self.lane_path
         if path is None:
             return channel
         return SocketChannel(channel, path, frame_bytes_max=self._settings.frame_bytes_max)

@@ -99,14 +99,16 @@ class Coordinator:
         try:
             state.addresses = [bind(server, text, self._locks) for text in self.settings.listen]
             await server.start()
-            await self._start_lanes(handlers)
+            await self._start_lanes(state, handlers)
         except BaseException:
             await self._stop(0)
             raise
         for name in ("", *names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    async def _start_lanes(self, handlers: list[grpc.GenericRpcHandler]) -> None:
+    async def _start_lanes(
+        self, state: CoordinatorState, handlers: list[grpc.GenericRpcHandler]
+    ) -> None:
         """Serve the socket lane beside every address of this host."""
         for text in self.addresses:
             path = lane_socket(parse_address(text))
@@ -117,6 +119,7 @@ class Coordinator:
                 handlers,
                 frame_bytes_max=FRAME_BYTES_MAX,
                 connections_max=2 * self.settings.streams_max,
+                routes=state.engine.direct,
             )
             if await lane.start():
                 self._lanes.append(lane)

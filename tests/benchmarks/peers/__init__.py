@@ -38,6 +38,7 @@ PEERS: Final[dict[str, Entry]] = {
     "bellwire_tcp": Entry("Bellwire TCP", "bellwire", "BELLWIRE_TCP"),
     "bellwire_unix": Entry("Bellwire Unix (grpc)", "bellwire", "BELLWIRE_UNIX"),
     "bellwire_socket": Entry("Bellwire socket lane", "bellwire", "BELLWIRE_SOCKET"),
+    "bellwire_direct": Entry("Bellwire direct lane", "bellwire", "BELLWIRE_DIRECT"),
     "jetstream": Entry("JetStream", "jetstream", "JETSTREAM"),
     "jetstream_always": Entry("JetStream always", "jetstream", "JETSTREAM_ALWAYS"),
     "redis_always": Entry("Redis always", "redis_streams", "REDIS_ALWAYS"),

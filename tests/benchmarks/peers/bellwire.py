@@ -77,10 +77,18 @@ class BellwirePublisher:
 class Bellwire:
     """A coordinator that keeps everything in memory."""
 
-    def __init__(self, listen: str, topic: str = "bench", *, socket_lane: bool = False) -> None:
+    def __init__(
+        self,
+        listen: str,
+        topic: str = "bench",
+        *,
+        socket_lane: bool = False,
+        direct: bool = False,
+    ) -> None:
         self._listen = listen
         self._topic = topic
         self._socket_lane = socket_lane
+        self._direct = direct
 
     def missing(self) -> str | None:
         """Never: this is what the repository holds."""
@@ -113,7 +121,9 @@ class Bellwire:
         settings = client_settings(socket_lane=self._socket_lane)
         async with connect(address, settings=settings) as client:
             await client.admin.create_topic(Topic(name=self._topic))
-            subscription = client.subscribe(self._topic, overflow_policy=OVERFLOW_POLICY_BLOCK)
+            subscription = client.subscribe(
+                self._topic, overflow_policy=OVERFLOW_POLICY_BLOCK, direct=self._direct
+            )
             async with reading(subscription, receiver):
                 yield
 
@@ -156,4 +166,7 @@ async def reading(subscription: Subscription, receiver: Receiver) -> AsyncIterat
 BELLWIRE_TCP: Final = Bellwire("127.0.0.1:0")
 BELLWIRE_UNIX: Final = Bellwire("unix://{directory}/bench.sock")
 BELLWIRE_SOCKET: Final = Bellwire("unix://{directory}/bench.sock", socket_lane=True)
+BELLWIRE_DIRECT: Final = Bellwire(
+    "unix://{directory}/bench.sock", socket_lane=True, direct=True
+)
 BELLWIRE_NEIGHBOUR: Final = Bellwire("127.0.0.1:0", "bench.neighbour")

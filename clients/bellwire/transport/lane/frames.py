@@ -2,8 +2,11 @@
 
 A frame is its length (4 bytes, little-endian, of what follows), its kind (1 byte) and its body. A client
 sends OPEN with the full method, "/package.Service/Method", then DATA for each request and HALF_CLOSE behind
-the last; the server DATA for each response and END with the status. Then the connection may carry the next
-RPC. Who closes the connection early has cancelled, or crashed.
+the last; the server DATA for each response and END with the status. Who closes the connection early has
+cancelled, or crashed.
+
+A client that fetches its end of a direct route sends DIRECT instead, with the token (8 bytes, little-endian): a
+descriptor comes back beside one byte, or the connection is closed.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ class Kind(IntEnum):
     DATA = 2
     HALF_CLOSE = 3
     END = 4
+    DIRECT = 5
 
 
 def encode(kind: Kind, body: bytes = b"") -> bytes:

@@ -32,6 +32,7 @@ from bellwire.wire.trace_context import is_sampled
 TEXT_BYTES_MAX: Final = 256  # Of each text field but tracestate.
 TRACESTATE_BYTES_MAX: Final = 512  # W3C Trace Context §3.3.1.5 asks for at least this much.
 ATTRIBUTES_MAX: Final = 64
+DIRECT_ROUTES_MAX: Final = 64
 ID_LENGTH: Final = 36  # A UUID as text.
 # A field of 257 bytes takes 260, such an id 38: a message this small has no field above the bound.
 SMALL_MESSAGE_BYTES: Final = TEXT_BYTES_MAX + 3 + 2 + ID_LENGTH
@@ -88,6 +89,10 @@ def admit_batch(
     topic.partition(header.partition)
     if header.only_subscription:
         raise InvalidBatchError("only_subscription is set by the coordinator: leave it empty")
+    if len(header.direct_routes) > DIRECT_ROUTES_MAX:
+        raise InvalidBatchError(
+            f"header names {len(header.direct_routes)} direct routes, limit is {DIRECT_ROUTES_MAX}"
+        )
     if max(header.producer_id, header.base_sequence, header.last_time_unix_nano) > NUMBER_MAX:
         raise InvalidBatchError(
             "producer_id, base_sequence or last_time_unix_nano of the header is above 2**63 - 1000: no producer "

@@ -99,6 +99,11 @@ class Cursor:
         return sum(run.last - run.first for run in self.redeliveries)
 
     @property
+    def is_caught_up(self) -> bool:
+        """Whether everything in the log was handed out, and nothing waits to be delivered again."""
+        return self.next_offset == self.partition.log.end_offset and not self.redeliveries
+
+    @property
     def is_durable(self) -> bool:
         """Whether its position is kept in the store."""
         return self.partition.log.durable and bool(self.subscription.name)
@@ -133,7 +138,12 @@ class Cursor:
                 self.retry_at = None if all_known is None else now  # Who loads calls again.
                 return None
         conflates = self._conflation is not None
+        direct = self.subscription.direct
         while (part := self._peek(now)) is not None:
+            if direct is not None and direct.has(part.entry.batch.header) and part.run is None:
+                self._take(part, part.last - part.first)
+                direct.step(self.partition, part.entry.batch.header)
+                continue
             if part.entry.plain and not conflates:
                 return part
             head = look_at(part, now_ns, self.subscription.name, self._conflation)
@@ -208,6 +218,7 @@ class Cursor:
 
     def _drop(self, part: Part, count: int, reason: str) -> None:
         self._take(part, count)
+        self._miss()
         if reason:
             self.count_dropped(count, reason)
         self.mark()
@@ -216,6 +227,11 @@ class Cursor:
         """Count messages that will not be delivered, for the topic and the subscription."""
         self.subscription.dropped[self.partition.topic.name, reason] += count
         self.partition.topic.stats.dropped[reason] += count
+
+    def _miss(self) -> None:
+        """Tell whoever gets messages directly, too, that it need not wait for those that are dropped."""
+        if self.subscription.direct is not None:
+            self.subscription.direct.miss(self.partition)
 
     def advance(self, part: Part, taken: int) -> None:
         """Count the first `taken` messages of what `next_part` returned as handed out."""
@@ -334,6 +350,7 @@ class Cursor:
         if self.next_offset >= span.next_offset:
             return
         lost = span.next_offset - max(self.next_offset, span.base_offset)
+        self._miss()
         if self._conflation is not None:
             self._conflation.lost(self.next_offset, span.next_offset)
         self.next_offset = span.next_offset

@@ -90,6 +90,13 @@ class ProducerTable:
                 return appended.base_offset
         raise _gap(producer_id, base_sequence, producer.next_sequence)
 
+    def next_sequence(self, producer_id: int, epoch: int) -> int | None:
+        """Return the sequence a producer's next batch must have; None = any, nothing is known of it."""
+        producer = self._producers.get(producer_id)
+        if producer is None or epoch != producer.epoch:
+            return None
+        return producer.next_sequence
+
     def record(
         self,
         producer_id: int,

@@ -80,6 +80,11 @@ def _batch(entry: Entry, first: int, last: int, accepted: frozenset[int]) -> Bat
             compress_above_bytes=above if CODEC_LZ4_BLOCK in accepted else NEVER_COMPRESS,
         )
         if batch.header.codec in accepted:
+            # Whoever gets the producer's messages another way, too, puts them in order by these.
+            batch.header.producer_id = header.producer_id
+            batch.header.producer_epoch = header.producer_epoch
+            batch.header.base_sequence = header.base_sequence + first
+            batch.header.direct_routes.extend(header.direct_routes)
             return batch
         # What LZ4 cannot shrink goes in the form that everyone reads.
     plain = BatchHeader(topic=header.topic, partition=header.partition, message_count=len(messages))

@@ -16,6 +16,7 @@ from bellwire.admin.v1 import topic_pb2
 from bellwire.coordinator.core.bus import Bus
 from bellwire.coordinator.core.dead_letters import DeadLetters
 from bellwire.coordinator.core.dedupe import INCARNATION_BITS, ProducerIds
+from bellwire.coordinator.core.direct import DirectRoutes
 from bellwire.coordinator.core.journal import Journal
 from bellwire.coordinator.core.leases import Leases
 from bellwire.coordinator.core.logs import Logs
@@ -108,6 +109,7 @@ class Engine:
             producer_ids=producer_ids,
         )
         self.leases = Leases(self.bus)
+        self.direct = DirectRoutes(self._random)
         self._restore(found)
 
     def new_id(self) -> str:

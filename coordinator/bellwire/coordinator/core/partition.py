@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from bellwire.bus.v1.message_pb2 import Batch
+from bellwire.admin.v1.topic_pb2 import DIRECT_POLICY_FORBID
+from bellwire.bus.v1.message_pb2 import Batch, BatchHeader
 from bellwire.coordinator.core.dedupe import ProducerTable
 from bellwire.coordinator.core.journal import Ticket
 from bellwire.coordinator.log.durable import DurableLog
@@ -27,6 +28,7 @@ class Partition:
     Attributes:
         slot: Stable hash of topic and index; chooses the worker that owns it.
         cursors: Of every subscription that reads it.
+        direct_version: Counts the subscriptions that have come and may be reached directly.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Partition:
         self.slot = crc32(f"{topic.name}/{index}".encode())
         self.log = log
         self.cursors: list[Cursor] = []
+        self.direct_version = 0
         self._producers = ProducerTable(producers)
         self._producers_mark = _ProducersMark(log.log_id, self._producers)
         self._admitted_ns = 0
@@ -75,6 +78,17 @@ class Partition:
             header.message_count,
             known_from_start=self.log.durable or self.topic.producer_ids.issued(header.producer_id),
         )
+
+    @property
+    def allows_direct(self) -> bool:
+        """Whether a subscriber may have a message before it is appended here."""
+        policy = self.topic.settings.direct_policy
+        return not self.log.durable and policy != DIRECT_POLICY_FORBID
+
+    def next_sequence(self, header: BatchHeader) -> int:
+        """Return the sequence a batch of the producer must have to be appended next."""
+        known = self._producers.next_sequence(header.producer_id, header.producer_epoch)
+        return header.base_sequence if known is None else known
 
     def make_room(self) -> bool:
         """Evict what retention no longer covers; tell whether one more entry may be appended.

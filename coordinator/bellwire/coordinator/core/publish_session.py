@@ -7,8 +7,10 @@ from functools import partial
 from typing import Final
 
 from bellwire.bus.v1 import publisher_pb2 as pb
+from bellwire.bus.v1.direct_pb2 import DirectRoute
 from bellwire.bus.v1.message_pb2 import Batch, PositionRange, Window
 from bellwire.coordinator.core.admission import admit_batch, check_ack_level
+from bellwire.coordinator.core.direct import DirectWriter
 from bellwire.coordinator.core.engine import Engine
 from bellwire.coordinator.core.outbox import FrameQueue
 from bellwire.coordinator.core.partition import Partition
@@ -61,13 +63,18 @@ class PublishSession:
     Args:
         engine: Where to append.
         wake: Called when `next_frame` has something, or `is_blocked` or `error` may have changed.
+        process: The peer's, when it is on this host over the socket lane; None = it is not.
     """
 
-    def __init__(self, engine: Engine, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, wake: Callable[[], None], process: int | None = None
+    ) -> None:
         self._engine = engine
         self._settings = engine.settings
         self._outbox: FrameQueue[pb.PublishStreamResponse] = FrameQueue(OUTBOX_FRAMES_MAX, wake)
         self._wake = wake
+        self._process = process
+        self._direct: DirectWriter | None = None
         self._started = False
         self._closed = False
         self._last_frame = 0
@@ -122,6 +129,8 @@ class PublishSession:
         before it would put them out of order for good.
         """
         self._closed = True
+        if self._direct is not None:
+            self._direct.close()
         for waiting in self._waiting:
             waiting.cancel()
         self._waiting.clear()
@@ -157,6 +166,8 @@ class PublishSession:
         if len(start.client_id.encode()) > NAME_BYTES_MAX:
             raise CallerError(f"client_id holds more than {NAME_BYTES_MAX} bytes")
         self._started = True
+        if start.direct and self._process is not None:
+            self._direct = DirectWriter(self._engine.direct, self._process, self._say_route)
         names = self._engine.producer_names
         if start.producer_id:
             ids = self._engine.bus.producer_ids
@@ -188,6 +199,9 @@ class PublishSession:
         )
         started = pb.PublishStarted(producer_id=producer_id, producer_epoch=epoch, window=window)
         self._outbox.put(pb.PublishStreamResponse(started=started))
+
+    def _say_route(self, route: DirectRoute) -> None:
+        self._outbox.put(pb.PublishStreamResponse(direct_route=route))
 
     # ------------------------------------------------------------ batches
 
@@ -235,6 +249,8 @@ class PublishSession:
         level = check_ack_level(topic, asked)
         sampled = admit_batch(batch, topic, self._settings.limits, "", now_ns)
         partition = topic.partitions[header.partition]
+        if self._direct is not None:
+            self._direct.look_at(partition, header)
         worker = engine.workers.owner(partition)
         position = worker.append_now(partition, batch, sampled)
         if position is not None:
@@ -341,5 +357,7 @@ class PublishSession:
             message_index=int(error.metadata.get("message_index", "-1")),
             error=to_item_error(error),
         )
+        if self._direct is not None:
+            self._direct.refused()
         if not self._closed:
             self._outbox.put(pb.PublishStreamResponse(failure=failure))

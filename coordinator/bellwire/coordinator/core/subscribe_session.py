@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Final
 
 from bellwire.bus.v1 import subscriber_pb2 as pb
+from bellwire.bus.v1.direct_pb2 import DirectRoute, DirectSkip
 from bellwire.bus.v1.message_pb2 import Window as WindowMessage
 from bellwire.coordinator.core.bus import positions_of
 from bellwire.coordinator.core.delivery import accepted_codecs, encode_delivery
+from bellwire.coordinator.core.direct import PROGRESS_SECONDS, DirectReader
 from bellwire.coordinator.core.engine import Engine
 from bellwire.coordinator.core.flight import Handout
 from bellwire.coordinator.core.member import Member
@@ -39,6 +41,7 @@ class SubscribeSession:
     Args:
         engine: What to read.
         wake: Called when `next_frame` may have something.
+        process: The peer's, when it is on this host over the socket lane; None = it is not.
 
     Attributes:
         retry_at: Once `next_frame` has nothing more: monotonic seconds at which time alone changes that.
@@ -46,8 +49,12 @@ class SubscribeSession:
         sampled: Handouts with sampled messages, for whoever makes spans; emptied by them.
     """
 
-    def __init__(self, engine: Engine, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, wake: Callable[[], None], process: int | None = None
+    ) -> None:
         self._engine = engine
+        self._process = process
+        self._direct: DirectReader | None = None
         self._settings = engine.settings
         self._wake = wake
         self._member: Member | None = None
@@ -83,6 +90,8 @@ class SubscribeSession:
         Args:
             lost: The peer vanished, so that what it held counts a failure; False = it ended the stream.
         """
+        if self._direct is not None:
+            self._direct.close()
         if self._member is not None:
             self._engine.bus.leave(self._member, lost=lost)
             self._member = None
@@ -161,6 +170,22 @@ class SubscribeSession:
         )
         self._others.append(pb.SubscribeResponse(started=started))
         self._spoke_at = now
+        if start.direct and self._process is not None and self._may_be_direct(start):
+            self._direct = DirectReader(self._process, self._say_route, self._say_skip)
+            subscription.take_directly(self._direct)
+
+    @staticmethod
+    def _may_be_direct(start: pb.SubscribeStart) -> bool:
+        """Tell whether what is delivered need not be counted here: nobody else competes for it."""
+        return not (start.subscription or start.max_batch_messages or start.lease_millis)
+
+    def _say_route(self, route: DirectRoute) -> None:
+        self._others.append(pb.SubscribeResponse(direct_route=route))
+        self._wake()
+
+    def _say_skip(self, skip: DirectSkip) -> None:
+        self._others.append(pb.SubscribeResponse(direct_skip=skip))
+        self._wake()
 
     def _settle(self, member: Member, settle: pb.Settle, now: float) -> None:
         self._failures += apply_settlements(member, settle.settlements, now)
@@ -201,6 +226,9 @@ class SubscribeSession:
             self._spoke_at = now
             self._look_ahead(member, now)
             return frame
+        if self._others:  # Stepping over what went directly brought it up.
+            self.has_more = True
+            return self._others.popleft()
         if member.failed is not None:
             raise member.failed
         if member.overflowed:
@@ -213,7 +241,14 @@ class SubscribeSession:
 
     def _look_ahead(self, member: Member, now: float) -> None:
         """After deliveries: where nothing more can follow, spare the driver to ask."""
-        if self.has_more or member.failed or member.overflowed or self._draining or self._failures:
+        if (
+            self.has_more
+            or member.failed
+            or member.overflowed
+            or self._draining
+            or self._failures
+            or self._others
+        ):
             self.has_more = True
         else:
             self._rest(member, now + self._settings.heartbeat_seconds)
@@ -260,11 +295,16 @@ class SubscribeSession:
         A member with a full window is woken by every publisher and still says nothing: its heartbeats
         go by the time since it last spoke, not by the length of one wait.
         """
-        beat_at = self._spoke_at + self._settings.heartbeat_seconds
+        direct = self._direct
+        has_stepped = direct is not None and direct.has_stepped
+        seconds = PROGRESS_SECONDS if has_stepped else self._settings.heartbeat_seconds
+        beat_at = self._spoke_at + min(seconds, self._settings.heartbeat_seconds)
         if now < beat_at:
             self._rest(member, beat_at)
             return None
         self._spoke_at = now
+        if direct is not None:
+            direct.has_stepped = False
         self._look_ahead(member, now)
         beat = pb.SubscribeHeartbeat(
             time_unix_nano=now_ns, positions=positions_of(member.subscription)

@@ -24,6 +24,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     Settlement,
 )
 from bellwire.coordinator.core.cursor import Cursor
+from bellwire.coordinator.core.direct import DirectReader
 from bellwire.coordinator.core.flight import Handout
 from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.part import Part, Run
@@ -77,6 +78,7 @@ class Subscription:
         dropped: Messages not delivered, by (topic, reason).
         dead_lettered: Messages given up, by topic.
         max_attempts: Failures after which a message is given up; 0 = never.
+        direct: What reaches it past the coordinator; None = nothing does.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Subscription:
         self.members: list[Member] = []
         self.retired: dict[Member, None] = {}  # A set that keeps its order.
         self.cursors: list[Cursor] = []
+        self.direct: DirectReader | None = None
         self._graveyard = graveyard
         self._shared_ready = ReadyQueue()
 
@@ -127,6 +130,7 @@ class Subscription:
         self.cursors += fresh
         for cursor in fresh:
             cursor.partition.cursors.append(cursor)
+            cursor.partition.direct_version += self.direct is not None
             record = (records or {}).get(cursor.partition.log.log_id)
             if record is not None:
                 cursor.restore(record)
@@ -154,6 +158,12 @@ class Subscription:
         self.cursors = [cursor for cursor in self.cursors if not cursor.detached]
         for queue in (self._shared_ready, *(member.ready for member in self.members)):
             queue.drop(lambda cursor: cursor.detached)
+
+    def take_directly(self, direct: DirectReader) -> None:
+        """Let publishers on the same host reach it."""
+        self.direct = direct
+        for cursor in self.cursors:
+            cursor.partition.direct_version += 1
 
     def join(
         self,

@@ -56,6 +56,7 @@ class TopicSettings:
         retention_seconds: Messages older than this are dropped; 0 = none are for their age.
         tenant: Reserved.
         account: Reserved.
+        direct_policy: Whether a message may reach a subscriber before it is appended.
     """
 
     partition_count: int
@@ -67,6 +68,7 @@ class TopicSettings:
     retention_seconds: int = 0
     tenant: str = ""
     account: str = ""
+    direct_policy: pb.DirectPolicy.ValueType = pb.DIRECT_POLICY_UNSPECIFIED
 
     def __post_init__(self) -> None:
         if not 1 <= self.partition_count <= PARTITIONS_MAX:
@@ -98,6 +100,7 @@ class TopicSettings:
             create_time_unix_nano=created_ns,
             tenant=self.tenant,
             account=self.account,
+            direct_policy=self.direct_policy,
         )
 
     @classmethod
@@ -113,6 +116,7 @@ class TopicSettings:
             topic.retention_seconds,
             topic.tenant,
             topic.account,
+            topic.direct_policy,
         )
 
 

@@ -47,6 +47,7 @@ class LaneContext(BareContext):
         self._connection = connection
         self._rpc = rpc
         self.credentials = peer
+        self.process = peer.pid
 
     async def read(self) -> Any:
         """Return the next request, or EOF."""

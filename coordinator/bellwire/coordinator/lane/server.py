@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import grpc
 
+from bellwire.coordinator.core.direct import DirectRoutes
 from bellwire.coordinator.lane.context import Aborted, LaneContext, Rpc
+from bellwire.coordinator.lane.direct import DirectEnds
 from bellwire.coordinator.lane.peer import Peer
 from bellwire.coordinator.lane.turns import Turns
 from bellwire.transport.lane.connection import FrameConnection
@@ -36,6 +38,7 @@ class LaneServer:
         handlers: What the gRPC server serves.
         frame_bytes_max: Longest frame taken.
         connections_max: Connections at a time; more are closed at once.
+        routes: Whose ends are handed out here.
     """
 
     def __init__(
@@ -45,12 +48,14 @@ class LaneServer:
         *,
         frame_bytes_max: int,
         connections_max: int,
+        routes: DirectRoutes,
     ) -> None:
         self.path = path
         self._handlers = tuple(handlers)
         self._frame_bytes_max = frame_bytes_max
         self._connections_max = connections_max
         self._turns = Turns()
+        self._direct = DirectEnds(routes)
         self._tasks: dict[asyncio.Task[None], FrameConnection] = {}
         self._server: asyncio.AbstractServer | None = None
 
@@ -84,16 +89,22 @@ class LaneServer:
         if len(self._tasks) >= self._connections_max:
             connection.abort()
             return
-        task = asyncio.create_task(self._serve(connection, Peer.of(sock)), name="socket lane")
+        task = asyncio.create_task(self._serve(connection, sock), name="socket lane")
         self._tasks[task] = connection
         task.add_done_callback(self._tasks.pop)
 
-    async def _serve(self, connection: FrameConnection, peer: Peer) -> None:
+    async def _serve(self, connection: FrameConnection, sock: Any) -> None:
+        peer = Peer.of(sock)
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 frame = await connection.read()
         except (TimeoutError, CallerError):
             frame = None
+        if frame is not None and frame[0] == Kind.DIRECT:
+            if self._direct.hand_out(frame[1], peer.pid, sock):
+                await asyncio.wait([connection.closed], timeout=PARTING_SECONDS)
+            connection.abort()
+            return
         if frame is None or frame[0] != Kind.OPEN:
             connection.abort()
             return
@@ -143,6 +154,7 @@ class LaneServer:
 
     async def close(self) -> None:
         """Stop listening, and end every RPC."""
+        self._direct.close()
         if self._server is not None:
             self._server.close()
             if not self._is_abstract:

@@ -112,6 +112,8 @@ class TopicService:
             raise CallerError(f"priority class {topic.priority_class} is not known: use 1 to 5")
         if topic.overflow_policy not in OverflowPolicy.values():
             raise CallerError(f"overflow policy {topic.overflow_policy} is not known")
+        if topic.direct_policy not in pb.DirectPolicy.values():
+            raise CallerError(f"direct policy {topic.direct_policy} is not known: use 1 or 2")
         return TopicSettings(
             topic.partition_count or defaults.partition_count,
             topic.retention_messages or defaults.retention_messages,
@@ -122,6 +124,7 @@ class TopicService:
             topic.retention_seconds,
             topic.tenant,
             topic.account,
+            topic.direct_policy,
         )
 
 

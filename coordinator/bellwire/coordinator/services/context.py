@@ -11,7 +11,13 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 class BareContext(grpc.aio.ServicerContext[Any, Any]):
-    """Holds the trailers; the subclass reads, writes and aborts. What no servicer of ours uses raises."""
+    """Holds the trailers; the subclass reads, writes and aborts. What no servicer of ours uses raises.
+
+    Attributes:
+        process: The peer's, where the kernel tells; None = it does not.
+    """
+
+    process: int | None = None
 
     def __init__(self) -> None:
         self._trailers: Metadata = ()
@@ -64,3 +70,8 @@ class BareContext(grpc.aio.ServicerContext[Any, Any]):
 
     def disable_next_message_compression(self) -> None:
         """Payloads are compressed already."""
+
+
+def local_process(context: object) -> int | None:
+    """Return the process of a peer on this host over the socket lane; None = it is somewhere else."""
+    return context.process if isinstance(context, BareContext) else None

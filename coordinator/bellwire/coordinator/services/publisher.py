@@ -20,6 +20,7 @@ from bellwire.coordinator.core.admission import (
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.publish_session import PublishSession
 from bellwire.coordinator.core.topic import Topic
+from bellwire.coordinator.services.context import local_process
 from bellwire.coordinator.services.conversation import Conversation, converse
 from bellwire.coordinator.services.duplex import read_first
 from bellwire.coordinator.services.once import once
@@ -173,7 +174,7 @@ class _PublishStream(Conversation):
         super().__init__()
         self._state = state
         self._context = context
-        self._session = PublishSession(state.engine, self._on_wake)
+        self._session = PublishSession(state.engine, self._on_wake, local_process(context))
         self._heartbeat_seconds = state.settings.heartbeat_seconds
         self._ended = False
 

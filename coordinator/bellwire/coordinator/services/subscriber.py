@@ -10,6 +10,7 @@ import grpc
 from bellwire.bus.v1 import subscriber_pb2 as pb
 from bellwire.coordinator.core.bus import positions_of
 from bellwire.coordinator.core.subscribe_session import SubscribeSession
+from bellwire.coordinator.services.context import local_process
 from bellwire.coordinator.services.conversation import Conversation, converse
 from bellwire.coordinator.services.duplex import read_first
 from bellwire.coordinator.services.once import once
@@ -83,7 +84,7 @@ class _SubscribeStream(Conversation):
         super().__init__()
         self._state = state
         self._context = context
-        self._session = SubscribeSession(state.engine, self._on_wake)
+        self._session = SubscribeSession(state.engine, self._on_wake, local_process(context))
         self._ended = False
 
     def drain(self, *, at_once: bool) -> None:

@@ -84,6 +84,30 @@ PRIORITY_CLASS_TELEMETRY: PriorityClass.ValueType  # 5
 """Telemetry and market data."""
 Global___PriorityClass: typing_extensions.TypeAlias = PriorityClass
 
+class _DirectPolicy:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _DirectPolicyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_DirectPolicy.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    DIRECT_POLICY_UNSPECIFIED: _DirectPolicy.ValueType  # 0
+    """ALLOW."""
+    DIRECT_POLICY_ALLOW: _DirectPolicy.ValueType  # 1
+    """Where the subscriber asks for it, and the topic is kept in memory."""
+    DIRECT_POLICY_FORBID: _DirectPolicy.ValueType  # 2
+    """Nothing reaches a subscriber before the coordinator has admitted and numbered it."""
+
+class DirectPolicy(_DirectPolicy, metaclass=_DirectPolicyEnumTypeWrapper):
+    """Whether the direct lane may be used."""
+
+DIRECT_POLICY_UNSPECIFIED: DirectPolicy.ValueType  # 0
+"""ALLOW."""
+DIRECT_POLICY_ALLOW: DirectPolicy.ValueType  # 1
+"""Where the subscriber asks for it, and the topic is kept in memory."""
+DIRECT_POLICY_FORBID: DirectPolicy.ValueType  # 2
+"""Nothing reaches a subscriber before the coordinator has admitted and numbered it."""
+Global___DirectPolicy: typing_extensions.TypeAlias = DirectPolicy
+
 @typing.final
 class Topic(google.protobuf.message.Message):
     """A topic and its settings."""
@@ -101,6 +125,7 @@ class Topic(google.protobuf.message.Message):
     ACCOUNT_FIELD_NUMBER: builtins.int
     CREATE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
     RETENTION_SECONDS_FIELD_NUMBER: builtins.int
+    DIRECT_POLICY_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name, `[a-zA-Z0-9._-]{1,249}`."""
     partition_count: builtins.int
@@ -123,6 +148,8 @@ class Topic(google.protobuf.message.Message):
     """Created at, nanoseconds since the Unix epoch; output only."""
     retention_seconds: builtins.int
     """Messages are kept at least this long and then dropped, seconds, at most 10 years; 0 = no bound by time."""
+    direct_policy: Global___DirectPolicy.ValueType
+    """Whether messages may reach subscribers before the coordinator has them; of routes made from now on."""
     def __init__(
         self,
         *,
@@ -137,8 +164,9 @@ class Topic(google.protobuf.message.Message):
         account: builtins.str = ...,
         create_time_unix_nano: builtins.int = ...,
         retention_seconds: builtins.int = ...,
+        direct_policy: Global___DirectPolicy.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["account", b"account", "create_time_unix_nano", b"create_time_unix_nano", "log", b"log", "name", b"name", "overflow_policy", b"overflow_policy", "partition_count", b"partition_count", "priority_class", b"priority_class", "retention_bytes", b"retention_bytes", "retention_messages", b"retention_messages", "retention_seconds", b"retention_seconds", "tenant", b"tenant"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account", b"account", "create_time_unix_nano", b"create_time_unix_nano", "direct_policy", b"direct_policy", "log", b"log", "name", b"name", "overflow_policy", b"overflow_policy", "partition_count", b"partition_count", "priority_class", b"priority_class", "retention_bytes", b"retention_bytes", "retention_messages", b"retention_messages", "retention_seconds", b"retention_seconds", "tenant", b"tenant"]) -> None: ...
 
 Global___Topic: typing_extensions.TypeAlias = Topic
 

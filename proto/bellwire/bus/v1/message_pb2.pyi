@@ -182,6 +182,7 @@ class BatchHeader(google.protobuf.message.Message):
     MAX_EXPIRE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
     MAX_NOT_BEFORE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
     ONLY_SUBSCRIPTION_FIELD_NUMBER: builtins.int
+    DIRECT_ROUTES_FIELD_NUMBER: builtins.int
     topic: builtins.str
     """Topic, `[a-zA-Z0-9._-]{1,249}`."""
     partition: builtins.int
@@ -212,6 +213,10 @@ class BatchHeader(google.protobuf.message.Message):
     """Largest not_before_time_unix_nano in the batch; 0 = every message may be delivered at once."""
     only_subscription: builtins.str
     """Set by the coordinator alone, on redriven dead letters: only this subscription gets the batch; empty = all."""
+    @property
+    def direct_routes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Routes over which the publisher has handed this batch to subscribers already; at most 64. See DirectRoute."""
+
     def __init__(
         self,
         *,
@@ -230,8 +235,9 @@ class BatchHeader(google.protobuf.message.Message):
         max_expire_time_unix_nano: builtins.int = ...,
         max_not_before_time_unix_nano: builtins.int = ...,
         only_subscription: builtins.str = ...,
+        direct_routes: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["base_sequence", b"base_sequence", "codec", b"codec", "crc32", b"crc32", "first_time_unix_nano", b"first_time_unix_nano", "last_time_unix_nano", b"last_time_unix_nano", "max_expire_time_unix_nano", b"max_expire_time_unix_nano", "max_not_before_time_unix_nano", b"max_not_before_time_unix_nano", "message_count", b"message_count", "min_expire_time_unix_nano", b"min_expire_time_unix_nano", "only_subscription", b"only_subscription", "partition", b"partition", "producer_epoch", b"producer_epoch", "producer_id", b"producer_id", "topic", b"topic", "uncompressed_bytes", b"uncompressed_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base_sequence", b"base_sequence", "codec", b"codec", "crc32", b"crc32", "direct_routes", b"direct_routes", "first_time_unix_nano", b"first_time_unix_nano", "last_time_unix_nano", b"last_time_unix_nano", "max_expire_time_unix_nano", b"max_expire_time_unix_nano", "max_not_before_time_unix_nano", b"max_not_before_time_unix_nano", "message_count", b"message_count", "min_expire_time_unix_nano", b"min_expire_time_unix_nano", "only_subscription", b"only_subscription", "partition", b"partition", "producer_epoch", b"producer_epoch", "producer_id", b"producer_id", "topic", b"topic", "uncompressed_bytes", b"uncompressed_bytes"]) -> None: ...
 
 Global___BatchHeader: typing_extensions.TypeAlias = BatchHeader
 

@@ -22,45 +22,46 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from bellwire.bus.v1 import direct_pb2 as bellwire_dot_bus_dot_v1_dot_direct__pb2
 from bellwire.bus.v1 import error_pb2 as bellwire_dot_bus_dot_v1_dot_error__pb2
 from bellwire.bus.v1 import message_pb2 as bellwire_dot_bus_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62\x65llwire/bus/v1/publisher.proto\x12\x0f\x62\x65llwire.bus.v1\x1a\x1b\x62\x65llwire/bus/v1/error.proto\x1a\x1d\x62\x65llwire/bus/v1/message.proto\"(\n\x17GetTopicMetadataRequest\x12\r\n\x05topic\x18\x01 \x01(\t\"\xc1\x01\n\x18GetTopicMetadataResponse\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x17\n\x0fpartition_count\x18\x02 \x01(\x05\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\r\x12\x1a\n\x12max_batch_messages\x18\x04 \x01(\r\x12\x17\n\x0fmax_batch_bytes\x18\x05 \x01(\r\x12-\n\nack_levels\x18\x06 \x03(\x0e\x32\x19.bellwire.bus.v1.AckLevel\"\xdb\x01\n\x0ePublishRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12*\n\x08messages\x18\x02 \x03(\x0b\x32\x18.bellwire.bus.v1.Message\x12%\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x16.bellwire.bus.v1.Batch\x12,\n\tack_level\x18\x04 \x01(\x0e\x32\x19.bellwire.bus.v1.AckLevel\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0e\n\x06\x61tomic\x18\x06 \x01(\x08\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"\x84\x01\n\x0fPublishResponse\x12\x31\n\tpositions\x18\x01 \x03(\x0b\x32\x1e.bellwire.bus.v1.PositionRange\x12,\n\tack_level\x18\x02 \x01(\x0e\x32\x19.bellwire.bus.v1.AckLevel\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"e\n\x0cPublishStart\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x13\n\x0bproducer_id\x18\x02 \x01(\x06\x12\x16\n\x0eproducer_epoch\x18\x03 \x01(\r\x12\x15\n\rproducer_name\x18\x04 \x01(\t\"\x7f\n\x0ePublishBatches\x12\x16\n\x0e\x66rame_sequence\x18\x01 \x01(\x04\x12\'\n\x07\x62\x61tches\x18\x02 \x03(\x0b\x32\x16.bellwire.bus.v1.Batch\x12,\n\tack_level\x18\x03 \x01(\x0e\x32\x19.bellwire.bus.v1.AckLevel\"*\n\x10PublishHeartbeat\x12\x16\n\x0etime_unix_nano\x18\x01 \x01(\x06\"\xbb\x01\n\x14PublishStreamRequest\x12.\n\x05start\x18\x01 \x01(\x0b\x32\x1d.bellwire.bus.v1.PublishStartH\x00\x12\x32\n\x07\x62\x61tches\x18\x02 \x01(\x0b\x32\x1f.bellwire.bus.v1.PublishBatchesH\x00\x12\x36\n\theartbeat\x18\x03 \x01(\x0b\x32!.bellwire.bus.v1.PublishHeartbeatH\x00\x42\x07\n\x05\x66rame\"f\n\x0ePublishStarted\x12\x13\n\x0bproducer_id\x18\x01 \x01(\x06\x12\x16\n\x0eproducer_epoch\x18\x02 \x01(\r\x12\'\n\x06window\x18\x03 \x01(\x0b\x32\x17.bellwire.bus.v1.Window\"\xa8\x01\n\nPublishAck\x12\x1c\n\x14\x66irst_frame_sequence\x18\x01 \x01(\x04\x12\x1b\n\x13last_frame_sequence\x18\x02 \x01(\x04\x12,\n\tack_level\x18\x03 \x01(\x0e\x32\x19.bellwire.bus.v1.AckLevel\x12\x31\n\tpositions\x18\x04 \x03(\x0b\x32\x1e.bellwire.bus.v1.PositionRange\"\x7f\n\x0ePublishFailure\x12\x16\n\x0e\x66rame_sequence\x18\x01 \x01(\x04\x12\x13\n\x0b\x62\x61tch_index\x18\x02 \x01(\r\x12\x15\n\rmessage_index\x18\x03 \x01(\x05\x12)\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1a.bellwire.bus.v1.ItemError\"1\n\x0fPublishDraining\x12\x1e\n\x16reconnect_after_millis\x18\x01 \x01(\r\"\xcd\x02\n\x15PublishStreamResponse\x12\x32\n\x07started\x18\x01 \x01(\x0b\x32\x1f.bellwire.bus.v1.PublishStartedH\x00\x12*\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x1b.bellwire.bus.v1.PublishAckH\x00\x12\x32\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1f.bellwire.bus.v1.PublishFailureH\x00\x12)\n\x06window\x18\x04 \x01(\x0b\x32\x17.bellwire.bus.v1.WindowH\x00\x12\x36\n\theartbeat\x18\x05 \x01(\x0b\x32!.bellwire.bus.v1.PublishHeartbeatH\x00\x12\x34\n\x08\x64raining\x18\x06 \x01(\x0b\x32 .bellwire.bus.v1.PublishDrainingH\x00\x42\x07\n\x05\x66rame*\x84\x01\n\x08\x41\x63kLevel\x12\x19\n\x15\x41\x43K_LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41\x43K_LEVEL_NONE\x10\x01\x12\x16\n\x12\x41\x43K_LEVEL_RECEIVED\x10\x02\x12\x17\n\x13\x41\x43K_LEVEL_PERSISTED\x10\x03\x12\x18\n\x14\x41\x43K_LEVEL_REPLICATED\x10\x04\x32\xad\x02\n\x10PublisherService\x12g\n\x10GetTopicMetadata\x12(.bellwire.bus.v1.GetTopicMetadataRequest\x1a).bellwire.bus.v1.GetTopicMetadataResponse\x12L\n\x07Publish\x12\x1f.bellwire.bus.v1.PublishRequest\x1a .bellwire.bus.v1.PublishResponse\x12\x62\n\rPublishStream\x12%.bellwire.bus.v1.PublishStreamRequest\x1a&.bellwire.bus.v1.PublishStreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62\x65llwire/bus/v1/publisher.proto\x12\x0f\x62\x65llwire.bus.v1\x1a\x1c\x62\x65llwire/bus/v1/direct.proto\x1a\x1b\x62\x65llwire/bus/v1/error.proto\x1a\x1d\x62\x65llwire/bus/v1/message.proto\"(\n\x17GetTopicMetadataRequest\x12\r\n\x05topic\x18\x01 \x01(\t\"\xc1\x01\n\x18GetTopicMetadataResponse\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x17\n\x0fpartition_count\x18\x02 \x01(\x05\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\r\x12\x1a\n\x12max_batch_messages\x18\x04 \x01(\r\x12\x17\n\x0fmax_batch_bytes\x18\x05 \x01(\r\x12-\n\nack_levels\x18\x06 \x03(\x0e\x32\x19.bellwire.bus.v1.AckLevel\"\xdb\x01\n\x0ePublishRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12*\n\x08messages\x18\x02 \x03(\x0b\x32\x18.bellwire.bus.v1.Message\x12%\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x16.bellwire.bus.v1.Batch\x12,\n\tack_level\x18\x04 \x01(\x0e\x32\x19.bellwire.bus.v1.AckLevel\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0e\n\x06\x61tomic\x18\x06 \x01(\x08\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"\x84\x01\n\x0fPublishResponse\x12\x31\n\tpositions\x18\x01 \x03(\x0b\x32\x1e.bellwire.bus.v1.PositionRange\x12,\n\tack_level\x18\x02 \x01(\x0e\x32\x19.bellwire.bus.v1.AckLevel\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"u\n\x0cPublishStart\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x13\n\x0bproducer_id\x18\x02 \x01(\x06\x12\x16\n\x0eproducer_epoch\x18\x03 \x01(\r\x12\x15\n\rproducer_name\x18\x04 \x01(\t\x12\x0e\n\x06\x64irect\x18\x05 \x01(\x08\"\x7f\n\x0ePublishBatches\x12\x16\n\x0e\x66rame_sequence\x18\x01 \x01(\x04\x12\'\n\x07\x62\x61tches\x18\x02 \x03(\x0b\x32\x16.bellwire.bus.v1.Batch\x12,\n\tack_level\x18\x03 \x01(\x0e\x32\x19.bellwire.bus.v1.AckLevel\"*\n\x10PublishHeartbeat\x12\x16\n\x0etime_unix_nano\x18\x01 \x01(\x06\"\xbb\x01\n\x14PublishStreamRequest\x12.\n\x05start\x18\x01 \x01(\x0b\x32\x1d.bellwire.bus.v1.PublishStartH\x00\x12\x32\n\x07\x62\x61tches\x18\x02 \x01(\x0b\x32\x1f.bellwire.bus.v1.PublishBatchesH\x00\x12\x36\n\theartbeat\x18\x03 \x01(\x0b\x32!.bellwire.bus.v1.PublishHeartbeatH\x00\x42\x07\n\x05\x66rame\"f\n\x0ePublishStarted\x12\x13\n\x0bproducer_id\x18\x01 \x01(\x06\x12\x16\n\x0eproducer_epoch\x18\x02 \x01(\r\x12\'\n\x06window\x18\x03 \x01(\x0b\x32\x17.bellwire.bus.v1.Window\"\xa8\x01\n\nPublishAck\x12\x1c\n\x14\x66irst_frame_sequence\x18\x01 \x01(\x04\x12\x1b\n\x13last_frame_sequence\x18\x02 \x01(\x04\x12,\n\tack_level\x18\x03 \x01(\x0e\x32\x19.bellwire.bus.v1.AckLevel\x12\x31\n\tpositions\x18\x04 \x03(\x0b\x32\x1e.bellwire.bus.v1.PositionRange\"\x7f\n\x0ePublishFailure\x12\x16\n\x0e\x66rame_sequence\x18\x01 \x01(\x04\x12\x13\n\x0b\x62\x61tch_index\x18\x02 \x01(\r\x12\x15\n\rmessage_index\x18\x03 \x01(\x05\x12)\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1a.bellwire.bus.v1.ItemError\"1\n\x0fPublishDraining\x12\x1e\n\x16reconnect_after_millis\x18\x01 \x01(\r\"\x83\x03\n\x15PublishStreamResponse\x12\x32\n\x07started\x18\x01 \x01(\x0b\x32\x1f.bellwire.bus.v1.PublishStartedH\x00\x12*\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x1b.bellwire.bus.v1.PublishAckH\x00\x12\x32\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1f.bellwire.bus.v1.PublishFailureH\x00\x12)\n\x06window\x18\x04 \x01(\x0b\x32\x17.bellwire.bus.v1.WindowH\x00\x12\x36\n\theartbeat\x18\x05 \x01(\x0b\x32!.bellwire.bus.v1.PublishHeartbeatH\x00\x12\x34\n\x08\x64raining\x18\x06 \x01(\x0b\x32 .bellwire.bus.v1.PublishDrainingH\x00\x12\x34\n\x0c\x64irect_route\x18\x07 \x01(\x0b\x32\x1c.bellwire.bus.v1.DirectRouteH\x00\x42\x07\n\x05\x66rame*\x84\x01\n\x08\x41\x63kLevel\x12\x19\n\x15\x41\x43K_LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41\x43K_LEVEL_NONE\x10\x01\x12\x16\n\x12\x41\x43K_LEVEL_RECEIVED\x10\x02\x12\x17\n\x13\x41\x43K_LEVEL_PERSISTED\x10\x03\x12\x18\n\x14\x41\x43K_LEVEL_REPLICATED\x10\x04\x32\xad\x02\n\x10PublisherService\x12g\n\x10GetTopicMetadata\x12(.bellwire.bus.v1.GetTopicMetadataRequest\x1a).bellwire.bus.v1.GetTopicMetadataResponse\x12L\n\x07Publish\x12\x1f.bellwire.bus.v1.PublishRequest\x1a .bellwire.bus.v1.PublishResponse\x12\x62\n\rPublishStream\x12%.bellwire.bus.v1.PublishStreamRequest\x1a&.bellwire.bus.v1.PublishStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bellwire.bus.v1.publisher_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACKLEVEL']._serialized_start=1965
-  _globals['_ACKLEVEL']._serialized_end=2097
-  _globals['_GETTOPICMETADATAREQUEST']._serialized_start=112
-  _globals['_GETTOPICMETADATAREQUEST']._serialized_end=152
-  _globals['_GETTOPICMETADATARESPONSE']._serialized_start=155
-  _globals['_GETTOPICMETADATARESPONSE']._serialized_end=348
-  _globals['_PUBLISHREQUEST']._serialized_start=351
-  _globals['_PUBLISHREQUEST']._serialized_end=570
-  _globals['_PUBLISHRESPONSE']._serialized_start=573
-  _globals['_PUBLISHRESPONSE']._serialized_end=705
-  _globals['_PUBLISHSTART']._serialized_start=707
-  _globals['_PUBLISHSTART']._serialized_end=808
-  _globals['_PUBLISHBATCHES']._serialized_start=810
-  _globals['_PUBLISHBATCHES']._serialized_end=937
-  _globals['_PUBLISHHEARTBEAT']._serialized_start=939
-  _globals['_PUBLISHHEARTBEAT']._serialized_end=981
-  _globals['_PUBLISHSTREAMREQUEST']._serialized_start=984
-  _globals['_PUBLISHSTREAMREQUEST']._serialized_end=1171
-  _globals['_PUBLISHSTARTED']._serialized_start=1173
-  _globals['_PUBLISHSTARTED']._serialized_end=1275
-  _globals['_PUBLISHACK']._serialized_start=1278
-  _globals['_PUBLISHACK']._serialized_end=1446
-  _globals['_PUBLISHFAILURE']._serialized_start=1448
-  _globals['_PUBLISHFAILURE']._serialized_end=1575
-  _globals['_PUBLISHDRAINING']._serialized_start=1577
-  _globals['_PUBLISHDRAINING']._serialized_end=1626
-  _globals['_PUBLISHSTREAMRESPONSE']._serialized_start=1629
-  _globals['_PUBLISHSTREAMRESPONSE']._serialized_end=1962
-  _globals['_PUBLISHERSERVICE']._serialized_start=2100
-  _globals['_PUBLISHERSERVICE']._serialized_end=2401
+  _globals['_ACKLEVEL']._serialized_start=2065
+  _globals['_ACKLEVEL']._serialized_end=2197
+  _globals['_GETTOPICMETADATAREQUEST']._serialized_start=142
+  _globals['_GETTOPICMETADATAREQUEST']._serialized_end=182
+  _globals['_GETTOPICMETADATARESPONSE']._serialized_start=185
+  _globals['_GETTOPICMETADATARESPONSE']._serialized_end=378
+  _globals['_PUBLISHREQUEST']._serialized_start=381
+  _globals['_PUBLISHREQUEST']._serialized_end=600
+  _globals['_PUBLISHRESPONSE']._serialized_start=603
+  _globals['_PUBLISHRESPONSE']._serialized_end=735
+  _globals['_PUBLISHSTART']._serialized_start=737
+  _globals['_PUBLISHSTART']._serialized_end=854
+  _globals['_PUBLISHBATCHES']._serialized_start=856
+  _globals['_PUBLISHBATCHES']._serialized_end=983
+  _globals['_PUBLISHHEARTBEAT']._serialized_start=985
+  _globals['_PUBLISHHEARTBEAT']._serialized_end=1027
+  _globals['_PUBLISHSTREAMREQUEST']._serialized_start=1030
+  _globals['_PUBLISHSTREAMREQUEST']._serialized_end=1217
+  _globals['_PUBLISHSTARTED']._serialized_start=1219
+  _globals['_PUBLISHSTARTED']._serialized_end=1321
+  _globals['_PUBLISHACK']._serialized_start=1324
+  _globals['_PUBLISHACK']._serialized_end=1492
+  _globals['_PUBLISHFAILURE']._serialized_start=1494
+  _globals['_PUBLISHFAILURE']._serialized_end=1621
+  _globals['_PUBLISHDRAINING']._serialized_start=1623
+  _globals['_PUBLISHDRAINING']._serialized_end=1672
+  _globals['_PUBLISHSTREAMRESPONSE']._serialized_start=1675
+  _globals['_PUBLISHSTREAMRESPONSE']._serialized_end=2062
+  _globals['_PUBLISHERSERVICE']._serialized_start=2200
+  _globals['_PUBLISHERSERVICE']._serialized_end=2501
 # @@protoc_insertion_point(module_scope)

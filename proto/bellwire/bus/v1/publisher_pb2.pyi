@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+import bellwire.bus.v1.direct_pb2
 import bellwire.bus.v1.error_pb2
 import bellwire.bus.v1.message_pb2
 import builtins
@@ -198,6 +199,7 @@ class PublishStart(google.protobuf.message.Message):
     PRODUCER_ID_FIELD_NUMBER: builtins.int
     PRODUCER_EPOCH_FIELD_NUMBER: builtins.int
     PRODUCER_NAME_FIELD_NUMBER: builtins.int
+    DIRECT_FIELD_NUMBER: builtins.int
     client_id: builtins.str
     """Name of the client for logs and statistics; at most 256 bytes."""
     producer_id: builtins.int
@@ -209,6 +211,8 @@ class PublishStart(google.protobuf.message.Message):
     stream that names it without an id gets the same id and the next epoch, and older epochs are fenced.
     Empty = an unnamed producer.
     """
+    direct: builtins.bool
+    """Hands batches to subscribers on the same host directly, too, where the coordinator offers a route."""
     def __init__(
         self,
         *,
@@ -216,8 +220,9 @@ class PublishStart(google.protobuf.message.Message):
         producer_id: builtins.int = ...,
         producer_epoch: builtins.int = ...,
         producer_name: builtins.str = ...,
+        direct: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["client_id", b"client_id", "producer_epoch", b"producer_epoch", "producer_id", b"producer_id", "producer_name", b"producer_name"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["client_id", b"client_id", "direct", b"direct", "producer_epoch", b"producer_epoch", "producer_id", b"producer_id", "producer_name", b"producer_name"]) -> None: ...
 
 Global___PublishStart: typing_extensions.TypeAlias = PublishStart
 
@@ -425,6 +430,7 @@ class PublishStreamResponse(google.protobuf.message.Message):
     WINDOW_FIELD_NUMBER: builtins.int
     HEARTBEAT_FIELD_NUMBER: builtins.int
     DRAINING_FIELD_NUMBER: builtins.int
+    DIRECT_ROUTE_FIELD_NUMBER: builtins.int
     @property
     def started(self) -> Global___PublishStarted:
         """First frame."""
@@ -449,6 +455,10 @@ class PublishStreamResponse(google.protobuf.message.Message):
     def draining(self) -> Global___PublishDraining:
         """The server is about to go away."""
 
+    @property
+    def direct_route(self) -> bellwire.bus.v1.direct_pb2.DirectRoute:
+        """A subscriber can be reached directly; only after PublishStart.direct."""
+
     def __init__(
         self,
         *,
@@ -458,9 +468,10 @@ class PublishStreamResponse(google.protobuf.message.Message):
         window: bellwire.bus.v1.message_pb2.Window | None = ...,
         heartbeat: Global___PublishHeartbeat | None = ...,
         draining: Global___PublishDraining | None = ...,
+        direct_route: bellwire.bus.v1.direct_pb2.DirectRoute | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["ack", b"ack", "draining", b"draining", "failure", b"failure", "frame", b"frame", "heartbeat", b"heartbeat", "started", b"started", "window", b"window"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ack", b"ack", "draining", b"draining", "failure", b"failure", "frame", b"frame", "heartbeat", b"heartbeat", "started", b"started", "window", b"window"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["started", "ack", "failure", "window", "heartbeat", "draining"] | None: ...
+    def HasField(self, field_name: typing.Literal["ack", b"ack", "direct_route", b"direct_route", "draining", b"draining", "failure", b"failure", "frame", b"frame", "heartbeat", b"heartbeat", "started", b"started", "window", b"window"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ack", b"ack", "direct_route", b"direct_route", "draining", b"draining", "failure", b"failure", "frame", b"frame", "heartbeat", b"heartbeat", "started", b"started", "window", b"window"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["started", "ack", "failure", "window", "heartbeat", "draining", "direct_route"] | None: ...
 
 Global___PublishStreamResponse: typing_extensions.TypeAlias = PublishStreamResponse

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+import bellwire.bus.v1.direct_pb2
 import bellwire.bus.v1.error_pb2
 import bellwire.bus.v1.message_pb2
 import builtins
@@ -192,6 +193,7 @@ class SubscribeStart(google.protobuf.message.Message):
     MAX_ATTEMPTS_FIELD_NUMBER: builtins.int
     LEASE_MILLIS_FIELD_NUMBER: builtins.int
     PREVIOUS_LEASE_ID_FIELD_NUMBER: builtins.int
+    DIRECT_FIELD_NUMBER: builtins.int
     subscription: builtins.str
     """Name of the subscription; its members compete. Empty = ephemeral: this stream alone gets every message."""
     client_id: builtins.str
@@ -213,6 +215,10 @@ class SubscribeStart(google.protobuf.message.Message):
     previous_lease_id: builtins.str
     """Lease of the stream this one goes on from after a lost connection: it is taken over at once, though the server may not
     have noticed the loss, and what it held counts no failure. Empty = none.
+    """
+    direct: builtins.bool
+    """Takes messages of publishers on the same host directly where topic and subscription allow it: an ephemeral subscription
+    over the socket lane, a topic kept in memory. Directly delivered batches have first_offset -1 and no tags.
     """
     @property
     def topics(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -246,9 +252,10 @@ class SubscribeStart(google.protobuf.message.Message):
         max_attempts: builtins.int = ...,
         lease_millis: builtins.int = ...,
         previous_lease_id: builtins.str = ...,
+        direct: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["start_position", b"start_position", "window", b"window"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "client_id", b"client_id", "lease_millis", b"lease_millis", "max_attempts", b"max_attempts", "max_batch_messages", b"max_batch_messages", "max_frame_deliveries", b"max_frame_deliveries", "ordering", b"ordering", "overflow_policy", b"overflow_policy", "previous_lease_id", b"previous_lease_id", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "window", b"window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "client_id", b"client_id", "direct", b"direct", "lease_millis", b"lease_millis", "max_attempts", b"max_attempts", "max_batch_messages", b"max_batch_messages", "max_frame_deliveries", b"max_frame_deliveries", "ordering", b"ordering", "overflow_policy", b"overflow_policy", "previous_lease_id", b"previous_lease_id", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "window", b"window"]) -> None: ...
 
 Global___SubscribeStart: typing_extensions.TypeAlias = SubscribeStart
 
@@ -573,6 +580,8 @@ class SubscribeResponse(google.protobuf.message.Message):
     HEARTBEAT_FIELD_NUMBER: builtins.int
     DRAINING_FIELD_NUMBER: builtins.int
     DELIVERIES_FIELD_NUMBER: builtins.int
+    DIRECT_ROUTE_FIELD_NUMBER: builtins.int
+    DIRECT_SKIP_FIELD_NUMBER: builtins.int
     @property
     def started(self) -> Global___SubscribeStarted:
         """First frame."""
@@ -597,6 +606,14 @@ class SubscribeResponse(google.protobuf.message.Message):
     def deliveries(self) -> Global___Deliveries:
         """Several batches at once; only after SubscribeStart.max_frame_deliveries above 1."""
 
+    @property
+    def direct_route(self) -> bellwire.bus.v1.direct_pb2.DirectRoute:
+        """A publisher may reach this subscriber directly; only after SubscribeStart.direct."""
+
+    @property
+    def direct_skip(self) -> bellwire.bus.v1.direct_pb2.DirectSkip:
+        """What is missing will not come."""
+
     def __init__(
         self,
         *,
@@ -606,10 +623,12 @@ class SubscribeResponse(google.protobuf.message.Message):
         heartbeat: Global___SubscribeHeartbeat | None = ...,
         draining: Global___SubscribeDraining | None = ...,
         deliveries: Global___Deliveries | None = ...,
+        direct_route: bellwire.bus.v1.direct_pb2.DirectRoute | None = ...,
+        direct_skip: bellwire.bus.v1.direct_pb2.DirectSkip | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["deliveries", b"deliveries", "delivery", b"delivery", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["deliveries", b"deliveries", "delivery", b"delivery", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["started", "delivery", "settle_failure", "heartbeat", "draining", "deliveries"] | None: ...
+    def HasField(self, field_name: typing.Literal["deliveries", b"deliveries", "delivery", b"delivery", "direct_route", b"direct_route", "direct_skip", b"direct_skip", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deliveries", b"deliveries", "delivery", b"delivery", "direct_route", b"direct_route", "direct_skip", b"direct_skip", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["started", "delivery", "settle_failure", "heartbeat", "draining", "deliveries", "direct_route", "direct_skip"] | None: ...
 
 Global___SubscribeResponse: typing_extensions.TypeAlias = SubscribeResponse
 

@@ -1,0 +1,201 @@
+"""Puts in order what comes directly and what comes from the coordinator, by the sequences of its producer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bellwire.bus.v1.direct_pb2 import DirectRoute, DirectSkip
+from bellwire.bus.v1.message_pb2 import BatchHeader
+from bellwire.bus.v1.subscriber_pb2 import Delivery
+from bellwire.client._inbox import DELIVERY_LIMITS
+from bellwire.client._lane import BATCHES_IN_FLIGHT_MAX
+from bellwire.wire.batch import open_batch
+
+__all__ = ["DirectOrder"]
+
+Key = tuple[int, int, str, int]  # producer id, its epoch, topic, partition
+
+
+class _Sequence:
+    """How far the messages of one producer in one partition were handed over.
+
+    Attributes:
+        next: Sequence of the message due.
+        held: Direct deliveries that came before it, by their first sequence.
+        route: Route they came over; 0 = it has ended, and nothing more comes that way.
+        refused: What was held when another route began: it was refused then, and comes again with another
+            sequence, or never.
+    """
+
+    __slots__ = ("held", "next", "refused", "route")
+
+    def __init__(self, route: int, next_sequence: int) -> None:
+        self.route = route
+        self.next = next_sequence
+        self.held: dict[int, Delivery] = {}
+        self.refused: list[Delivery] = []
+
+
+class DirectOrder:
+    """Tells what may be handed over now. Plain computing; every method returns deliveries in order.
+
+    A batch takes one of two ways. One that comes directly may have left behind one that the coordinator still
+    has: it is held. The other way round nothing is held: whoever gets a delivery of the coordinator reads what
+    is on the route first (`awaits_route`), and what is missing after that was dropped.
+
+    Attributes:
+        messages_held: Messages that came directly and are not due yet.
+    """
+
+    def __init__(self) -> None:
+        self._sequences: dict[Key, _Sequence] = {}
+        self._early: dict[int, list[Delivery]] = {}
+        self.messages_held = 0
+
+    def announced(self, route: DirectRoute) -> list[Delivery]:
+        """Begin with partitions of a route: everything before the sequences given was delivered."""
+        due: list[Delivery] = []
+        for partition in route.partitions:
+            key = (
+                route.producer_id,
+                route.producer_epoch,
+                partition.topic,
+                partition.partition,
+            )
+            before = self._sequences.get(key)
+            fresh = _Sequence(route.route_id, partition.next_sequence)
+            if before is not None:
+                fresh.refused = [*before.refused, *before.held.values()][-BATCHES_IN_FLIGHT_MAX:]
+                self._count(before.held.values(), -1)
+            self._sequences[key] = fresh
+        for delivery in self._early.pop(route.route_id, ()):
+            self.messages_held -= delivery.batch.header.message_count
+            due += self.direct(route.route_id, delivery)
+        return due
+
+    def direct(self, route_id: int, delivery: Delivery) -> list[Delivery]:
+        """Take what came over a route."""
+        header = delivery.batch.header
+        sequence = self._sequences.get(_key(header))
+        if sequence is None or sequence.route != route_id:
+            # The announcement is on its way over the other socket.
+            self._early.setdefault(route_id, []).append(delivery)
+            self._count((delivery,), 1)
+            return []
+        if header.base_sequence > sequence.next:
+            self._hold(sequence, delivery)
+            return []
+        due = [delivery]
+        self._handed_over(sequence, header)
+        self._continue(sequence, due)
+        return due
+
+    def awaits_route(self, delivery: Delivery) -> int:
+        """Return the route to be read before a delivery of the coordinator is handed over; 0 = none."""
+        header = delivery.batch.header
+        sequence = self._sequences.get(_key(header))
+        if sequence is None or delivery.attempt or header.base_sequence == sequence.next:
+            return 0
+        return sequence.route
+
+    def relayed(self, delivery: Delivery, *, brought: bool = False) -> list[Delivery]:
+        """Take a delivery of the coordinator; what is missing before it was dropped.
+
+        Args:
+            delivery: As it came; it is among what is returned.
+            brought: Whether it came directly before. If that is held, it is returned in front of this.
+        """
+        header = delivery.batch.header
+        key = _key(header)
+        sequence = self._sequences.get(key)
+        if sequence is None or delivery.attempt:
+            return [delivery]
+        due: list[Delivery] = []
+        if brought:
+            self._take_held(sequence, delivery, due)
+        else:
+            self._release(sequence, due, below=header.base_sequence)
+        due.append(delivery)
+        self._handed_over(sequence, header)
+        self._continue(sequence, due)
+        self._forget_if_done(key, sequence)
+        return due
+
+    def skip(self, frame: DirectSkip) -> list[Delivery]:
+        """Stop waiting: what is missing was dropped."""
+        key = (frame.producer_id, frame.producer_epoch, frame.topic, frame.partition)
+        sequence = self._sequences.get(key)
+        due: list[Delivery] = []
+        if sequence is None:
+            return due
+        self._release(sequence, due, below=frame.next_sequence)
+        sequence.next = max(sequence.next, frame.next_sequence)
+        self._continue(sequence, due)
+        self._forget_if_done(key, sequence)
+        return due
+
+    def ended(self, route_id: int) -> None:
+        """Take note that nothing more comes over a route; what is held still waits for what is before it."""
+        early = self._early.pop(route_id, [])
+        self._count(early, -1)
+        for delivery in early:
+            key = _key(delivery.batch.header)
+            self._hold(self._sequences.setdefault(key, _Sequence(route_id, 0)), delivery)
+        for key, sequence in tuple(self._sequences.items()):
+            if sequence.route == route_id:
+                sequence.route = 0
+                self._forget_if_done(key, sequence)
+
+    def _hold(self, sequence: _Sequence, delivery: Delivery) -> None:
+        header = delivery.batch.header
+        if header.base_sequence not in sequence.held:
+            sequence.held[header.base_sequence] = delivery
+            self._count((delivery,), 1)
+
+    def _count(self, deliveries: Iterable[Delivery], sign: int) -> None:
+        self.messages_held += sign * sum(d.batch.header.message_count for d in deliveries)
+
+    def _handed_over(self, sequence: _Sequence, header: BatchHeader) -> None:
+        sequence.next = max(sequence.next, header.base_sequence + header.message_count)
+
+    def _continue(self, sequence: _Sequence, due: list[Delivery]) -> None:
+        """Add what is held and has become due."""
+        while sequence.held and (delivery := sequence.held.pop(sequence.next, None)) is not None:
+            self._count((delivery,), -1)
+            self._handed_over(sequence, delivery.batch.header)
+            due.append(delivery)
+
+    def _take_held(self, sequence: _Sequence, delivery: Delivery, due: list[Delivery]) -> None:
+        """Add what is held of the messages that the coordinator brings as well.
+
+        They are told by their ids: a batch that was refused for one before it has another sequence now, and
+        the coordinator may bring a part of it.
+        """
+        first_id = open_batch(delivery.batch, DELIVERY_LIMITS)[0].id
+        for held in (*sequence.refused, *sequence.held.values()):
+            messages = open_batch(held.batch, DELIVERY_LIMITS)
+            if any(message.id == first_id for message in messages):
+                sequence.refused = [other for other in sequence.refused if other is not held]
+                if sequence.held.get(held.batch.header.base_sequence) is held:
+                    del sequence.held[held.batch.header.base_sequence]
+                    self._count((held,), -1)
+                due.append(held)
+                return
+
+    def _release(self, sequence: _Sequence, due: list[Delivery], below: int) -> None:
+        """Add everything held before a sequence, with its gaps."""
+        for base in sorted(sequence.held):
+            if base >= below:
+                return
+            delivery = sequence.held.pop(base)
+            self._count((delivery,), -1)
+            self._handed_over(sequence, delivery.batch.header)
+            due.append(delivery)
+
+    def _forget_if_done(self, key: Key, sequence: _Sequence) -> None:
+        if not (sequence.route or sequence.held or sequence.refused):
+            self._sequences.pop(key, None)
+
+
+def _key(header: BatchHeader) -> Key:
+    return (header.producer_id, header.producer_epoch, header.topic, header.partition)
