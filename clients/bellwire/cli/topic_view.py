@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from bellwire.admin.v1.topic_pb2 import GetTopicStatsResponse, LogKind, PriorityClass, Topic
+from bellwire.admin.v1.topic_pb2 import (
+    DirectPolicy,
+    GetTopicStatsResponse,
+    LogKind,
+    PriorityClass,
+    Topic,
+)
 from bellwire.bus.v1.subscriber_pb2 import OverflowPolicy
 from bellwire.cli.faults import CommandError
 from bellwire.cli.output import Style, console, plain_table, print_json
@@ -110,6 +116,7 @@ def topic_json(topic: Topic) -> dict[str, object]:
         "retention_seconds": topic.retention_seconds,
         "overflow_policy": word(OverflowPolicy.Name(topic.overflow_policy), "OVERFLOW_POLICY_"),
         "priority_class": word(PriorityClass.Name(topic.priority_class), "PRIORITY_CLASS_"),
+        "direct_policy": word(DirectPolicy.Name(topic.direct_policy), "DIRECT_POLICY_"),
         "create_time_unix_nano": topic.create_time_unix_nano,
     }
 

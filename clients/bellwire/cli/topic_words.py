@@ -6,10 +6,20 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bellwire.admin.v1.topic_pb2 import LogKind, PriorityClass
+    from bellwire.admin.v1.topic_pb2 import DirectPolicy, LogKind, PriorityClass
     from bellwire.bus.v1.subscriber_pb2 import OverflowPolicy
 
-__all__ = ["Log", "Overflow", "Priority", "log_kind", "overflow_policy", "priority_class", "word"]
+__all__ = [
+    "Direct",
+    "Log",
+    "Overflow",
+    "Priority",
+    "direct_policy",
+    "log_kind",
+    "overflow_policy",
+    "priority_class",
+    "word",
+]
 
 
 class Log(StrEnum):
@@ -47,6 +57,24 @@ class Priority(StrEnum):
     """Signals; the default."""
     TELEMETRY = "telemetry"
     """Telemetry and market data."""
+
+
+class Direct(StrEnum):
+    """Whether messages may reach subscribers on the same host before the coordinator has them."""
+
+    ALLOW = "allow"
+    """Where the subscriber asks for it; the default."""
+    FORBID = "forbid"
+    """Never."""
+
+
+def direct_policy(direct: Direct | None) -> DirectPolicy.ValueType:
+    """Return the policy a flag names; the server's default when it was not given."""
+    from bellwire.admin.v1.topic_pb2 import DIRECT_POLICY_UNSPECIFIED, DirectPolicy
+
+    if direct is None:
+        return DIRECT_POLICY_UNSPECIFIED
+    return DirectPolicy.Value(f"DIRECT_POLICY_{direct.name}")
 
 
 def log_kind(log: Log | None) -> LogKind.ValueType:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bellwire.cli.options import AddressOption, ConfigOption, JsonOption, SetOption, YesOption
-from bellwire.cli.topic_words import Log, Overflow, Priority
+from bellwire.cli.topic_words import Direct, Log, Overflow, Priority
 
 __all__ = ["app"]
 
@@ -19,6 +19,10 @@ OverflowOption = Annotated[
 ]
 PriorityOption = Annotated[
     Priority | None, typer.Option("--priority", help="Which topics go first; else signal.")
+]
+DirectOption = Annotated[
+    Direct | None,
+    typer.Option("--direct", help="Past the coordinator on the same host; else allow."),
 ]
 
 
@@ -60,6 +64,7 @@ def create(
     ] = 0,
     overflow: OverflowOption = None,
     priority: PriorityOption = None,
+    direct: DirectOption = None,
     address: AddressOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -69,7 +74,7 @@ def create(
     from bellwire.admin.v1.topic_pb2 import Topic
     from bellwire.cli.session import read_target, run_async
     from bellwire.cli.topic_change import create_topic
-    from bellwire.cli.topic_words import log_kind, overflow_policy, priority_class
+    from bellwire.cli.topic_words import direct_policy, log_kind, overflow_policy, priority_class
 
     topic = Topic(
         name=name,
@@ -80,6 +85,7 @@ def create(
         retention_seconds=retention_seconds,
         overflow_policy=overflow_policy(overflow),
         priority_class=priority_class(priority),
+        direct_policy=direct_policy(direct),
     )
     target = read_target(address, config, assignments)
     run_async(lambda: create_topic(target, topic, as_json=json))
@@ -99,6 +105,7 @@ def update(
     ] = None,
     overflow: OverflowOption = None,
     priority: PriorityOption = None,
+    direct: DirectOption = None,
     address: AddressOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -108,7 +115,7 @@ def update(
     from bellwire.admin.v1.topic_pb2 import Topic
     from bellwire.cli.session import read_target, run_async
     from bellwire.cli.topic_change import update_topic
-    from bellwire.cli.topic_words import overflow_policy, priority_class
+    from bellwire.cli.topic_words import direct_policy, overflow_policy, priority_class
 
     topic = Topic(
         name=name,
@@ -117,6 +124,7 @@ def update(
         retention_seconds=retention_seconds or 0,
         overflow_policy=overflow_policy(overflow),
         priority_class=priority_class(priority),
+        direct_policy=direct_policy(direct),
     )
     target = read_target(address, config, assignments)
     run_async(lambda: update_topic(target, topic, as_json=json))

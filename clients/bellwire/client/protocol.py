@@ -81,6 +81,7 @@ class BusClient(Protocol):
         overflow_policy: OverflowPolicy.ValueType = OVERFLOW_POLICY_UNSPECIFIED,
         max_attempts: int = 0,
         lease_seconds: float | None = None,
+        direct: bool = False,
         on_settle_failure: Callable[[SettleFailure], None] | None = None,
     ) -> BusSubscription:
         """Return a subscription to topics or patterns; nothing is sent before `async with`."""

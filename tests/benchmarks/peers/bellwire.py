@@ -166,7 +166,5 @@ async def reading(subscription: Subscription, receiver: Receiver) -> AsyncIterat
 BELLWIRE_TCP: Final = Bellwire("127.0.0.1:0")
 BELLWIRE_UNIX: Final = Bellwire("unix://{directory}/bench.sock")
 BELLWIRE_SOCKET: Final = Bellwire("unix://{directory}/bench.sock", socket_lane=True)
-BELLWIRE_DIRECT: Final = Bellwire(
-    "unix://{directory}/bench.sock", socket_lane=True, direct=True
-)
+BELLWIRE_DIRECT: Final = Bellwire("unix://{directory}/bench.sock", socket_lane=True, direct=True)
 BELLWIRE_NEIGHBOUR: Final = Bellwire("127.0.0.1:0", "bench.neighbour")

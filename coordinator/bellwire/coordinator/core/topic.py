@@ -68,7 +68,7 @@ class TopicSettings:
     retention_seconds: int = 0
     tenant: str = ""
     account: str = ""
-    direct_policy: pb.DirectPolicy.ValueType = pb.DIRECT_POLICY_UNSPECIFIED
+    direct_policy: pb.DirectPolicy.ValueType = pb.DIRECT_POLICY_ALLOW
 
     def __post_init__(self) -> None:
         if not 1 <= self.partition_count <= PARTITIONS_MAX:
@@ -116,7 +116,7 @@ class TopicSettings:
             topic.retention_seconds,
             topic.tenant,
             topic.account,
-            topic.direct_policy,
+            topic.direct_policy or pb.DIRECT_POLICY_ALLOW,
         )
 
 

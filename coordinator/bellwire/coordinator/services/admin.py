@@ -124,7 +124,7 @@ class TopicService:
             topic.retention_seconds,
             topic.tenant,
             topic.account,
-            topic.direct_policy,
+            topic.direct_policy or pb.DIRECT_POLICY_ALLOW,
         )
 
 

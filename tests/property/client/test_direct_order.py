@@ -1,0 +1,141 @@
+"""bellwire.client._direct_order: two ways that race, and one order at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bellwire.bus.v1.direct_pb2 import DirectPartition, DirectRoute, DirectSkip
+from bellwire.bus.v1.message_pb2 import Message
+from bellwire.bus.v1.subscriber_pb2 import Delivery
+from bellwire.client._direct_order import DirectOrder
+from bellwire.wire.batch import encode_batch
+
+ROUTE = 7
+PRODUCER = 3
+TOPIC = "ticks"
+
+
+def delivery(base: int, count: int, offset: int = -1) -> Delivery:
+    messages = [Message(id=f"{base + index:036d}") for index in range(count)]
+    batch = encode_batch(TOPIC, 0, messages)
+    batch.header.producer_id = PRODUCER
+    batch.header.base_sequence = base
+    return Delivery(batch=batch, first_offset=offset)
+
+
+def announcement(next_sequence: int = 0) -> DirectRoute:
+    partition = DirectPartition(topic=TOPIC, partition=0, next_sequence=next_sequence)
+    return DirectRoute(route_id=ROUTE, token=1, producer_id=PRODUCER, partitions=[partition])
+
+
+def skip_to(sequence: int) -> DirectSkip:
+    return DirectSkip(producer_id=PRODUCER, topic=TOPIC, next_sequence=sequence)
+
+
+def sequences(deliveries: list[Delivery]) -> list[int]:
+    return [
+        sequence
+        for item in deliveries
+        for sequence in range(
+            item.batch.header.base_sequence,
+            item.batch.header.base_sequence + item.batch.header.message_count,
+        )
+    ]
+
+
+@dataclass
+class Ways:
+    """The socket and the stream, each in its own order, and what came of both."""
+
+    order: DirectOrder = field(default_factory=DirectOrder)
+    socket: list[Delivery] = field(default_factory=list)
+    stream: list[Delivery | DirectRoute | DirectSkip] = field(default_factory=list)
+    handed_over: list[Delivery] = field(default_factory=list)
+
+    def read_socket(self) -> None:
+        self.handed_over += self.order.direct(ROUTE, self.socket.pop(0))
+
+    def read_stream(self) -> None:
+        frame = self.stream.pop(0)
+        if isinstance(frame, DirectRoute):
+            self.handed_over += self.order.announced(frame)
+        elif isinstance(frame, DirectSkip):
+            self.handed_over += self.order.skip(frame)
+        else:
+            while self.order.awaits_route(frame) and self.socket:
+                self.read_socket()
+            self.handed_over += self.order.relayed(frame)
+
+
+ways_of_batches = st.lists(
+    st.tuples(st.integers(1, 4), st.sampled_from(["direct", "relayed", "dropped"])), max_size=30
+)
+
+
+@settings(max_examples=300)
+@given(ways_of_batches, st.data())
+def test_whatever_way_each_batch_takes_they_come_in_order_and_once(batches, data):
+    ways = Ways(stream=[announcement()])
+    base, expected, gap = 0, [], False
+    for count, way in batches:
+        if way == "direct":
+            ways.socket.append(delivery(base, count))
+            if gap:  # The coordinator says so when it steps over the batch.
+                ways.stream.append(skip_to(base))
+            gap = False
+        elif way == "relayed":
+            ways.stream.append(delivery(base, count, offset=base))
+        else:
+            gap = True
+        if way != "dropped":
+            expected += range(base, base + count)
+        base += count
+    while ways.socket or ways.stream:
+        # A publisher writes into the socket first: what is on the stream cannot be far ahead of it.
+        may_read_stream = bool(ways.stream)
+        if ways.socket and (not may_read_stream or data.draw(st.booleans())):
+            ways.read_socket()
+        else:
+            ways.read_stream()
+    assert sequences(ways.handed_over) == expected
+    assert ways.order.messages_held == 0
+
+
+def test_what_comes_before_its_announcement_waits_for_it():
+    order = DirectOrder()
+    assert order.direct(ROUTE, delivery(5, 2)) == []
+    assert order.messages_held == 2
+    assert sequences(order.announced(announcement(5))) == [5, 6]
+
+
+def test_what_is_held_when_its_route_ends_still_waits_for_what_is_before_it():
+    order = DirectOrder()
+    order.announced(announcement())
+    assert order.direct(ROUTE, delivery(3, 1)) == []
+    order.ended(ROUTE)
+    assert sequences(order.relayed(delivery(0, 3, offset=0))) == [0, 1, 2, 3]
+
+
+def test_what_was_refused_and_comes_again_with_another_sequence_is_known_by_its_ids():
+    order = DirectOrder()
+    order.announced(announcement())
+    refused = delivery(4, 2)
+    assert order.direct(ROUTE, refused) == []
+    order.ended(ROUTE)
+    order.announced(announcement())
+    again = delivery(4, 2, offset=9)
+    again.batch.header.base_sequence = 0
+    assert order.relayed(again, brought=True) == [refused, again]
+    assert order.relayed(again, brought=True) == [again]
+    assert order.messages_held == 0
+
+
+def test_a_delivery_made_again_is_handed_over_whatever_its_sequence():
+    order = DirectOrder()
+    order.announced(announcement(10))
+    again = delivery(2, 1, offset=2)
+    again.attempt = 1
+    assert order.relayed(again) == [again]
