@@ -9,6 +9,8 @@ BUF := npx --yes @bufbuild/buf@1.75.0
 ROOTS := proto clients coordinator agents
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of interpreters: without bytecode each compiles again what it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 # The interpreter that .venv is made with; override with `make setup PYTHON=/path/to/python`.
 PYTHON ?=

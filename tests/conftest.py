@@ -1,7 +1,9 @@
 """What all tests share: Hypothesis without wall-clock verdicts, and tools that may be absent."""
 
+import gc
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,17 @@ settings.register_profile(
 )
 settings.load_profile("bellwire")
 
+# What a shell without job control starts in the background ignores Ctrl-C, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TOOLS_ARE_REQUIRED = bool(os.environ.get("BELLWIRE_REQUIRE_TOOLS"))
+
+
+def pytest_collection_finish() -> None:
+    """Take the thousands of collected tests out of sight of the collector: they stay until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

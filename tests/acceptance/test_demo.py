@@ -40,6 +40,7 @@ def write_csv(path, rows=150):
     path.write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_the_same_data_gives_the_same_decisions_over_five_processes(bellwire):
     reports = []
@@ -98,6 +99,7 @@ async def test_the_report_is_readable_and_names_its_own_trace(bellwire):
     assert err.splitlines()[-1] == "demo: reading traces"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(90)
 async def test_a_process_that_dies_ends_the_run_with_the_end_of_its_log(bellwire):
     async with bellwire.started(

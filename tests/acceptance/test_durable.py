@@ -124,6 +124,7 @@ async def test_data_of_a_newer_version_are_refused_and_stay(bellwire):
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 async def test_a_database_that_cannot_be_read_is_a_failure_and_the_doctor_says_so(bellwire):
     address = await stored(bellwire)
     (bellwire.folder / "data" / DATABASE).write_bytes(b"\0" * 100_000)
@@ -176,6 +177,7 @@ async def test_info_shows_the_store(bellwire):
         assert "nothing stored yet" in shown
 
 
+@pytest.mark.slow
 async def test_a_memory_topic_beside_durable_ones_cannot_promise_what_it_cannot_keep(bellwire):
     async with bellwire.serving("--data", "data") as (_, address):
         at = ("-a", address)
@@ -199,6 +201,7 @@ async def test_without_a_folder_a_durable_topic_is_refused(bellwire):
         assert "--data" in err or "data" in err
 
 
+@pytest.mark.slow
 async def test_dead_letters_survive_kill_9_and_are_redriven_after_it(bellwire):
     data = ("--data", "data", "--default-log", "sqlite")
     named = ("-s", "risk", "-n", "2")
@@ -234,6 +237,7 @@ async def test_dead_letters_survive_kill_9_and_are_redriven_after_it(bellwire):
         assert backlog["risk"] == 0
 
 
+@pytest.mark.slow
 async def test_a_stretch_of_a_durable_log_is_sought_and_replayed_after_a_crash(bellwire):
     data = ("--data", "data", "--default-log", "sqlite")
     async with bellwire.serving(*data) as (server, address):
@@ -256,6 +260,7 @@ async def test_a_stretch_of_a_durable_log_is_sought_and_replayed_after_a_crash(b
         assert again[1] == "1\n"
 
 
+@pytest.mark.slow
 async def test_a_request_id_is_remembered_through_a_crash(bellwire):
     data = ("--data", "data", "--default-log", "sqlite")
     async with bellwire.serving(*data) as (server, address):
@@ -281,6 +286,7 @@ async def test_a_request_id_is_remembered_through_a_crash(bellwire):
         assert stats["partitions"][0]["next_offset"] == 1
 
 
+@pytest.mark.slow
 async def test_a_backup_made_while_it_runs_is_restored_whole(bellwire):
     """The drill: back up under way, lose the folder, restore, and go on."""
     data = ("--data", "data", "--default-log", "sqlite")
@@ -315,6 +321,7 @@ async def test_a_backup_made_while_it_runs_is_restored_whole(bellwire):
         assert rest[1].splitlines() == [str(number) for number in range(first, first + 59)]
 
 
+@pytest.mark.slow
 async def test_neither_a_backup_nor_a_restore_overwrites_anything(bellwire):
     await stored(bellwire)
     assert (await bellwire.run("backup", "data", "copy"))[0] == 0
@@ -340,6 +347,7 @@ async def test_a_restore_into_the_folder_of_a_running_coordinator_is_refused(bel
         assert (await bellwire.run("info", "-a", address))[0] == 0
 
 
+@pytest.mark.slow
 async def test_a_damaged_backup_is_not_restored(bellwire):
     await stored(bellwire)
     assert (await bellwire.run("backup", "data", "copy"))[0] == 0

@@ -112,6 +112,7 @@ async def test_a_limit_nobody_can_keep_ends_with_1_and_is_named(bellwire):
     assert out.rstrip().endswith("missed")
 
 
+@pytest.mark.slow
 async def test_what_is_persisted_is_read_through_durable_cursors_that_are_gone_afterwards(bellwire):
     async with bellwire.serving("--data", str(bellwire.folder / "data")) as (_, address):
         async with connect(address) as client:
@@ -131,6 +132,7 @@ async def test_what_is_persisted_is_read_through_durable_cursors_that_are_gone_a
     assert list(stats.subscriptions) == []
 
 
+@pytest.mark.slow
 async def test_a_topic_that_was_there_is_used_by_name_and_stays(bellwire):
     async with bellwire.serving() as (_, address):
         async with connect(address) as client:
@@ -151,6 +153,7 @@ async def test_a_topic_that_was_there_is_used_by_name_and_stays(bellwire):
     assert published == [121, 1]
 
 
+@pytest.mark.slow
 async def test_a_recording_is_played_faster_than_it_was(bellwire):
     lines = "".join(f"tick {number}\n" for number in range(50))
     (bellwire.folder / "lines.txt").write_text(lines)
@@ -214,6 +217,7 @@ async def soaked(
     return status, event, intervals
 
 
+@pytest.mark.slow
 async def test_a_soak_prints_intervals_and_lets_growth_below_its_limit_pass(bellwire):
     status, level, intervals = await soaked(
         bellwire, "--set", "loadtest.rss_slope_mb_per_hour_max=1000000"
@@ -224,6 +228,7 @@ async def test_a_soak_prints_intervals_and_lets_growth_below_its_limit_pass(bell
     assert level["rss_slope_mb_per_hour"] is not None
 
 
+@pytest.mark.slow
 async def test_a_soak_under_which_memory_grows_ends_with_1(bellwire):
     status, level, _ = await soaked(
         bellwire, "--set", "loadtest.rss_slope_standard_errors=1", leak_bytes=500_000
@@ -233,6 +238,7 @@ async def test_a_soak_under_which_memory_grows_ends_with_1(bellwire):
     assert level["rss_slope_mb_per_hour"] > 1_000
 
 
+@pytest.mark.slow
 async def test_a_soak_of_a_topic_that_is_still_filling_passes_no_verdict(bellwire):
     status, level, _ = await soaked(bellwire, retention_messages=100_000)
     assert (status, level["rss_grows"], level["retention_filled"]) == (0, None, False)
@@ -267,6 +273,7 @@ async def stalled_subscriber(bellwire, overflow: str) -> tuple[int, dict[str, An
     return status, level
 
 
+@pytest.mark.slow
 async def test_what_is_dropped_for_a_slow_subscriber_is_lost(bellwire):
     status, level = await stalled_subscriber(bellwire, "drop-oldest")
     assert status == 1
@@ -277,6 +284,7 @@ async def test_what_is_dropped_for_a_slow_subscriber_is_lost(bellwire):
     assert level["subscription_error"] == ""
 
 
+@pytest.mark.slow
 async def test_a_subscriber_that_is_disconnected_is_named_with_the_reason(bellwire):
     status, level = await stalled_subscriber(bellwire, "disconnect")
     assert status == 1
@@ -286,6 +294,7 @@ async def test_a_subscriber_that_is_disconnected_is_named_with_the_reason(bellwi
     assert level["subscription_error"]
 
 
+@pytest.mark.slow
 async def test_a_publisher_that_dies_is_the_error_and_nothing_is_left_behind(bellwire):
     async with bellwire.serving() as (_, address):
         async with bellwire.started(
@@ -341,6 +350,7 @@ async def test_ctrl_c_ends_it_with_what_was_measured_and_leaves_nothing_behind(b
     assert level["messages_unsent"] > 0
 
 
+@pytest.mark.slow
 async def test_a_second_ctrl_c_does_not_wait_for_a_worker_that_hangs(bellwire):
     async with bellwire.started(
         *("loadtest", "--soak", "60s", "--tps", "200", "--json", *QUICK, *LENIENT),
@@ -370,6 +380,7 @@ async def test_without_a_coordinator_at_the_address_it_says_so(bellwire):
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 async def test_a_coordinator_that_dies_under_the_load_is_the_error_and_earlier_levels_stay(
     bellwire,
 ):

@@ -131,6 +131,7 @@ async def test_a_coordinator_is_found_by_its_socket_and_its_functions_are_in_the
     assert [path.name for path in bellwire.folder.glob("*.part")] == []
 
 
+@pytest.mark.slow
 async def test_it_is_found_by_its_port_and_by_its_data_folder(bellwire, sampled):
     data = bellwire.folder / "data"
     async with bellwire.started(
@@ -194,6 +195,7 @@ async def test_a_process_of_another_user_is_refused(bellwire):
     assert err.endswith(": profile it as that user, or as root\n")
 
 
+@pytest.mark.slow
 async def test_what_does_not_run_or_is_no_python_is_refused_in_one_line(bellwire, sampled):
     sleeper = await asyncio.create_subprocess_exec("sleep", "60")
     try:
@@ -223,6 +225,7 @@ async def test_an_idle_process_is_named_as_such(sampled):
     assert "under load, or add --idle" in (out if status == 0 else err)
 
 
+@pytest.mark.slow
 async def test_an_agent_is_found_by_its_name_and_only_on_its_own_machine(bellwire, sampled):
     here = socket.gethostname()
     async with (

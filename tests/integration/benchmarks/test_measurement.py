@@ -19,6 +19,13 @@ from tests.benchmarks.summary import ROLES
 pytestmark = pytest.mark.integration
 
 BRIEF = Durations(warm_up_seconds=0.05, load_seconds=0.2)
+# Ours by each way there is; the rest, of which each test starts three processes, is slow together.
+FAST = ("bellwire_tcp", "bellwire_socket", "bellwire_durable")
+
+
+def systems(peers):
+    """Return them as parameters of a test; those that are not in `FAST` are marked slow."""
+    return [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in peers]
 
 
 def skip_if_missing(peer: str) -> None:
@@ -27,13 +34,13 @@ def skip_if_missing(peer: str) -> None:
         pytest.skip(reason)
 
 
-@pytest.fixture(params=PEERS)
+@pytest.fixture(params=systems(PEERS))
 def peer(request):
     skip_if_missing(request.param)
     return request.param
 
 
-@pytest.fixture(params=DURABLE.peers)
+@pytest.fixture(params=systems(DURABLE.peers))
 def durable_peer(request):
     skip_if_missing(request.param)
     return request.param
@@ -61,7 +68,7 @@ async def test_a_flood_loses_nothing_and_accounts_for_all_three_processes(peer):
     assert 0 <= result["processes"]["others"]["cpu_share"] <= 1
 
 
-@pytest.mark.parametrize("column_peer", COLUMNS.peers)
+@pytest.mark.parametrize("column_peer", systems(COLUMNS.peers))
 async def test_a_flood_of_columns_is_counted_in_rows_and_loses_none(column_peer):
     skip_if_missing(column_peer)
     result = await measure(column_peer, ColumnFlood("columns", "", 1_000, builds_book=True), BRIEF)
@@ -80,6 +87,7 @@ async def test_what_is_acknowledged_one_by_one_arrives_and_is_on_the_disk(durabl
     assert commits is None or 0 < commits["p50_us"] <= commits["p99_us"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broker", SCENARIOS["durable-beside"].suite.peers)
 async def test_a_paced_topic_loses_nothing_while_another_one_is_flat_out(broker):
     skip_if_missing(broker)

@@ -70,6 +70,7 @@ def test_a_broken_nats_server_is_missing_in_words(tmp_path, monkeypatch):
         nats_server.find_server.cache_clear()
 
 
+@pytest.mark.slow
 async def test_a_server_that_tells_its_version_and_then_fails_fails_only_its_measurement(
     tmp_path, monkeypatch
 ):

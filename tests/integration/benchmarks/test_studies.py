@@ -39,6 +39,7 @@ async def test_a_curve_has_every_series_at_every_point(workplace):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", ["bellwire_tcp", "bellwire_socket"])
 async def test_a_fast_subscriber_gets_everything_beside_one_that_blocks_or_is_disconnected(
     peer, workplace

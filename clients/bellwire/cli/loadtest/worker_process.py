@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -110,8 +111,11 @@ class WorkerProcess:
     async def kill(self) -> None:
         """End it at once, whatever it is waiting for."""
         try:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            # Not `Process.kill`: it polls first, and so takes the exit status of a process that has
+            # just ended away from the event loop, which then complains on stderr and reports 255.
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._process.pid, signal.SIGKILL)
             await self._process.wait()
         finally:
             await self._forget()

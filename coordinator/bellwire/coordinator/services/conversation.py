@@ -100,6 +100,9 @@ class _Coroutines:
         conversation.wake = self._on_wake
 
     async def run(self) -> None:
+        # By itself: a first write that is cut off while it sends them leaves gRPC to send them again
+        # with the status, which it refuses itself, and the peer never hears why its stream ended.
+        await self._context.send_initial_metadata(())
         await run_both(self._read(), self._write(), self._broken)
 
     def _on_wake(self) -> None:
