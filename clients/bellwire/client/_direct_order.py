@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bellwire.bus.v1.direct_pb2 import DirectRoute, DirectSkip
+from bellwire.bus.v1.direct_pb2 import DirectPartition, DirectRoute, DirectSkip
 from bellwire.bus.v1.message_pb2 import BatchHeader
 from bellwire.bus.v1.subscriber_pb2 import Delivery
 from bellwire.client._inbox import DELIVERY_LIMITS
@@ -52,16 +52,16 @@ class DirectOrder:
         self._early: dict[int, list[Delivery]] = {}
         self.messages_held = 0
 
+    def replaced_by(self, route: DirectRoute) -> set[int]:
+        """Return the routes to be read before one that takes over partitions of theirs is announced."""
+        known = (self._sequences.get(_key_on(route, partition)) for partition in route.partitions)
+        return {sequence.route for sequence in known if sequence is not None}
+
     def announced(self, route: DirectRoute) -> list[Delivery]:
         """Begin with partitions of a route: everything before the sequences given was delivered."""
         due: list[Delivery] = []
         for partition in route.partitions:
-            key = (
-                route.producer_id,
-                route.producer_epoch,
-                partition.topic,
-                partition.partition,
-            )
+            key = _key_on(route, partition)
             before = self._sequences.get(key)
             fresh = _Sequence(route.route_id, partition.next_sequence)
             if before is not None:
@@ -195,6 +195,10 @@ class DirectOrder:
     def _forget_if_done(self, key: Key, sequence: _Sequence) -> None:
         if not (sequence.route or sequence.held or sequence.refused):
             self._sequences.pop(key, None)
+
+
+def _key_on(route: DirectRoute, partition: DirectPartition) -> Key:
+    return (route.producer_id, route.producer_epoch, partition.topic, partition.partition)
 
 
 def _key(header: BatchHeader) -> Key:

@@ -61,20 +61,22 @@ class DirectReader:
 
     def offered(self, route: DirectRoute) -> None:
         """Take the coordinator's offer: fetch the end, or note further partitions."""
+        for route_id in self._order.replaced_by(route):
+            self._read(route_id, packets_max=None)
         self._hand_over(self._order.announced(route))
         if route.token and self._path is not None:
-            self._known.append(route.route_id)
             task = asyncio.create_task(self._fetch(self._path, route), name="direct route")
             self._fetching.add(task)
             task.add_done_callback(self._fetching.discard)
 
     async def _fetch(self, path: str, route: DirectRoute) -> None:
-        end = await fetch_end(path, route.token, self._seconds)
-        if end is None:
-            self._order.ended(route.route_id)
-            return
-        self._ends[route.route_id] = end
-        self._watch(route.route_id)
+        def take(end: socket.socket) -> None:
+            self._known.append(route.route_id)
+            self._ends[route.route_id] = end
+            self._watch(route.route_id)
+
+        if not await fetch_end(path, route.token, self._seconds, take):
+            self._end(route.route_id)
 
     def relayed(self, delivery: Delivery, skipped: int) -> None:
         """Hand over a delivery of the coordinator, behind what is on the route before it.

@@ -60,11 +60,13 @@ class DirectWriter:
         route.partitions.update((p.topic, p.partition) for p in offer.partitions)
 
     async def _fetch(self, path: str, offer: DirectRoute, route: _Route) -> None:
-        route.end = await fetch_end(path, offer.token, self._seconds)
-        if route.end is None:
+        def take(end: socket.socket) -> None:
+            route.end = end
+
+        if not await fetch_end(path, offer.token, self._seconds, take):
             self._routes.pop(offer.route_id, None)
-        elif self._routes.get(offer.route_id) is not route:
-            route.end.close()
+            if route.end is not None:
+                route.end.close()
 
     def write(self, batches: Sequence[Batch]) -> None:
         """Write batches that were never sent before to whoever they are for, and note that in their headers."""

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.coordinator.frames import within
@@ -370,10 +371,10 @@ def path_of(running: RunningCoordinator) -> str:
 
 async def test_a_token_nobody_gave_fetches_nothing() -> None:
     async with running_coordinator() as running:
-        assert await fetch_end(path_of(running), 12_345, 5.0) is None
+        assert not await fetch_end(path_of(running), 12_345, 5.0, lambda end: end.close())
 
 
-async def test_a_token_serves_one_process_and_once() -> None:
+async def test_a_token_serves_one_process_and_once(monkeypatch) -> None:
     async with running_coordinator() as running:
         routes = running.coordinator._state.engine.direct  # type: ignore[union-attr]
         claims: list[tuple[int, int]] = []
@@ -383,7 +384,7 @@ async def test_a_token_serves_one_process_and_once() -> None:
             claims.append((token, process))
             return claim(token, process)
 
-        routes.claim = noted
+        monkeypatch.setattr(routes, "claim", noted)
         async with connected(running):
             pass
         assert [process for _, process in claims] == [os.getpid()] * 2
@@ -419,7 +420,9 @@ async def chaos(seed: int, *, cut: bool, full: bool, seconds: float = 1.0) -> Co
         full: Whether the topics are too small for another subscriber, so that batches are refused.
     """
     chosen = random.Random(seed)
-    limits = {"publish_wait_seconds": 0.02, "retention_messages": 300} if full else {}
+    limits: dict[str, Any] = (
+        {"publish_wait_seconds": 0.02, "retention_messages": 300} if full else {}
+    )
     received: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     sent: Counter[tuple[str, str]] = Counter()
     refused: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
@@ -481,16 +484,7 @@ async def chaos(seed: int, *, cut: bool, full: bool, seconds: float = 1.0) -> Co
                 if message.offset % 200 == 199:
                     await asyncio.sleep(0.15)
 
-    async with (
-        running_coordinator(**limits) as running,
-        connect(running.unix) as client,
-        client.subscribe(
-            "t.>",
-            direct=True,
-            window_messages=chosen.choice([20, 200, 10_000]),
-            overflow_policy=OVERFLOW_POLICY_BLOCK,
-        ) as subscription,
-    ):
+    async def play(running: RunningCoordinator, client: Client, subscription: Subscription) -> None:
         tasks = [asyncio.create_task(consume(subscription))]
         if full:
             tasks.append(asyncio.create_task(hog(client)))
@@ -514,6 +508,16 @@ async def chaos(seed: int, *, cut: bool, full: bool, seconds: float = 1.0) -> Co
         for key, indexes in expected.items():
             assert without_refused(key) == indexes, f"seed {seed}: {key}"
         seen["streams"] = subscription.streams_opened
+
+    async with running_coordinator(**limits) as running, connect(running.unix) as client:
+        for topic in ("t.0", "t.1"):  # A stream lost before it knew them would begin at LATEST.
+            await client.admin.create_topic(Topic(name=topic))
+        options: dict[str, Any] = {
+            "window_messages": chosen.choice([20, 200, 10_000]),
+            "overflow_policy": OVERFLOW_POLICY_BLOCK,
+        }
+        async with client.subscribe("t.>", direct=True, **options) as subscription:
+            await play(running, client, subscription)
     return seen
 
 
@@ -539,6 +543,6 @@ async def test_batches_that_are_refused_and_sent_again_come_once_and_in_order(se
 async def test_many_more_of_each(first) -> None:
     total: Counter[str] = Counter()
     for seed in range(first, first + 20):
-        total += await chaos(seed, cut=seed % 2 == 0, full=seed % 3 == 0)
+        total += await chaos(seed, cut=seed % 2 == 0, full=seed % 4 == 1)
     assert total["direct"] > 0
     assert total["streams"] > 20, "no connection was lost"

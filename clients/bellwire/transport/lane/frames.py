@@ -6,7 +6,7 @@ the last; the server DATA for each response and END with the status. Who closes 
 cancelled, or crashed.
 
 A client that fetches its end of a direct route sends DIRECT instead, with the token (8 bytes, little-endian): a
-descriptor comes back beside one byte, or the connection is closed.
+descriptor comes back beside one byte, or the connection is closed. DIRECT without a body says that it is in place.
 """
 
 from __future__ import annotations

@@ -221,14 +221,17 @@ class DirectWriter:
     def look_at(self, partition: Partition, header: BatchHeader) -> None:
         """See whether a batch about to be appended begins a route, or joins its partition to one.
 
-        A route begins where the subscriber has been handed everything before this batch.
+        A route begins where the subscriber has been handed everything before this batch, and not this batch:
+        it may have come over a route of the stream before.
         """
         if self._seen.get(partition) == partition.direct_version:
             return
         if self._batches_to_look:
             self._batches_to_look -= 1
             return
-        if not partition.allows_direct or partition.next_sequence(header) != header.base_sequence:
+        if header.direct_routes or not partition.allows_direct:
+            return
+        if partition.next_sequence(header) != header.base_sequence:
             return
         for cursor in _direct(partition.cursors):
             if not self._connect(cursor, header):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
 from typing import Any, Final
 
 from bellwire.coordinator.core.direct import DirectRoutes, Route
+from bellwire.transport.lane.connection import FrameConnection
 from bellwire.transport.lane.direct import CLAIMED, TOKEN_BYTES
+from bellwire.transport.lane.frames import Kind
+from bellwire.wire.errors import CallerError
 
 __all__ = ["DirectEnds"]
 
@@ -27,35 +29,41 @@ class DirectEnds:
         self._ends: dict[int, socket.socket] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
 
-    def hand_out(self, token: bytes, process: int, connection: Any) -> bool:
-        """Send the end that a token stands for to a process; False when it gets none.
+    async def hand_out(
+        self, token: bytes, process: int, connection: FrameConnection, sock: Any
+    ) -> None:
+        """Send the end that a token stands for to a process, and wait until that says it is in place.
+
+        Only then is the other side told: what is written into the socket counts as delivered.
 
         Args:
             token: As the process sent it.
             process: Who asks, as the kernel says.
             connection: Its connection, on which nothing was sent.
+            sock: The socket of that.
         """
         if len(token) != TOKEN_BYTES:
-            return False
+            return
         number = int.from_bytes(token, "little")
         route = self._routes.claim(number, process)
         if route is None:
-            return False
+            return
         is_reader = number == route.reader_token
         end = self._reader_end(route) if is_reader else self._take(route.route_id)
         if end is None:
-            return False
+            return
         try:
-            _send(connection, end)
+            _send(sock, end)
         except OSError as error:
             _log.warning("an end of a direct route could not be handed out: %s", error.strerror)
             self._drop(route.route_id)
-            return False
+            return
         finally:
             end.close()
-        if is_reader:
+        if not await _is_confirmed(connection):
+            self._drop(route.route_id)
+        elif is_reader and route.route_id in self._ends:
             self._routes.opened(route)
-        return True
 
     def _reader_end(self, route: Route) -> socket.socket | None:
         """Make the pair, keep the publisher's end for it, and return the other."""
@@ -89,10 +97,17 @@ class DirectEnds:
             self._drop(route_id)
 
 
-def _send(connection: Any, end: socket.socket) -> None:
+def _send(sock: Any, end: socket.socket) -> None:
     """Send a descriptor on a connection that the event loop reads."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as sock:
-        sock.setblocking(False)
-        socket.send_fds(sock, [CLAIMED], [end.fileno()])
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_WR)
+    with socket.socket(fileno=os.dup(sock.fileno())) as own:
+        own.setblocking(False)
+        socket.send_fds(own, [CLAIMED], [end.fileno()])
+
+
+async def _is_confirmed(connection: FrameConnection) -> bool:
+    try:
+        async with asyncio.timeout(FETCH_SECONDS):
+            frame = await connection.read()
+    except (TimeoutError, CallerError):
+        return False
+    return frame is not None and frame[0] == Kind.DIRECT

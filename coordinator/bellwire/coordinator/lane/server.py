@@ -101,8 +101,7 @@ class LaneServer:
         except (TimeoutError, CallerError):
             frame = None
         if frame is not None and frame[0] == Kind.DIRECT:
-            if self._direct.hand_out(frame[1], peer.pid, sock):
-                await asyncio.wait([connection.closed], timeout=PARTING_SECONDS)
+            await self._direct.hand_out(frame[1], peer.pid, connection, sock)
             connection.abort()
             return
         if frame is None or frame[0] != Kind.OPEN:
