@@ -195,6 +195,22 @@ def test_a_frame_stays_below_its_limit_of_bytes() -> None:
     assert counts(frame) == [3]
 
 
+def test_a_frame_is_full_with_a_mebibyte_so_that_both_sides_work_at_once() -> None:
+    made = batcher(batch_messages_max=1_000)
+    for _ in range(7):
+        add(made, 1_000, size=300)
+    frames = [made.next_frame(0.0) for _ in range(4)]
+    assert [counts(frame) for frame in frames if frame] == [[1_000] * 3, [1_000] * 3, [1_000]]
+
+
+def test_what_fills_a_frame_is_counted_across_partitions() -> None:
+    made = batcher(batch_messages_max=1_000)
+    for partition in range(4):
+        add(made, 600, size=600, partition=partition)
+    frames = [made.next_frame(0.0) for _ in range(2)]
+    assert [counts(frame) for frame in frames if frame] == [[600, 600, 600], [600]]
+
+
 def test_the_window_holds_messages_back_until_something_is_answered() -> None:
     made = batcher(window_messages=150)
     add(made, 100)
