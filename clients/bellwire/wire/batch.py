@@ -28,7 +28,7 @@ from bellwire.wire.errors import (
     PayloadTooLargeError,
     UnknownCodecError,
 )
-from bellwire.wire.payload_run import PayloadRun
+from bellwire.wire.payload_run import PayloadRun, PayloadRuns
 
 COMPRESS_ABOVE_BYTES: Final = 512  # Below, LZ4 saves less than its header and call cost.
 BLOCK_BYTES_MAX: Final = 4 << 20  # Never opened beyond this, whatever a limit is set to.
@@ -74,11 +74,13 @@ def encode_batch(
     """
     if not messages:
         raise InvalidBatchError("batch holds no messages, 1 is the least")
-    if isinstance(messages, PayloadRun):
+    if isinstance(messages, PayloadRun | PayloadRuns):
         data = messages.block()
-        times = [messages.envelope.time_unix_nano]
-        expiries = [messages.envelope.expire_time_unix_nano]
-        not_before = messages.envelope.not_before_time_unix_nano
+        runs = messages.runs if isinstance(messages, PayloadRuns) else (messages,)
+        envelopes = [run.envelope for run in runs]
+        times = list(map(_TIME, envelopes))
+        expiries = list(map(_EXPIRE_TIME, envelopes))
+        not_before = max(map(_NOT_BEFORE_TIME, envelopes))
     elif (
         len(messages) == 1
     ):  # When little is going on, most batches are of one: no passes for that.

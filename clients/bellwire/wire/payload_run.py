@@ -99,6 +99,33 @@ class PayloadRun(Sequence[Message]):
         return b"".join(parts)
 
 
+class PayloadRuns(Sequence[Message]):
+    """Runs that follow each other in one batch; a block of several is theirs, one behind the other.
+
+    Args:
+        runs: At least one.
+    """
+
+    __slots__ = ("runs",)
+
+    def __init__(self, runs: Sequence[PayloadRun]) -> None:
+        self.runs = runs
+
+    def __len__(self) -> int:
+        return sum(map(len, self.runs))
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Message]: ...
+    def __getitem__(self, index: int | slice) -> Message | list[Message]:
+        return [message for run in self.runs for message in run][index]
+
+    def block(self) -> bytes:
+        """Return the serialized MessageBlock of all messages."""
+        return b"".join([run.block() for run in self.runs])
+
+
 def _columns(
     sizes: list[int], before: bytes, counters: Sequence[bytes], behind: bytes, *, alike: bool
 ) -> list[Sequence[bytes]]:
