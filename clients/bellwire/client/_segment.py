@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bellwire.bus.v1.message_pb2 import Batch, Message
-from bellwire.wire.payload_run import PayloadRun
+from bellwire.wire.payload_run import PayloadRun, PayloadRuns
 
 if TYPE_CHECKING:
     from bellwire.client._lane import Lane
 
 ENVELOPE_BYTES: Final = 160  # Id, source, type, key, times and trace context of a typical message.
+RUN_MESSAGES_MIN: Final = 4  # On average; shorter runs are encoded sooner as messages.
 
 
 class Ticket(Protocol):
@@ -90,6 +91,12 @@ class OutBatch:
         """Return all messages in order."""
         if len(self.segments) == 1:
             return self.segments[0].messages
+        if self.count >= RUN_MESSAGES_MIN * len(self.segments):
+            runs = [
+                each.messages for each in self.segments if isinstance(each.messages, PayloadRun)
+            ]
+            if len(runs) == len(self.segments):
+                return PayloadRuns(runs)
         return [message for segment in self.segments for message in segment.messages]
 
     def abandoned(self) -> bool:

@@ -28,7 +28,7 @@ from bellwire.wire.errors import (
     PayloadTooLargeError,
     UnknownCodecError,
 )
-from bellwire.wire.payload_run import PayloadRun
+from bellwire.wire.payload_run import PayloadRun, PayloadRuns
 
 COMPRESS_ABOVE_BYTES: Final = 512  # Below, LZ4 saves less than its header and call cost.
 BLOCK_BYTES_MAX: Final = 4 << 20  # Never opened beyond this, whatever a limit is set to.
@@ -74,11 +74,13 @@ def encode_batch(
     """
     if not messages:
         raise InvalidBatchError("batch holds no messages, 1 is the least")
-    if isinstance(messages, PayloadRun):
+    if isinstance(messages, PayloadRun | PayloadRuns):
         data = messages.block()
-        times = [messages.envelope.time_unix_nano]
-        expiries = [messages.envelope.expire_time_unix_nano]
-        not_before = messages.envelope.not_before_time_unix_nano
+        runs = messages.runs if isinstance(messages, PayloadRuns) else (messages,)
+        envelopes = [run.envelope for run in runs]
+        times = list(map(_TIME, envelopes))
+        expiries = list(map(_EXPIRE_TIME, envelopes))
+        not_before = max(map(_NOT_BEFORE_TIME, envelopes))
     elif (
         len(messages) == 1
     ):  # When little is going on, most batches are of one: no passes for that.
@@ -159,16 +161,28 @@ def open_block(batch: Batch) -> Sequence[Message]:
     Raises:
         InvalidBatchError: Size or count is not what the header says, or the bytes are damaged.
     """
+    return parse_block(_unpack(batch), batch.header.message_count)
+
+
+def _unpack(batch: Batch) -> bytes:
     header = batch.header
-    codec = lz4 if header.codec == CODEC_LZ4_BLOCK else identity
-    data = codec.unpack(batch.block, header.uncompressed_bytes)
+    unpack = lz4.unpack if header.codec == CODEC_LZ4_BLOCK else identity.unpack
+    return unpack(batch.block, header.uncompressed_bytes)
+
+
+def parse_block(data: bytes, message_count: int) -> Sequence[Message]:
+    """Return the messages of a serialized MessageBlock.
+
+    Raises:
+        InvalidBatchError: The bytes are none, or it does not hold `message_count` of them.
+    """
     try:
         messages = MessageBlock.FromString(data).messages
     except DecodeError:
         raise BatchCorruptError(
             f"block of {len(data)} bytes is no serialized MessageBlock: encode the messages again"
         ) from None
-    _check_count(messages, header.message_count)
+    _check_count(messages, message_count)
     return messages
 
 
@@ -193,13 +207,22 @@ def open_batch(batch: Batch, limits: BatchLimits = DEFAULT_LIMITS) -> Sequence[M
             )
         _check_count(batch.messages, batch.header.message_count or len(batch.messages))
         return batch.messages
+    return parse_block(unpack_block(batch, limits), batch.header.message_count)
+
+
+def unpack_block(batch: Batch, limits: BatchLimits = DEFAULT_LIMITS) -> bytes:
+    """Return the serialized MessageBlock of a batch without plain messages; what it holds is not verified.
+
+    Raises:
+        InvalidBatchError, PayloadTooLargeError: See `check_header`; or its size is not what the header says.
+    """
     if batch.header.codec == CODEC_UNSPECIFIED:
         raise UnknownCodecError(
             "batch carries no plain messages and names no codec: use CODEC_NONE (1) or CODEC_LZ4_BLOCK (2)",
             metadata={"codec": "0"},
         )
     check_header(batch, limits)
-    return open_block(batch)
+    return _unpack(batch)
 
 
 def check_message_sizes(messages: Sequence[Message], limits: BatchLimits = DEFAULT_LIMITS) -> None:

@@ -5,14 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from bellwire.bus.v1.message_pb2 import Message
-
-_COUNTER_BITS: Final = 12  # rand_a of RFC 9562 §5.7, used as a counter within one millisecond.
-_COUNTER_MAX: Final = (1 << _COUNTER_BITS) - 1
-# Formatting a number as hex costs three times the rest of an id.
-_COUNTER_HEX: Final = tuple(f"{counter:03x}" for counter in range(_COUNTER_MAX + 1))
+from bellwire.wire.id_run import COUNTER_HEX, COUNTER_MAX, IdRun, IdSpan
 
 
 class MessageIds:
@@ -35,7 +30,7 @@ class MessageIds:
         self._tail = f"-{digits[:4]}-{digits[4:]}"
         self._clock = clock
         self._millis = -1
-        self._counter = _COUNTER_MAX
+        self._counter = COUNTER_MAX
         self._prefix = ""
 
     def next(self) -> str:
@@ -47,29 +42,30 @@ class MessageIds:
         now = time_unix_nano // 1_000_000
         if now > self._millis:
             self._start(now)
-        elif self._counter == _COUNTER_MAX:
+        elif self._counter == COUNTER_MAX:
             self._start(self._millis + 1)
-        else:
-            self._counter += 1
-        return f"{self._prefix}{_COUNTER_HEX[self._counter]}{self._tail}"
+        self._counter += 1
+        return f"{self._prefix}{COUNTER_HEX[self._counter]}{self._tail}"
 
-    def many(self, time_unix_nano: int, count: int) -> list[str]:
-        """Return the next `count` ids."""
-        ids = [self.at(time_unix_nano)] if count else []
-        while len(ids) < count:
-            if self._counter == _COUNTER_MAX:
+    def many(self, time_unix_nano: int, count: int) -> IdRun:
+        """Return the next `count` ids, without a text for each."""
+        now = time_unix_nano // 1_000_000
+        if count and now > self._millis:
+            self._start(now)
+        spans: list[IdSpan] = []
+        while count:
+            if self._counter == COUNTER_MAX:
                 self._start(self._millis + 1)
-                ids.append(f"{self._prefix}{_COUNTER_HEX[0]}{self._tail}")
             first = self._counter + 1
-            fresh = _COUNTER_HEX[first : first + count - len(ids)]
-            self._counter += len(fresh)
-            prefix, tail = self._prefix, self._tail
-            ids += [prefix + digits + tail for digits in fresh]
-        return ids
+            fresh = min(count, COUNTER_MAX - self._counter)
+            self._counter += fresh
+            spans.append(IdSpan(self._prefix, first, fresh))
+            count -= fresh
+        return IdRun(spans, self._tail)
 
     def _start(self, millis: int) -> None:
         self._millis = millis
-        self._counter = 0
+        self._counter = -1  # The one given out last.
         digits = f"{millis:012x}"
         self._prefix = f"{digits[:8]}-{digits[8:]}-7"
 
@@ -83,7 +79,7 @@ def uuid7() -> str:
     return _ids.next()
 
 
-def message_ids(time_unix_nano: int, count: int) -> list[str]:
+def message_ids(time_unix_nano: int, count: int) -> IdRun:
     """Return `count` new ids at once, for a time of about now."""
     return _ids.many(time_unix_nano, count)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bellwire.bus.v1.message_pb2 import Message, MessageBlock
 from bellwire.wire.batch import encode_batch, open_batch
-from bellwire.wire.payload_run import PayloadRun
+from bellwire.wire.payload_run import PayloadRun, PayloadRuns
 
 TEXT = st.text(max_size=20)
 ENVELOPES = st.builds(
@@ -55,3 +55,22 @@ def test_a_part_of_it_keeps_its_ids(
 ):
     run = PayloadRun(payloads, envelope)
     assert list(run[first:last]) == list(run)[first:last]
+
+
+@given(st.lists(st.tuples(PAYLOADS, ENVELOPES), min_size=1, max_size=4))
+def test_the_batch_of_several_runs_is_the_batch_of_all_their_messages(given_runs):
+    runs = PayloadRuns([PayloadRun(payloads, envelope) for payloads, envelope in given_runs])
+    messages = [message for run in runs.runs for message in run]
+    assert (len(runs), list(runs), runs[1:], runs[-1]) == (
+        len(messages),
+        messages,
+        messages[1:],
+        messages[-1],
+    )
+    batch, plain = encode_batch("t", 1, runs), encode_batch("t", 1, messages)
+    assert list(open_batch(batch)) == messages
+    for header in (batch.header, plain.header):
+        header.ClearField("crc32")
+        header.ClearField("uncompressed_bytes")
+        header.ClearField("codec")
+    assert batch.header == plain.header

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bellwire.bus.v1.message_pb2 import PositionRange
+from bellwire.bus.v1.message_pb2 import Message, PositionRange
 from bellwire.bus.v1.publisher_pb2 import (
     ACK_LEVEL_RECEIVED,
     ACK_LEVEL_UNSPECIFIED,
@@ -17,6 +17,7 @@ from bellwire.client._batcher import Batcher
 from bellwire.client._outcomes import Refused
 from bellwire.client._segment import estimated_bytes
 from bellwire.client.settings import PublishSettings
+from bellwire.wire.batch import open_batch
 from bellwire.wire.errors import (
     CapacityError,
     InternalError,
@@ -28,6 +29,7 @@ from bellwire.wire.errors import (
     to_item_error,
 )
 from bellwire.wire.message import new_message
+from bellwire.wire.payload_run import PayloadRun
 from bellwire.wire.window import Window
 
 MEBIBYTE = 1 << 20
@@ -193,6 +195,50 @@ def test_a_frame_stays_below_its_limit_of_bytes() -> None:
     assert frame is not None
     assert frame.ByteSize() <= MEBIBYTE + 1_000
     assert counts(frame) == [3]
+
+
+@pytest.mark.parametrize("length", [1, 4, 30], ids=["single", "short", "long"])
+def test_runs_of_payloads_that_gathered_share_a_batch_in_order(length: int) -> None:
+    made = batcher()
+    runs = [
+        PayloadRun([b"%d/%d" % (call, index) for index in range(length)], Message(type=f"t{call}"))
+        for call in range(3)
+    ]
+    for run in runs:
+        made.add("bars", 0, run, estimated_bytes(run), Ticket())
+    frame = made.next_frame(0.0)
+    assert frame is not None
+    (batch,) = frame.batches.batches
+    assert list(open_batch(batch)) == [message for run in runs for message in run]
+
+
+def test_runs_of_payloads_and_messages_share_a_batch_in_order() -> None:
+    made = batcher()
+    run = PayloadRun([b"%d" % index for index in range(20)], Message(type="t"))
+    alone = new_message(data=b"alone")
+    made.add("bars", 0, run, estimated_bytes(run), Ticket())
+    made.add("bars", 0, [alone], 1, Ticket())
+    made.add("bars", 0, run, estimated_bytes(run), Ticket())
+    frame = made.next_frame(0.0)
+    assert frame is not None
+    (batch,) = frame.batches.batches
+    assert list(open_batch(batch)) == [*run, alone, *run]
+
+
+def test_a_frame_is_full_with_a_mebibyte_so_that_both_sides_work_at_once() -> None:
+    made = batcher(batch_messages_max=1_000)
+    for _ in range(7):
+        add(made, 1_000, size=300)
+    frames = [made.next_frame(0.0) for _ in range(4)]
+    assert [counts(frame) for frame in frames if frame] == [[1_000] * 3, [1_000] * 3, [1_000]]
+
+
+def test_what_fills_a_frame_is_counted_across_partitions() -> None:
+    made = batcher(batch_messages_max=1_000)
+    for partition in range(4):
+        add(made, 600, size=600, partition=partition)
+    frames = [made.next_frame(0.0) for _ in range(2)]
+    assert [counts(frame) for frame in frames if frame] == [[600, 600, 600], [600]]
 
 
 def test_the_window_holds_messages_back_until_something_is_answered() -> None:
