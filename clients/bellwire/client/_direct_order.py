@@ -22,15 +22,17 @@ class _Sequence:
     Attributes:
         next: Sequence of the message due.
         held: Direct deliveries that came before it, by their first sequence.
-        route: Route they came over; 0 = it has ended, and nothing more comes that way.
-        refused: What was held when another route began: it was refused then, and comes again with another
-            sequence, or never.
+        route: Route they come over.
+        ended: Whether nothing more comes that way.
+        refused: What was held when the coordinator refused a batch: it comes again with another sequence, or
+            never.
     """
 
-    __slots__ = ("held", "next", "refused", "route")
+    __slots__ = ("ended", "held", "next", "refused", "route")
 
     def __init__(self, route: int, next_sequence: int) -> None:
         self.route = route
+        self.ended = False
         self.next = next_sequence
         self.held: dict[int, Delivery] = {}
         self.refused: list[Delivery] = []
@@ -55,7 +57,7 @@ class DirectOrder:
     def replaced_by(self, route: DirectRoute) -> set[int]:
         """Return the routes to be read before one that takes over partitions of theirs is announced."""
         known = (self._sequences.get(_key_on(route, partition)) for partition in route.partitions)
-        return {sequence.route for sequence in known if sequence is not None}
+        return {sequence.route for sequence in known if sequence is not None and not sequence.ended}
 
     def announced(self, route: DirectRoute) -> list[Delivery]:
         """Begin with partitions of a route: everything before the sequences given was delivered."""
@@ -65,8 +67,8 @@ class DirectOrder:
             before = self._sequences.get(key)
             fresh = _Sequence(route.route_id, partition.next_sequence)
             if before is not None:
-                fresh.refused = [*before.refused, *before.held.values()][-BATCHES_IN_FLIGHT_MAX:]
-                self._count(before.held.values(), -1)
+                self._release(before, due, below=fresh.next)
+                fresh.held, fresh.refused = before.held, before.refused
             self._sequences[key] = fresh
         for delivery in self._early.pop(route.route_id, ()):
             self.messages_held -= delivery.batch.header.message_count
@@ -94,7 +96,9 @@ class DirectOrder:
         """Return the route to be read before a delivery of the coordinator is handed over; 0 = none."""
         header = delivery.batch.header
         sequence = self._sequences.get(_key(header))
-        if sequence is None or delivery.attempt or header.base_sequence == sequence.next:
+        if sequence is None or sequence.ended or delivery.attempt:
+            return 0
+        if header.base_sequence == sequence.next:
             return 0
         return sequence.route
 
@@ -143,8 +147,18 @@ class DirectOrder:
             self._hold(self._sequences.setdefault(key, _Sequence(route_id, 0)), delivery)
         for key, sequence in tuple(self._sequences.items()):
             if sequence.route == route_id:
-                sequence.route = 0
+                sequence.ended = True
                 self._forget_if_done(key, sequence)
+
+    def refused(self, route_id: int) -> None:
+        """Take note that the sequences of a route mean nothing any more; everything on it has been read."""
+        for sequence in self._sequences.values():
+            if sequence.route == route_id:
+                held = sequence.held.values()
+                self._count(held, -1)
+                sequence.refused = [*sequence.refused, *held][-BATCHES_IN_FLIGHT_MAX:]
+                sequence.held = {}
+        self.ended(route_id)
 
     def _hold(self, sequence: _Sequence, delivery: Delivery) -> None:
         header = delivery.batch.header
@@ -193,7 +207,7 @@ class DirectOrder:
             due.append(delivery)
 
     def _forget_if_done(self, key: Key, sequence: _Sequence) -> None:
-        if not (sequence.route or sequence.held or sequence.refused):
+        if sequence.ended and not (sequence.held or sequence.refused):
             self._sequences.pop(key, None)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from bellwire.bus.v1.direct_pb2 import DirectRoute, DirectSkip
+from bellwire.bus.v1.direct_pb2 import DirectRefused, DirectRoute, DirectSkip
 from bellwire.bus.v1.subscriber_pb2 import Deliveries, Delivery
 from bellwire.client._direct_order import DirectOrder
 from bellwire.client._direct_packet import PACKET_BYTES_MAX
@@ -98,21 +98,23 @@ class DirectReader:
         """Hand over what waited for something that will not come."""
         self._hand_over(self._order.skip(frame))
 
+    def refused(self, frame: DirectRefused) -> None:
+        """End a route whose sequences mean nothing any more."""
+        self._read_out(frame.route_id)
+        self._order.refused(frame.route_id)
+        self._end(frame.route_id)
+
     def on_room(self) -> None:
         """Read on: the consumer has taken what there was."""
         for route_id in tuple(self._paused):
             self._watch(route_id)
 
     def end_all(self) -> None:
-        """End every route, and hand over what is on them: the coordinator counts it as delivered."""
+        """End every route."""
         for task in self._fetching:
             task.cancel()
-        for route_id, end in tuple(self._ends.items()):
-            with contextlib.suppress(OSError):
-                end.shutdown(
-                    socket.SHUT_RD
-                )  # Whoever writes is told; what was written can be read.
-            self._read(route_id, packets_max=None)
+        for route_id in tuple(self._ends):
+            self._read_out(route_id)
             self._end(route_id)
 
     # ------------------------------------------------------------ sockets
@@ -144,6 +146,14 @@ class DirectReader:
             for delivery in deliveries:
                 self._hand_over(self._order.direct(route_id, delivery))
             count += 1
+
+    def _read_out(self, route_id: int) -> None:
+        """Let nothing more be written, and hand over what was: the coordinator counts it as delivered."""
+        end = self._ends.get(route_id)
+        if end is not None:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RD)
+            self._read(route_id, packets_max=None)
 
     def _end(self, route_id: int) -> None:
         end = self._ends.pop(route_id, None)

@@ -303,6 +303,8 @@ class SubscribeSide:
                 self._direct.offered(response.direct_route)
             case "direct_skip":
                 self._direct.skip(response.direct_skip)
+            case "direct_refused":
+                self._direct.refused(response.direct_refused)
             case "heartbeat" if self._options.direct:
                 self._resume.advance(response.heartbeat.positions)
             case "draining":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,12 +120,15 @@ def test_what_is_held_when_its_route_ends_still_waits_for_what_is_before_it():
     assert sequences(order.relayed(delivery(0, 3, offset=0))) == [0, 1, 2, 3]
 
 
-def test_what_was_refused_and_comes_again_with_another_sequence_is_known_by_its_ids():
+@pytest.mark.parametrize("heard_first", [True, False])
+def test_what_was_refused_and_comes_again_with_another_sequence_is_known_by_its_ids(heard_first):
     order = DirectOrder()
     order.announced(announcement())
     refused = delivery(4, 2)
     assert order.direct(ROUTE, refused) == []
-    order.ended(ROUTE)
+    if heard_first:
+        order.ended(ROUTE)
+    order.refused(ROUTE)
     order.announced(announcement())
     again = delivery(4, 2, offset=9)
     again.batch.header.base_sequence = 0
@@ -139,3 +143,14 @@ def test_a_delivery_made_again_is_handed_over_whatever_its_sequence():
     again = delivery(2, 1, offset=2)
     again.attempt = 1
     assert order.relayed(again) == [again]
+
+
+def test_what_is_held_stays_so_when_another_route_begins_before_what_it_waits_for():
+    order = DirectOrder()
+    order.announced(announcement())
+    assert order.direct(ROUTE, delivery(3, 1)) == []
+    order.ended(ROUTE)
+    other = announcement()
+    other.route_id = ROUTE + 1
+    assert order.announced(other) == []
+    assert sequences(order.relayed(delivery(0, 3, offset=0))) == [0, 1, 2, 3]

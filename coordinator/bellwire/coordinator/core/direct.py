@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from bellwire.bus.v1.direct_pb2 import DirectPartition, DirectRoute, DirectSkip
+from bellwire.bus.v1 import subscriber_pb2 as pb
+from bellwire.bus.v1.direct_pb2 import DirectPartition, DirectRefused, DirectRoute, DirectSkip
 from bellwire.bus.v1.message_pb2 import BatchHeader
-from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_CONFLATE
 
 if TYPE_CHECKING:
     from bellwire.coordinator.core.cursor import Cursor
@@ -106,22 +106,16 @@ class DirectReader:
 
     Args:
         process: Its process, as the kernel says.
-        say_route, say_skip: Send a frame behind everything handed out so far.
+        say: Sends a frame behind everything handed out so far.
 
     Attributes:
         has_stepped: Whether cursors have moved without a frame that says so.
     """
 
-    def __init__(
-        self,
-        process: int,
-        say_route: Callable[[DirectRoute], None],
-        say_skip: Callable[[DirectSkip], None],
-    ) -> None:
+    def __init__(self, process: int, say: Callable[[pb.SubscribeResponse], None]) -> None:
         self.process = process
         self.has_stepped = False
-        self._say_route = say_route
-        self._say_skip = say_skip
+        self._say = say
         self._routes: OrderedDict[int, Route | None] = OrderedDict()  # None = ended.
         self._gaps: set[Partition] = set()
 
@@ -140,15 +134,14 @@ class DirectReader:
         self.has_stepped = True
         if partition in self._gaps:
             self._gaps.discard(partition)
-            self._say_skip(
-                DirectSkip(
-                    producer_id=header.producer_id,
-                    producer_epoch=header.producer_epoch,
-                    topic=header.topic,
-                    partition=header.partition,
-                    next_sequence=header.base_sequence,
-                )
+            skip = DirectSkip(
+                producer_id=header.producer_id,
+                producer_epoch=header.producer_epoch,
+                topic=header.topic,
+                partition=header.partition,
+                next_sequence=header.base_sequence,
             )
+            self._say(pb.SubscribeResponse(direct_skip=skip))
 
     def miss(self, partition: Partition) -> None:
         """Take note that messages of a partition will not be delivered."""
@@ -164,19 +157,18 @@ class DirectReader:
             if oldest is None:
                 break
             del self._routes[oldest]
-        self._say_route(
-            DirectRoute(
-                route_id=route.route_id,
-                token=route.reader_token if is_new else 0,
-                producer_id=header.producer_id,
-                producer_epoch=header.producer_epoch,
-                partitions=[
-                    DirectPartition(
-                        topic=header.topic,
-                        partition=partition.index,
-                        next_sequence=header.base_sequence,
-                    )
-                ],
+        announced = DirectPartition(
+            topic=header.topic, partition=partition.index, next_sequence=header.base_sequence
+        )
+        self._say(
+            pb.SubscribeResponse(
+                direct_route=DirectRoute(
+                    route_id=route.route_id,
+                    token=route.reader_token if is_new else 0,
+                    producer_id=header.producer_id,
+                    producer_epoch=header.producer_epoch,
+                    partitions=[announced],
+                )
             )
         )
 
@@ -190,7 +182,8 @@ class DirectReader:
 
         After a refusal that is for the subscriber to say: the sequences by which it waits are used anew.
         """
-        self._routes.pop(route.route_id, None)
+        if self._routes.pop(route.route_id, None) is not None:
+            self._say(pb.SubscribeResponse(direct_refused=DirectRefused(route_id=route.route_id)))
 
     def close(self) -> None:
         """End every route: the subscription is gone."""
@@ -291,7 +284,7 @@ def _direct(cursors: Iterable[Cursor]) -> Iterable[Cursor]:
         subscription = cursor.subscription
         if (
             subscription.direct is not None
-            and subscription.overflow_policy != OVERFLOW_POLICY_CONFLATE
+            and subscription.overflow_policy != pb.OVERFLOW_POLICY_CONFLATE
         ):
             yield cursor
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final
 
 from bellwire.bus.v1 import subscriber_pb2 as pb
-from bellwire.bus.v1.direct_pb2 import DirectRoute, DirectSkip
 from bellwire.bus.v1.message_pb2 import Window as WindowMessage
 from bellwire.coordinator.core.bus import positions_of
 from bellwire.coordinator.core.delivery import accepted_codecs, encode_delivery
@@ -171,7 +170,7 @@ class SubscribeSession:
         self._others.append(pb.SubscribeResponse(started=started))
         self._spoke_at = now
         if start.direct and self._process is not None and self._may_be_direct(start):
-            self._direct = DirectReader(self._process, self._say_route, self._say_skip)
+            self._direct = DirectReader(self._process, self._say)
             subscription.take_directly(self._direct)
 
     @staticmethod
@@ -179,12 +178,8 @@ class SubscribeSession:
         """Tell whether what is delivered need not be counted here: nobody else competes for it."""
         return not (start.subscription or start.max_batch_messages or start.lease_millis)
 
-    def _say_route(self, route: DirectRoute) -> None:
-        self._others.append(pb.SubscribeResponse(direct_route=route))
-        self._wake()
-
-    def _say_skip(self, skip: DirectSkip) -> None:
-        self._others.append(pb.SubscribeResponse(direct_skip=skip))
+    def _say(self, frame: pb.SubscribeResponse) -> None:
+        self._others.append(frame)
         self._wake()
 
     def _settle(self, member: Member, settle: pb.Settle, now: float) -> None:

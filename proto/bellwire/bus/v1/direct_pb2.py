@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62\x65llwire/bus/v1/direct.proto\x12\x0f\x62\x65llwire.bus.v1\"J\n\x0f\x44irectPartition\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x15\n\rnext_sequence\x18\x03 \x01(\x04\"\x91\x01\n\x0b\x44irectRoute\x12\x10\n\x08route_id\x18\x01 \x01(\x06\x12\r\n\x05token\x18\x02 \x01(\x06\x12\x13\n\x0bproducer_id\x18\x03 \x01(\x06\x12\x16\n\x0eproducer_epoch\x18\x04 \x01(\r\x12\x34\n\npartitions\x18\x05 \x03(\x0b\x32 .bellwire.bus.v1.DirectPartition\"r\n\nDirectSkip\x12\x13\n\x0bproducer_id\x18\x01 \x01(\x06\x12\x16\n\x0eproducer_epoch\x18\x02 \x01(\r\x12\r\n\x05topic\x18\x03 \x01(\t\x12\x11\n\tpartition\x18\x04 \x01(\x05\x12\x15\n\rnext_sequence\x18\x05 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62\x65llwire/bus/v1/direct.proto\x12\x0f\x62\x65llwire.bus.v1\"J\n\x0f\x44irectPartition\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x15\n\rnext_sequence\x18\x03 \x01(\x04\"\x91\x01\n\x0b\x44irectRoute\x12\x10\n\x08route_id\x18\x01 \x01(\x06\x12\r\n\x05token\x18\x02 \x01(\x06\x12\x13\n\x0bproducer_id\x18\x03 \x01(\x06\x12\x16\n\x0eproducer_epoch\x18\x04 \x01(\r\x12\x34\n\npartitions\x18\x05 \x03(\x0b\x32 .bellwire.bus.v1.DirectPartition\"!\n\rDirectRefused\x12\x10\n\x08route_id\x18\x01 \x01(\x06\"r\n\nDirectSkip\x12\x13\n\x0bproducer_id\x18\x01 \x01(\x06\x12\x16\n\x0eproducer_epoch\x18\x02 \x01(\r\x12\r\n\x05topic\x18\x03 \x01(\t\x12\x11\n\tpartition\x18\x04 \x01(\x05\x12\x15\n\rnext_sequence\x18\x05 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTPARTITION']._serialized_end=123
   _globals['_DIRECTROUTE']._serialized_start=126
   _globals['_DIRECTROUTE']._serialized_end=271
-  _globals['_DIRECTSKIP']._serialized_start=273
-  _globals['_DIRECTSKIP']._serialized_end=387
+  _globals['_DIRECTREFUSED']._serialized_start=273
+  _globals['_DIRECTREFUSED']._serialized_end=306
+  _globals['_DIRECTSKIP']._serialized_start=308
+  _globals['_DIRECTSKIP']._serialized_end=422
 # @@protoc_insertion_point(module_scope)

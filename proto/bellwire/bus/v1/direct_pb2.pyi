@@ -83,6 +83,26 @@ class DirectRoute(google.protobuf.message.Message):
 Global___DirectRoute: typing_extensions.TypeAlias = DirectRoute
 
 @typing.final
+class DirectRefused(google.protobuf.message.Message):
+    """Tells the subscriber that a batch of the publisher was refused: the sequences of this route are used anew. Its batches are
+    delivered here from now on, whether they came directly or not.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROUTE_ID_FIELD_NUMBER: builtins.int
+    route_id: builtins.int
+    """The route; it has ended."""
+    def __init__(
+        self,
+        *,
+        route_id: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["route_id", b"route_id"]) -> None: ...
+
+Global___DirectRefused: typing_extensions.TypeAlias = DirectRefused
+
+@typing.final
 class DirectSkip(google.protobuf.message.Message):
     """Tells the subscriber not to wait for messages before a sequence: they were dropped, or will not come."""
 

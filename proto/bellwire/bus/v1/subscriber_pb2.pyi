@@ -582,6 +582,7 @@ class SubscribeResponse(google.protobuf.message.Message):
     DELIVERIES_FIELD_NUMBER: builtins.int
     DIRECT_ROUTE_FIELD_NUMBER: builtins.int
     DIRECT_SKIP_FIELD_NUMBER: builtins.int
+    DIRECT_REFUSED_FIELD_NUMBER: builtins.int
     @property
     def started(self) -> Global___SubscribeStarted:
         """First frame."""
@@ -614,6 +615,10 @@ class SubscribeResponse(google.protobuf.message.Message):
     def direct_skip(self) -> bellwire.bus.v1.direct_pb2.DirectSkip:
         """What is missing will not come."""
 
+    @property
+    def direct_refused(self) -> bellwire.bus.v1.direct_pb2.DirectRefused:
+        """A route has ended, and its sequences mean nothing any more."""
+
     def __init__(
         self,
         *,
@@ -625,10 +630,11 @@ class SubscribeResponse(google.protobuf.message.Message):
         deliveries: Global___Deliveries | None = ...,
         direct_route: bellwire.bus.v1.direct_pb2.DirectRoute | None = ...,
         direct_skip: bellwire.bus.v1.direct_pb2.DirectSkip | None = ...,
+        direct_refused: bellwire.bus.v1.direct_pb2.DirectRefused | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["deliveries", b"deliveries", "delivery", b"delivery", "direct_route", b"direct_route", "direct_skip", b"direct_skip", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["deliveries", b"deliveries", "delivery", b"delivery", "direct_route", b"direct_route", "direct_skip", b"direct_skip", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["started", "delivery", "settle_failure", "heartbeat", "draining", "deliveries", "direct_route", "direct_skip"] | None: ...
+    def HasField(self, field_name: typing.Literal["deliveries", b"deliveries", "delivery", b"delivery", "direct_refused", b"direct_refused", "direct_route", b"direct_route", "direct_skip", b"direct_skip", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deliveries", b"deliveries", "delivery", b"delivery", "direct_refused", b"direct_refused", "direct_route", b"direct_route", "direct_skip", b"direct_skip", "draining", b"draining", "frame", b"frame", "heartbeat", b"heartbeat", "settle_failure", b"settle_failure", "started", b"started"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["frame", b"frame"]) -> typing.Literal["started", "delivery", "settle_failure", "heartbeat", "draining", "deliveries", "direct_route", "direct_skip", "direct_refused"] | None: ...
 
 Global___SubscribeResponse: typing_extensions.TypeAlias = SubscribeResponse
 
