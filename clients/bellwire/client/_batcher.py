@@ -142,7 +142,9 @@ class Batcher:
                 break
         if not outs:
             return None
-        if self._on_packed is not None and all(out.tries == 1 for out in outs):
+        if self._on_packed is not None and all(
+            out.tries == 1 and not out.direct_routes for out in outs
+        ):
             self._on_packed(packed)
         request = (
             PublishStreamRequest()
@@ -298,7 +300,7 @@ class Batcher:
             return
         bad, others = out.without_message(message_index)
         self._refuse([bad], error)
-        out.lane.rewound.append(OutBatch(out.lane, others, out.base_sequence))
+        out.lane.rewound.append(out.cut(others))
 
     def _end_rewind(self, lane: Lane) -> None:
         for out in lane.end_rewind():

@@ -62,6 +62,7 @@ class Packer:
             lane.ready.popleft()
             self._refuse(out.segments, error)
             return False
+        out.batch.header.direct_routes.extend(out.direct_routes)
         out.size_bytes = out.batch.header.uncompressed_bytes
         return True
 

@@ -64,12 +64,14 @@ class OutBatch:
         base_sequence: Producer sequence it was last sent with; orders it among its lane's batches.
         tries: Times it was sent.
         fixed: True when it may have been appended already: it must be sent again exactly as it was.
+        direct_routes: Over which it went to subscribers as a part of a batch that was cut since.
     """
 
     __slots__ = (
         "base_sequence",
         "batch",
         "count",
+        "direct_routes",
         "fixed",
         "lane",
         "segments",
@@ -77,7 +79,13 @@ class OutBatch:
         "tries",
     )
 
-    def __init__(self, lane: Lane, segments: list[Segment], base_sequence: int = 0) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        segments: list[Segment],
+        base_sequence: int = 0,
+        direct_routes: Sequence[int] = (),
+    ) -> None:
         self.lane = lane
         self.segments = segments
         self.count = sum([len(segment.messages) for segment in segments])
@@ -86,6 +94,12 @@ class OutBatch:
         self.base_sequence = base_sequence
         self.tries = 0
         self.fixed = False
+        self.direct_routes = direct_routes
+
+    def cut(self, segments: list[Segment]) -> OutBatch:
+        """Return some of its segments as a batch that is still known to those who have it."""
+        routes = () if self.batch is None else tuple(self.batch.header.direct_routes)
+        return OutBatch(self.lane, segments, self.base_sequence, routes)
 
     def messages(self) -> Sequence[Message]:
         """Return all messages in order."""
@@ -114,10 +128,7 @@ class OutBatch:
                 rest.insert(0, tail)
             first.append(segment)
             left -= len(segment.messages)
-        return (
-            OutBatch(self.lane, first, self.base_sequence),
-            OutBatch(self.lane, rest, self.base_sequence),
-        )
+        return self.cut(first), self.cut(rest)
 
     def without_message(self, index: int) -> tuple[Segment, list[Segment]]:
         """Return the segment that holds the message at `index`, and the others in order."""

@@ -32,7 +32,7 @@ from bellwire.transport.address import parse_address
 from bellwire.transport.channel import TransportSettings
 from bellwire.transport.lane.address import lane_socket
 from bellwire.transport.lane.direct import fetch_end
-from bellwire.wire.errors import CallerError, SlowSubscriberError
+from bellwire.wire.errors import CallerError, PayloadTooLargeError, SlowSubscriberError
 
 GRPC_ONLY = ClientSettings(transport=TransportSettings(socket_lane=False))
 NO_DIRECT = ClientSettings(transport=TransportSettings(direct_lane=False))
@@ -361,6 +361,28 @@ async def test_a_subscriber_that_is_killed_does_not_hold_up_its_publisher() -> N
             placed = await within(publisher.publish("ticks", b"after"))
             assert (await within(anext(messages))).offset == placed.offset
         await process.stdout.read()
+
+
+async def test_what_shared_a_batch_with_a_message_that_was_refused_comes_once() -> None:
+    async with running_coordinator() as running, connected(running) as (client, subscription):
+        publisher = client.publisher()
+        refused = 20
+        outcomes = [
+            await publisher.enqueue(
+                "ticks", new_message(data=bytes([index]), type="x" * 300 * (index == refused))
+            )
+            for index in range(30)
+        ]
+        found = await within(asyncio.gather(*outcomes, return_exceptions=True))
+        assert [isinstance(each, PayloadTooLargeError) for each in found].count(True) == 1
+        await publisher.publish("ticks", b"end")
+        messages = aiter(subscription)
+        seen: list[int] = []
+        while (message := await within(anext(messages))).data != b"end":
+            seen.append(message.data[0])
+        assert [index for index in seen if index != refused] == [
+            index for index in range(30) if index != refused
+        ]
 
 
 def path_of(running: RunningCoordinator) -> str:
