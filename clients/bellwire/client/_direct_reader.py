@@ -19,7 +19,13 @@ from bellwire.transport.lane.direct import fetch_end
 
 __all__ = ["DirectReader"]
 
-PACKETS_PER_TURN: Final = 64  # Then the event loop goes round.
+PACKETS_MAX: Final = 64  # In one turn; then the event loop goes round.
+PACKETS_UNREAD_MAX: Final = (
+    4_096  # More than a socket holds by far: each counts 700 bytes and more.
+)
+BUSY_SECONDS: Final = (
+    0.0002  # Between two turns; a look for a further packet is not for nothing then.
+)
 ROUTES_REMEMBERED: Final = 256  # Ended ones whose batches the coordinator may deliver again.
 
 
@@ -52,6 +58,11 @@ class DirectReader:
         self._ends: dict[int, socket.socket] = {}
         self._paused: set[int] = set()
         self._fetching: set[asyncio.Task[None]] = set()
+        # One for all: a fresh one of this size costs a mapping of memory each time.
+        self._buffer = bytearray(PACKET_BYTES_MAX if path else 0)
+        self._view = memoryview(self._buffer)
+        self._burst = 1
+        self._read_at = 0.0
         self._known: deque[int] = deque(maxlen=ROUTES_REMEMBERED)
 
     @property
@@ -62,7 +73,7 @@ class DirectReader:
     def offered(self, route: DirectRoute) -> None:
         """Take the coordinator's offer: fetch the end, or note further partitions."""
         for route_id in self._order.replaced_by(route):
-            self._read(route_id, packets_max=None)
+            self._drain(route_id)
         self._hand_over(self._order.announced(route))
         if route.token and self._path is not None:
             task = asyncio.create_task(self._fetch(self._path, route), name="direct route")
@@ -87,8 +98,12 @@ class DirectReader:
         """
         header = delivery.batch.header
         brought = [route_id for route_id in header.direct_routes if route_id in self._known]
-        for route_id in brought or (self._order.awaits_route(delivery),):
-            self._read(route_id, packets_max=None)
+        for route_id in brought:
+            self._drain(route_id)
+        for _ in range(PACKETS_UNREAD_MAX):
+            route_id = self._order.awaits_route(delivery)
+            if not route_id or not self._read(route_id):
+                break
         if brought:
             skipped = (1 << header.message_count) - 1
         for due in self._order.relayed(delivery, brought=bool(brought)):
@@ -121,31 +136,45 @@ class DirectReader:
 
     def _watch(self, route_id: int) -> None:
         self._paused.discard(route_id)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._ends[route_id], self._read, route_id, PACKETS_PER_TURN)
+        asyncio.get_running_loop().add_reader(self._ends[route_id], self._on_readable, route_id)
 
-    def _read(self, route_id: int, packets_max: int | None) -> None:
-        """Read what is there, at most so many packets; None = all of it, whether there is room or not."""
-        end = self._ends.get(route_id)
-        count = 0
-        while end is not None and (packets_max is None or count < packets_max):
-            if packets_max is not None and not self._has_room(self._order.messages_held):
-                asyncio.get_running_loop().remove_reader(end)
+    def _on_readable(self, route_id: int) -> None:
+        """Read some packets: one where they come one by one, more where they keep coming."""
+        now = asyncio.get_running_loop().time()
+        self._burst = min(self._burst * 2, PACKETS_MAX) if now - self._read_at < BUSY_SECONDS else 1
+        self._read_at = now
+        for _ in range(self._burst):
+            if not self._has_room(self._order.messages_held):
+                asyncio.get_running_loop().remove_reader(self._ends[route_id])
                 self._paused.add(route_id)
                 return
-            try:
-                packet = end.recv(PACKET_BYTES_MAX)
-                deliveries = Deliveries.FromString(packet).deliveries
-            except BlockingIOError:
+            if not self._read(route_id):
                 return
-            except (OSError, DecodeError):
-                packet = b""
-            if not packet:
-                self._end(route_id)
+
+    def _read(self, route_id: int) -> bool:
+        """Take a packet; False when there is none now, or will be none any more."""
+        end = self._ends.get(route_id)
+        if end is None:
+            return False
+        try:
+            length = end.recv_into(self._buffer)
+            deliveries = Deliveries.FromString(bytes(self._view[:length])).deliveries
+        except BlockingIOError:
+            return False
+        except (OSError, DecodeError):
+            length = 0
+        if not length:
+            self._end(route_id)
+            return False
+        for delivery in deliveries:
+            self._hand_over(self._order.direct(route_id, delivery))
+        return True
+
+    def _drain(self, route_id: int) -> None:
+        """Take everything that was written, whether there is room or not."""
+        for _ in range(PACKETS_UNREAD_MAX):
+            if not self._read(route_id):
                 return
-            for delivery in deliveries:
-                self._hand_over(self._order.direct(route_id, delivery))
-            count += 1
 
     def _read_out(self, route_id: int) -> None:
         """Let nothing more be written, and hand over what was: the coordinator counts it as delivered."""
@@ -153,7 +182,7 @@ class DirectReader:
         if end is not None:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RD)
-            self._read(route_id, packets_max=None)
+            self._drain(route_id)
 
     def _end(self, route_id: int) -> None:
         end = self._ends.pop(route_id, None)
