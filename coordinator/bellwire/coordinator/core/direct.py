@@ -117,7 +117,7 @@ class DirectReader:
         self.has_stepped = False
         self._say = say
         self._routes: OrderedDict[int, Route | None] = OrderedDict()  # None = ended.
-        self._gaps: set[Partition] = set()
+        self._gaps: dict[Partition, set[int]] = {}  # Routes that were told since.
 
     @property
     def routes(self) -> list[Route]:
@@ -132,8 +132,13 @@ class DirectReader:
     def step(self, partition: Partition, header: BatchHeader) -> None:
         """Take note that a cursor stepped over a batch; say so where something before it will not come."""
         self.has_stepped = True
-        if partition in self._gaps:
-            self._gaps.discard(partition)
+        told = self._gaps.get(partition)
+        if told is None:
+            return
+        # Whose messages are missing is not known here: each producer's next batch tells.
+        untold = [id_ for id_ in header.direct_routes if id_ in self._routes and id_ not in told]
+        if untold:
+            told.update(untold)
             skip = DirectSkip(
                 producer_id=header.producer_id,
                 producer_epoch=header.producer_epoch,
@@ -146,7 +151,7 @@ class DirectReader:
     def miss(self, partition: Partition) -> None:
         """Take note that messages of a partition will not be delivered."""
         if self._routes:
-            self._gaps.add(partition)
+            self._gaps[partition] = set()
 
     def add(self, route: Route, partition: Partition, header: BatchHeader) -> None:
         """Have a route carry a partition; everything before the batch of this header is handed out."""
@@ -156,7 +161,7 @@ class DirectReader:
             oldest = next((key for key, known in self._routes.items() if known is None), None)
             if oldest is None:
                 break
-            del self._routes[oldest]
+            self._forget(oldest)
         announced = DirectPartition(
             topic=header.topic, partition=partition.index, next_sequence=header.base_sequence
         )
@@ -182,8 +187,14 @@ class DirectReader:
 
         After a refusal that is for the subscriber to say: the sequences by which it waits are used anew.
         """
-        if self._routes.pop(route.route_id, None) is not None:
+        if route.route_id in self._routes:
+            self._forget(route.route_id)
             self._say(pb.SubscribeResponse(direct_refused=DirectRefused(route_id=route.route_id)))
+
+    def _forget(self, route_id: int) -> None:
+        del self._routes[route_id]
+        for told in self._gaps.values():
+            told.discard(route_id)
 
     def close(self) -> None:
         """End every route: the subscription is gone."""

@@ -1,0 +1,47 @@
+"""bellwire.coordinator.core.direct: what a subscriber is told that has messages past the coordinator."""
+
+from __future__ import annotations
+
+from tests.unit.coordinator.core.stage import TOPIC, Stage
+
+from bellwire.bus.v1 import subscriber_pb2 as pb
+from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_DROP_OLDEST
+from bellwire.coordinator.core.direct import DirectReader, DirectWriter, Route
+from bellwire.wire.batch import encode_batch
+from bellwire.wire.message import new_message
+
+
+def publish(stage: Stage, producer_id: int, sequence: int, *routes: Route) -> None:
+    batch = encode_batch(
+        TOPIC, 0, [new_message(data=b"x")], producer_id=producer_id, base_sequence=sequence
+    )
+    batch.header.direct_routes.extend(route.route_id for route in routes)
+    partition = stage.topic.partitions[0]
+    assert partition.make_room()
+    partition.append(batch, stage.now_ns)
+
+
+def test_after_a_gap_each_producer_s_next_direct_batch_tells_what_not_to_wait_for():
+    stage = Stage(retention_messages=3)
+    subscription = stage.subscribe("", overflow=OVERFLOW_POLICY_DROP_OLDEST)
+    member = stage.join(subscription)
+    said: list[pb.SubscribeResponse] = []
+    reader = DirectReader(1, said.append)
+    subscription.take_directly(reader)
+    partition = stage.topic.partitions[0]
+    routes = []
+    for producer_id in (1, 2):
+        route = stage.engine.direct.open(
+            reader, DirectWriter(stage.engine.direct, 1, lambda _: None)
+        )
+        header = encode_batch(TOPIC, 0, [new_message(data=b"x")], producer_id=producer_id).header
+        reader.add(route, partition, header)
+        routes.append(route)
+    said.clear()
+    publish(stage, 1, 0)  # By the coordinator, and gone before the subscriber has it.
+    publish(stage, 2, 0, routes[1])
+    publish(stage, 1, 1, routes[0])
+    publish(stage, 1, 2, routes[0])
+    assert stage.take_all(member) == []
+    skips = [(f.direct_skip.producer_id, f.direct_skip.next_sequence) for f in said]
+    assert skips == [(2, 0), (1, 1)]
