@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -54,6 +55,7 @@ __all__ = ["SubscribeOptions", "SubscribeSide"]
 _log = logging.getLogger("bellwire.client")
 
 URGENT_SHARE: Final = 8  # An eighth of the window settled: the coordinator should hear of it now.
+NO_DIRECT_LANE: Final = "this client has no direct lane: it is off, or the coordinator elsewhere"
 FAILURES_MAX: Final = 100  # Latest refusals kept for the user; policy DROP_OLDEST.
 MILLIS: Final = 1_000
 
@@ -68,6 +70,7 @@ class SubscribeSide:
     Attributes:
         inbox: What was received and not handed over yet.
         failed: Why the subscription ended, if it did.
+        direct_obstacle: Why messages come by the coordinator though they were asked for directly.
         dropped_messages: Messages the coordinator dropped because we fell behind.
         stale_settlements: Dispositions that came after their stream was lost.
         expired_messages: Messages not handed over because they waited here longer than their lease.
@@ -108,6 +111,10 @@ class SubscribeSide:
             self, self._resume, options.window_messages, self._lease, self._on_expired
         )
         path = pool.direct_path if options.direct else None
+        self.direct_obstacle = ""
+        if options.direct and path is None:
+            self.direct_obstacle = NO_DIRECT_LANE
+            self._options = options = replace(options, direct=False)
         self._direct = DirectReader(
             path, settings.timeout_seconds, self.inbox.put_direct, self._has_room
         )
@@ -296,6 +303,8 @@ class SubscribeSide:
             case "started":
                 self._reconnect_after = 0.0
                 self._lease_id = response.started.lease_id
+                if self._options.direct:
+                    self._note_obstacle(response.started.direct_obstacle)
                 self._missed(self._resume.started(response.started.positions))
             case "settle_failure":
                 self._on_settle_failure_frame(response.settle_failure)
@@ -314,6 +323,11 @@ class SubscribeSide:
             case _:
                 pass  # A heartbeat, or something newer than this client: hearing it is enough.
         return False
+
+    def _note_obstacle(self, obstacle: str) -> None:
+        if obstacle and obstacle != self.direct_obstacle:
+            _log.info("%s: not directly: %s", ", ".join(self._options.topics), obstacle)
+        self.direct_obstacle = obstacle
 
     def _missed(self, count: int) -> None:
         """Count what the log dropped between two streams.

@@ -77,6 +77,14 @@ class Subscription(Consumer):
         return "direct" if self._side.is_direct else self._link.lane
 
     @property
+    def direct_obstacle(self) -> str:
+        """With `direct=True`: why some or all messages come by the coordinator; empty = nothing is in the way.
+
+        Publishers elsewhere, or before they have fetched their end of a route, are no obstacle and not named.
+        """
+        return self._side.direct_obstacle
+
+    @property
     def streams_opened(self) -> int:
         """Streams established so far; more than one means that connections were lost."""
         return self._link.streams_opened

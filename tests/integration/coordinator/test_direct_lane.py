@@ -25,6 +25,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     OVERFLOW_POLICY_DISCONNECT,
 )
 from bellwire.client import Client, ClientSettings, connect, new_message
+from bellwire.client._subscribe_side import NO_DIRECT_LANE
 from bellwire.client.subscription import Subscription
 from bellwire.testing import running_coordinator
 from bellwire.testing.server import RunningCoordinator
@@ -120,6 +121,8 @@ async def test_where_one_end_cannot_the_coordinator_delivers(publisher, subscrib
             message = await within(anext(aiter(subscription)))
             assert message.offset == placed.offset == index
         assert subscription.lane == ("grpc" if subscriber is GRPC_ONLY else "socket")
+        words = "" if subscriber is None else NO_DIRECT_LANE
+        assert subscription.direct_obstacle == words
 
 
 async def test_a_topic_that_forbids_it_or_is_durable_is_delivered_by_the_coordinator(
@@ -132,12 +135,13 @@ async def test_a_topic_that_forbids_it_or_is_durable_is_delivered_by_the_coordin
     ):
         await client.admin.create_topic(Topic(name="orders", log=LOG_KIND_SQLITE))
         await client.admin.create_topic(Topic(name="shy", direct_policy=DIRECT_POLICY_FORBID))
-        for topic in ("orders", "shy"):
+        for topic, words in (("orders", "is kept on disk"), ("shy", "forbids it")):
             async with other.subscribe(topic, direct=True) as subscription:
                 for _ in range(50):
                     placed = await client.publisher().publish(topic, b"x")
                     assert (await within(anext(aiter(subscription)))).offset == placed.offset
                 assert subscription.lane == "socket"
+                assert subscription.direct_obstacle == f"topic {topic!r} {words}"
 
 
 @pytest.mark.parametrize(

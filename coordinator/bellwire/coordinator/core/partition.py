@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from bellwire.admin.v1.topic_pb2 import DIRECT_POLICY_FORBID
 from bellwire.bus.v1.message_pb2 import Batch, BatchHeader
 from bellwire.coordinator.core.dedupe import ProducerTable
 from bellwire.coordinator.core.journal import Ticket
@@ -82,8 +81,7 @@ class Partition:
     @property
     def allows_direct(self) -> bool:
         """Whether a subscriber may have a message before it is appended here."""
-        policy = self.topic.settings.direct_policy
-        return not self.log.durable and policy != DIRECT_POLICY_FORBID
+        return not self.topic.direct_obstacle
 
     def next_sequence(self, header: BatchHeader) -> int:
         """Return the sequence a batch of the producer must have to be appended next."""

@@ -16,6 +16,7 @@ from bellwire.coordinator.core.engine import Engine
 from bellwire.coordinator.core.flight import Handout
 from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.settlement import apply_settlements
+from bellwire.coordinator.core.subscription import Subscription
 from bellwire.wire.errors import (
     CallerError,
     DrainingError,
@@ -32,6 +33,7 @@ FAILURES_UNSENT_MAX: Final = 1_000  # Settle failures a peer may leave unread; t
 LEASE_MILLIS_MIN: Final = 1_000
 LEASE_MILLIS_MAX: Final = 600_000
 MILLIS: Final = 1_000
+OBSTACLES_MAX: Final = 10  # Topics named to a subscriber that cannot be reached directly.
 
 
 class SubscribeSession:
@@ -167,16 +169,27 @@ class SubscribeSession:
             positions=positions_of(subscription),
             overflow_policy=subscription.overflow_policy,
         )
+        if start.direct:
+            started.direct_obstacle = self._take_directly(start, subscription)
         self._others.append(pb.SubscribeResponse(started=started))
         self._spoke_at = now
-        if start.direct and self._process is not None and self._may_be_direct(start):
-            self._direct = DirectReader(self._process, self._say)
-            subscription.take_directly(self._direct)
 
-    @staticmethod
-    def _may_be_direct(start: pb.SubscribeStart) -> bool:
-        """Tell whether what is delivered need not be counted here: nobody else competes for it."""
-        return not (start.subscription or start.max_batch_messages or start.lease_millis)
+    def _take_directly(self, start: pb.SubscribeStart, subscription: Subscription) -> str:
+        """Let publishers reach the subscription; return what stands in the way."""
+        if start.subscription or start.max_batch_messages or start.lease_millis:
+            return "the subscription is named, has a lease or bounds its batches"
+        if self._process is None:
+            return "the subscriber does not use the socket lane"
+        self._direct = DirectReader(self._process, self._say)
+        subscription.take_directly(self._direct)
+        topics = {cursor.partition.topic for cursor in subscription.cursors}
+        obstacles = sorted(
+            f"topic {topic.name!r} {topic.direct_obstacle}"
+            for topic in topics
+            if topic.direct_obstacle
+        )
+        more = len(obstacles) - OBSTACLES_MAX
+        return "; ".join(obstacles[:OBSTACLES_MAX]) + (f"; {more} more" if more > 0 else "")
 
     def _say(self, frame: pb.SubscribeResponse) -> None:
         self._others.append(frame)

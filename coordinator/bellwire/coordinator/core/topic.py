@@ -195,6 +195,13 @@ class Topic:
         """Whether its messages survive the process."""
         return self.settings.log is not LogKind.MEMORY
 
+    @property
+    def direct_obstacle(self) -> str:
+        """Why no subscriber may have a message before it is appended; empty = it may."""
+        if self.is_durable:
+            return "is kept on disk"
+        return "forbids it" if self.settings.direct_policy == pb.DIRECT_POLICY_FORBID else ""
+
     def describe(self) -> pb.Topic:
         """Return it as the wire describes it."""
         return self.settings.to_wire(self.name, self.created_ns)

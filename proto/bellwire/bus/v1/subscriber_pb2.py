@@ -27,21 +27,21 @@ from bellwire.bus.v1 import error_pb2 as bellwire_dot_bus_dot_v1_dot_error__pb2
 from bellwire.bus.v1 import message_pb2 as bellwire_dot_bus_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bellwire/bus/v1/subscriber.proto\x12\x0f\x62\x65llwire.bus.v1\x1a\x1c\x62\x65llwire/bus/v1/direct.proto\x1a\x1b\x62\x65llwire/bus/v1/error.proto\x1a\x1d\x62\x65llwire/bus/v1/message.proto\"\x83\x01\n\rStartPosition\x12,\n\x06policy\x18\x01 \x01(\x0e\x32\x1c.bellwire.bus.v1.StartPolicy\x12\x16\n\x0etime_unix_nano\x18\x02 \x01(\x06\x12,\n\tpositions\x18\x03 \x03(\x0b\x32\x19.bellwire.bus.v1.Position\"\xd3\x03\n\x0eSubscribeStart\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x0e\n\x06topics\x18\x02 \x03(\t\x12\x11\n\tclient_id\x18\x03 \x01(\t\x12\x36\n\x0estart_position\x18\x04 \x01(\x0b\x32\x1e.bellwire.bus.v1.StartPosition\x12\'\n\x06window\x18\x05 \x01(\x0b\x32\x17.bellwire.bus.v1.Window\x12\x1a\n\x12max_batch_messages\x18\x06 \x01(\r\x12/\n\x0f\x61\x63\x63\x65pted_codecs\x18\x07 \x03(\x0e\x32\x16.bellwire.bus.v1.Codec\x12+\n\x08ordering\x18\x08 \x01(\x0e\x32\x19.bellwire.bus.v1.Ordering\x12\x38\n\x0foverflow_policy\x18\t \x01(\x0e\x32\x1f.bellwire.bus.v1.OverflowPolicy\x12\x1c\n\x14max_frame_deliveries\x18\n \x01(\r\x12\x14\n\x0cmax_attempts\x18\x0b \x01(\r\x12\x14\n\x0clease_millis\x18\x0c \x01(\r\x12\x19\n\x11previous_lease_id\x18\r \x01(\t\x12\x0e\n\x06\x64irect\x18\x0e \x01(\x08\"\x8a\x01\n\nSettlement\x12\x11\n\tfirst_tag\x18\x01 \x01(\x04\x12\x10\n\x08last_tag\x18\x02 \x01(\x04\x12\x31\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32\x1c.bellwire.bus.v1.Disposition\x12\x14\n\x0c\x64\x65lay_millis\x18\x04 \x01(\r\x12\x0e\n\x06reason\x18\x05 \x01(\t\":\n\x06Settle\x12\x30\n\x0bsettlements\x18\x01 \x03(\x0b\x32\x1b.bellwire.bus.v1.Settlement\"\x07\n\x05Pause\"\x08\n\x06Resume\"Z\n\x12SubscribeHeartbeat\x12\x16\n\x0etime_unix_nano\x18\x01 \x01(\x06\x12,\n\tpositions\x18\x02 \x03(\x0b\x32\x19.bellwire.bus.v1.Position\"\xb1\x02\n\x10SubscribeRequest\x12\x30\n\x05start\x18\x01 \x01(\x0b\x32\x1f.bellwire.bus.v1.SubscribeStartH\x00\x12)\n\x06settle\x18\x02 \x01(\x0b\x32\x17.bellwire.bus.v1.SettleH\x00\x12)\n\x06window\x18\x03 \x01(\x0b\x32\x17.bellwire.bus.v1.WindowH\x00\x12\'\n\x05pause\x18\x04 \x01(\x0b\x32\x16.bellwire.bus.v1.PauseH\x00\x12)\n\x06resume\x18\x05 \x01(\x0b\x32\x17.bellwire.bus.v1.ResumeH\x00\x12\x38\n\theartbeat\x18\x06 \x01(\x0b\x32#.bellwire.bus.v1.SubscribeHeartbeatH\x00\x42\x07\n\x05\x66rame\"\xb5\x01\n\x10SubscribeStarted\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\'\n\x06window\x18\x02 \x01(\x0b\x32\x17.bellwire.bus.v1.Window\x12,\n\tpositions\x18\x03 \x03(\x0b\x32\x19.bellwire.bus.v1.Position\x12\x38\n\x0foverflow_policy\x18\x04 \x01(\x0e\x32\x1f.bellwire.bus.v1.OverflowPolicy\"\xe4\x01\n\x08\x44\x65livery\x12%\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x16.bellwire.bus.v1.Batch\x12\x1a\n\x12\x66irst_delivery_tag\x18\x02 \x01(\x04\x12\x14\n\x0c\x66irst_offset\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x10\n\x08replayed\x18\x05 \x01(\x08\x12\x11\n\tprincipal\x18\x06 \x01(\t\x12\x18\n\x10\x64ropped_messages\x18\x07 \x01(\x04\x12\x1f\n\x17\x61\x64mitted_time_unix_nano\x18\x08 \x01(\x06\x12\x0e\n\x06log_id\x18\t \x01(\x06\";\n\nDeliveries\x12-\n\ndeliveries\x18\x01 \x03(\x0b\x32\x19.bellwire.bus.v1.Delivery\"k\n\rSettleFailure\x12/\n\nsettlement\x18\x01 \x01(\x0b\x32\x1b.bellwire.bus.v1.Settlement\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1a.bellwire.bus.v1.ItemError\"3\n\x11SubscribeDraining\x12\x1e\n\x16reconnect_after_millis\x18\x01 \x01(\r\"\x84\x04\n\x11SubscribeResponse\x12\x34\n\x07started\x18\x01 \x01(\x0b\x32!.bellwire.bus.v1.SubscribeStartedH\x00\x12-\n\x08\x64\x65livery\x18\x02 \x01(\x0b\x32\x19.bellwire.bus.v1.DeliveryH\x00\x12\x38\n\x0esettle_failure\x18\x03 \x01(\x0b\x32\x1e.bellwire.bus.v1.SettleFailureH\x00\x12\x38\n\theartbeat\x18\x04 \x01(\x0b\x32#.bellwire.bus.v1.SubscribeHeartbeatH\x00\x12\x36\n\x08\x64raining\x18\x05 \x01(\x0b\x32\".bellwire.bus.v1.SubscribeDrainingH\x00\x12\x31\n\ndeliveries\x18\x06 \x01(\x0b\x32\x1b.bellwire.bus.v1.DeliveriesH\x00\x12\x34\n\x0c\x64irect_route\x18\x07 \x01(\x0b\x32\x1c.bellwire.bus.v1.DirectRouteH\x00\x12\x32\n\x0b\x64irect_skip\x18\x08 \x01(\x0b\x32\x1b.bellwire.bus.v1.DirectSkipH\x00\x12\x38\n\x0e\x64irect_refused\x18\t \x01(\x0b\x32\x1e.bellwire.bus.v1.DirectRefusedH\x00\x42\x07\n\x05\x66rame\"\xf3\x01\n\x0bPullRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x0e\n\x06topics\x18\x02 \x03(\t\x12\x14\n\x0cmax_messages\x18\x03 \x01(\r\x12\x13\n\x0bwait_millis\x18\x04 \x01(\r\x12\x14\n\x0clease_millis\x18\x05 \x01(\r\x12\x36\n\x0estart_position\x18\x06 \x01(\x0b\x32\x1e.bellwire.bus.v1.StartPosition\x12/\n\x0f\x61\x63\x63\x65pted_codecs\x18\x07 \x03(\x0e\x32\x16.bellwire.bus.v1.Codec\x12\x14\n\x0cmax_attempts\x18\x08 \x01(\r\"t\n\x0cPullResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12-\n\ndeliveries\x18\x02 \x03(\x0b\x32\x19.bellwire.bus.v1.Delivery\x12#\n\x1blease_expire_time_unix_nano\x18\x03 \x01(\x06\"X\n\x12\x41\x63knowledgeRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x30\n\x0bsettlements\x18\x02 \x03(\x0b\x32\x1b.bellwire.bus.v1.Settlement\"G\n\x13\x41\x63knowledgeResponse\x12\x30\n\x08\x66\x61ilures\x18\x01 \x03(\x0b\x32\x1e.bellwire.bus.v1.SettleFailure\"y\n\x0bSeekRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x30\n\x08position\x18\x02 \x01(\x0b\x32\x1e.bellwire.bus.v1.StartPosition\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0e\n\x06topics\x18\x04 \x03(\t\"<\n\x0cSeekResponse\x12,\n\tpositions\x18\x01 \x03(\x0b\x32\x19.bellwire.bus.v1.Position\"\xab\x01\n\rReplayRequest\x12\x0e\n\x06topics\x18\x01 \x03(\t\x12,\n\x04\x66rom\x18\x02 \x01(\x0b\x32\x1e.bellwire.bus.v1.StartPosition\x12\x1c\n\x14until_time_unix_nano\x18\x03 \x01(\x06\x12\r\n\x05speed\x18\x04 \x01(\x01\x12/\n\x0f\x61\x63\x63\x65pted_codecs\x18\x05 \x03(\x0e\x32\x16.bellwire.bus.v1.Codec\"=\n\x0eReplayResponse\x12+\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x19.bellwire.bus.v1.Delivery\"E\n\x19\x44\x65leteSubscriptionRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1c\n\x1a\x44\x65leteSubscriptionResponse*O\n\x08Ordering\x12\x18\n\x14ORDERING_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDERING_PARTITION\x10\x01\x12\x11\n\rORDERING_NONE\x10\x02*\xab\x01\n\x0eOverflowPolicy\x12\x1f\n\x1bOVERFLOW_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15OVERFLOW_POLICY_BLOCK\x10\x01\x12\x1f\n\x1bOVERFLOW_POLICY_DROP_OLDEST\x10\x02\x12\x1c\n\x18OVERFLOW_POLICY_CONFLATE\x10\x03\x12\x1e\n\x1aOVERFLOW_POLICY_DISCONNECT\x10\x04*\x92\x01\n\x0bStartPolicy\x12\x1c\n\x18START_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15START_POLICY_EARLIEST\x10\x01\x12\x17\n\x13START_POLICY_LATEST\x10\x02\x12\x15\n\x11START_POLICY_TIME\x10\x03\x12\x1a\n\x16START_POLICY_POSITIONS\x10\x04*\x8a\x01\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44ISPOSITION_ACCEPT\x10\x01\x12\x17\n\x13\x44ISPOSITION_RELEASE\x10\x02\x12\x16\n\x12\x44ISPOSITION_REJECT\x10\x03\x12\x15\n\x11\x44ISPOSITION_RENEW\x10\x04\x32\x8b\x04\n\x11SubscriberService\x12V\n\tSubscribe\x12!.bellwire.bus.v1.SubscribeRequest\x1a\".bellwire.bus.v1.SubscribeResponse(\x01\x30\x01\x12\x43\n\x04Pull\x12\x1c.bellwire.bus.v1.PullRequest\x1a\x1d.bellwire.bus.v1.PullResponse\x12X\n\x0b\x41\x63knowledge\x12#.bellwire.bus.v1.AcknowledgeRequest\x1a$.bellwire.bus.v1.AcknowledgeResponse\x12\x43\n\x04Seek\x12\x1c.bellwire.bus.v1.SeekRequest\x1a\x1d.bellwire.bus.v1.SeekResponse\x12K\n\x06Replay\x12\x1e.bellwire.bus.v1.ReplayRequest\x1a\x1f.bellwire.bus.v1.ReplayResponse0\x01\x12m\n\x12\x44\x65leteSubscription\x12*.bellwire.bus.v1.DeleteSubscriptionRequest\x1a+.bellwire.bus.v1.DeleteSubscriptionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bellwire/bus/v1/subscriber.proto\x12\x0f\x62\x65llwire.bus.v1\x1a\x1c\x62\x65llwire/bus/v1/direct.proto\x1a\x1b\x62\x65llwire/bus/v1/error.proto\x1a\x1d\x62\x65llwire/bus/v1/message.proto\"\x83\x01\n\rStartPosition\x12,\n\x06policy\x18\x01 \x01(\x0e\x32\x1c.bellwire.bus.v1.StartPolicy\x12\x16\n\x0etime_unix_nano\x18\x02 \x01(\x06\x12,\n\tpositions\x18\x03 \x03(\x0b\x32\x19.bellwire.bus.v1.Position\"\xd3\x03\n\x0eSubscribeStart\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x0e\n\x06topics\x18\x02 \x03(\t\x12\x11\n\tclient_id\x18\x03 \x01(\t\x12\x36\n\x0estart_position\x18\x04 \x01(\x0b\x32\x1e.bellwire.bus.v1.StartPosition\x12\'\n\x06window\x18\x05 \x01(\x0b\x32\x17.bellwire.bus.v1.Window\x12\x1a\n\x12max_batch_messages\x18\x06 \x01(\r\x12/\n\x0f\x61\x63\x63\x65pted_codecs\x18\x07 \x03(\x0e\x32\x16.bellwire.bus.v1.Codec\x12+\n\x08ordering\x18\x08 \x01(\x0e\x32\x19.bellwire.bus.v1.Ordering\x12\x38\n\x0foverflow_policy\x18\t \x01(\x0e\x32\x1f.bellwire.bus.v1.OverflowPolicy\x12\x1c\n\x14max_frame_deliveries\x18\n \x01(\r\x12\x14\n\x0cmax_attempts\x18\x0b \x01(\r\x12\x14\n\x0clease_millis\x18\x0c \x01(\r\x12\x19\n\x11previous_lease_id\x18\r \x01(\t\x12\x0e\n\x06\x64irect\x18\x0e \x01(\x08\"\x8a\x01\n\nSettlement\x12\x11\n\tfirst_tag\x18\x01 \x01(\x04\x12\x10\n\x08last_tag\x18\x02 \x01(\x04\x12\x31\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32\x1c.bellwire.bus.v1.Disposition\x12\x14\n\x0c\x64\x65lay_millis\x18\x04 \x01(\r\x12\x0e\n\x06reason\x18\x05 \x01(\t\":\n\x06Settle\x12\x30\n\x0bsettlements\x18\x01 \x03(\x0b\x32\x1b.bellwire.bus.v1.Settlement\"\x07\n\x05Pause\"\x08\n\x06Resume\"Z\n\x12SubscribeHeartbeat\x12\x16\n\x0etime_unix_nano\x18\x01 \x01(\x06\x12,\n\tpositions\x18\x02 \x03(\x0b\x32\x19.bellwire.bus.v1.Position\"\xb1\x02\n\x10SubscribeRequest\x12\x30\n\x05start\x18\x01 \x01(\x0b\x32\x1f.bellwire.bus.v1.SubscribeStartH\x00\x12)\n\x06settle\x18\x02 \x01(\x0b\x32\x17.bellwire.bus.v1.SettleH\x00\x12)\n\x06window\x18\x03 \x01(\x0b\x32\x17.bellwire.bus.v1.WindowH\x00\x12\'\n\x05pause\x18\x04 \x01(\x0b\x32\x16.bellwire.bus.v1.PauseH\x00\x12)\n\x06resume\x18\x05 \x01(\x0b\x32\x17.bellwire.bus.v1.ResumeH\x00\x12\x38\n\theartbeat\x18\x06 \x01(\x0b\x32#.bellwire.bus.v1.SubscribeHeartbeatH\x00\x42\x07\n\x05\x66rame\"\xce\x01\n\x10SubscribeStarted\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\'\n\x06window\x18\x02 \x01(\x0b\x32\x17.bellwire.bus.v1.Window\x12,\n\tpositions\x18\x03 \x03(\x0b\x32\x19.bellwire.bus.v1.Position\x12\x38\n\x0foverflow_policy\x18\x04 \x01(\x0e\x32\x1f.bellwire.bus.v1.OverflowPolicy\x12\x17\n\x0f\x64irect_obstacle\x18\x05 \x01(\t\"\xe4\x01\n\x08\x44\x65livery\x12%\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x16.bellwire.bus.v1.Batch\x12\x1a\n\x12\x66irst_delivery_tag\x18\x02 \x01(\x04\x12\x14\n\x0c\x66irst_offset\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x10\n\x08replayed\x18\x05 \x01(\x08\x12\x11\n\tprincipal\x18\x06 \x01(\t\x12\x18\n\x10\x64ropped_messages\x18\x07 \x01(\x04\x12\x1f\n\x17\x61\x64mitted_time_unix_nano\x18\x08 \x01(\x06\x12\x0e\n\x06log_id\x18\t \x01(\x06\";\n\nDeliveries\x12-\n\ndeliveries\x18\x01 \x03(\x0b\x32\x19.bellwire.bus.v1.Delivery\"k\n\rSettleFailure\x12/\n\nsettlement\x18\x01 \x01(\x0b\x32\x1b.bellwire.bus.v1.Settlement\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1a.bellwire.bus.v1.ItemError\"3\n\x11SubscribeDraining\x12\x1e\n\x16reconnect_after_millis\x18\x01 \x01(\r\"\x84\x04\n\x11SubscribeResponse\x12\x34\n\x07started\x18\x01 \x01(\x0b\x32!.bellwire.bus.v1.SubscribeStartedH\x00\x12-\n\x08\x64\x65livery\x18\x02 \x01(\x0b\x32\x19.bellwire.bus.v1.DeliveryH\x00\x12\x38\n\x0esettle_failure\x18\x03 \x01(\x0b\x32\x1e.bellwire.bus.v1.SettleFailureH\x00\x12\x38\n\theartbeat\x18\x04 \x01(\x0b\x32#.bellwire.bus.v1.SubscribeHeartbeatH\x00\x12\x36\n\x08\x64raining\x18\x05 \x01(\x0b\x32\".bellwire.bus.v1.SubscribeDrainingH\x00\x12\x31\n\ndeliveries\x18\x06 \x01(\x0b\x32\x1b.bellwire.bus.v1.DeliveriesH\x00\x12\x34\n\x0c\x64irect_route\x18\x07 \x01(\x0b\x32\x1c.bellwire.bus.v1.DirectRouteH\x00\x12\x32\n\x0b\x64irect_skip\x18\x08 \x01(\x0b\x32\x1b.bellwire.bus.v1.DirectSkipH\x00\x12\x38\n\x0e\x64irect_refused\x18\t \x01(\x0b\x32\x1e.bellwire.bus.v1.DirectRefusedH\x00\x42\x07\n\x05\x66rame\"\xf3\x01\n\x0bPullRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x0e\n\x06topics\x18\x02 \x03(\t\x12\x14\n\x0cmax_messages\x18\x03 \x01(\r\x12\x13\n\x0bwait_millis\x18\x04 \x01(\r\x12\x14\n\x0clease_millis\x18\x05 \x01(\r\x12\x36\n\x0estart_position\x18\x06 \x01(\x0b\x32\x1e.bellwire.bus.v1.StartPosition\x12/\n\x0f\x61\x63\x63\x65pted_codecs\x18\x07 \x03(\x0e\x32\x16.bellwire.bus.v1.Codec\x12\x14\n\x0cmax_attempts\x18\x08 \x01(\r\"t\n\x0cPullResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12-\n\ndeliveries\x18\x02 \x03(\x0b\x32\x19.bellwire.bus.v1.Delivery\x12#\n\x1blease_expire_time_unix_nano\x18\x03 \x01(\x06\"X\n\x12\x41\x63knowledgeRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x30\n\x0bsettlements\x18\x02 \x03(\x0b\x32\x1b.bellwire.bus.v1.Settlement\"G\n\x13\x41\x63knowledgeResponse\x12\x30\n\x08\x66\x61ilures\x18\x01 \x03(\x0b\x32\x1e.bellwire.bus.v1.SettleFailure\"y\n\x0bSeekRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x30\n\x08position\x18\x02 \x01(\x0b\x32\x1e.bellwire.bus.v1.StartPosition\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0e\n\x06topics\x18\x04 \x03(\t\"<\n\x0cSeekResponse\x12,\n\tpositions\x18\x01 \x03(\x0b\x32\x19.bellwire.bus.v1.Position\"\xab\x01\n\rReplayRequest\x12\x0e\n\x06topics\x18\x01 \x03(\t\x12,\n\x04\x66rom\x18\x02 \x01(\x0b\x32\x1e.bellwire.bus.v1.StartPosition\x12\x1c\n\x14until_time_unix_nano\x18\x03 \x01(\x06\x12\r\n\x05speed\x18\x04 \x01(\x01\x12/\n\x0f\x61\x63\x63\x65pted_codecs\x18\x05 \x03(\x0e\x32\x16.bellwire.bus.v1.Codec\"=\n\x0eReplayResponse\x12+\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x19.bellwire.bus.v1.Delivery\"E\n\x19\x44\x65leteSubscriptionRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1c\n\x1a\x44\x65leteSubscriptionResponse*O\n\x08Ordering\x12\x18\n\x14ORDERING_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDERING_PARTITION\x10\x01\x12\x11\n\rORDERING_NONE\x10\x02*\xab\x01\n\x0eOverflowPolicy\x12\x1f\n\x1bOVERFLOW_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15OVERFLOW_POLICY_BLOCK\x10\x01\x12\x1f\n\x1bOVERFLOW_POLICY_DROP_OLDEST\x10\x02\x12\x1c\n\x18OVERFLOW_POLICY_CONFLATE\x10\x03\x12\x1e\n\x1aOVERFLOW_POLICY_DISCONNECT\x10\x04*\x92\x01\n\x0bStartPolicy\x12\x1c\n\x18START_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15START_POLICY_EARLIEST\x10\x01\x12\x17\n\x13START_POLICY_LATEST\x10\x02\x12\x15\n\x11START_POLICY_TIME\x10\x03\x12\x1a\n\x16START_POLICY_POSITIONS\x10\x04*\x8a\x01\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44ISPOSITION_ACCEPT\x10\x01\x12\x17\n\x13\x44ISPOSITION_RELEASE\x10\x02\x12\x16\n\x12\x44ISPOSITION_REJECT\x10\x03\x12\x15\n\x11\x44ISPOSITION_RENEW\x10\x04\x32\x8b\x04\n\x11SubscriberService\x12V\n\tSubscribe\x12!.bellwire.bus.v1.SubscribeRequest\x1a\".bellwire.bus.v1.SubscribeResponse(\x01\x30\x01\x12\x43\n\x04Pull\x12\x1c.bellwire.bus.v1.PullRequest\x1a\x1d.bellwire.bus.v1.PullResponse\x12X\n\x0b\x41\x63knowledge\x12#.bellwire.bus.v1.AcknowledgeRequest\x1a$.bellwire.bus.v1.AcknowledgeResponse\x12\x43\n\x04Seek\x12\x1c.bellwire.bus.v1.SeekRequest\x1a\x1d.bellwire.bus.v1.SeekResponse\x12K\n\x06Replay\x12\x1e.bellwire.bus.v1.ReplayRequest\x1a\x1f.bellwire.bus.v1.ReplayResponse0\x01\x12m\n\x12\x44\x65leteSubscription\x12*.bellwire.bus.v1.DeleteSubscriptionRequest\x1a+.bellwire.bus.v1.DeleteSubscriptionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bellwire.bus.v1.subscriber_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORDERING']._serialized_start=3574
-  _globals['_ORDERING']._serialized_end=3653
-  _globals['_OVERFLOWPOLICY']._serialized_start=3656
-  _globals['_OVERFLOWPOLICY']._serialized_end=3827
-  _globals['_STARTPOLICY']._serialized_start=3830
-  _globals['_STARTPOLICY']._serialized_end=3976
-  _globals['_DISPOSITION']._serialized_start=3979
-  _globals['_DISPOSITION']._serialized_end=4117
+  _globals['_ORDERING']._serialized_start=3599
+  _globals['_ORDERING']._serialized_end=3678
+  _globals['_OVERFLOWPOLICY']._serialized_start=3681
+  _globals['_OVERFLOWPOLICY']._serialized_end=3852
+  _globals['_STARTPOLICY']._serialized_start=3855
+  _globals['_STARTPOLICY']._serialized_end=4001
+  _globals['_DISPOSITION']._serialized_start=4004
+  _globals['_DISPOSITION']._serialized_end=4142
   _globals['_STARTPOSITION']._serialized_start=144
   _globals['_STARTPOSITION']._serialized_end=275
   _globals['_SUBSCRIBESTART']._serialized_start=278
@@ -59,37 +59,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIBEREQUEST']._serialized_start=1060
   _globals['_SUBSCRIBEREQUEST']._serialized_end=1365
   _globals['_SUBSCRIBESTARTED']._serialized_start=1368
-  _globals['_SUBSCRIBESTARTED']._serialized_end=1549
-  _globals['_DELIVERY']._serialized_start=1552
-  _globals['_DELIVERY']._serialized_end=1780
-  _globals['_DELIVERIES']._serialized_start=1782
-  _globals['_DELIVERIES']._serialized_end=1841
-  _globals['_SETTLEFAILURE']._serialized_start=1843
-  _globals['_SETTLEFAILURE']._serialized_end=1950
-  _globals['_SUBSCRIBEDRAINING']._serialized_start=1952
-  _globals['_SUBSCRIBEDRAINING']._serialized_end=2003
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=2006
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=2522
-  _globals['_PULLREQUEST']._serialized_start=2525
-  _globals['_PULLREQUEST']._serialized_end=2768
-  _globals['_PULLRESPONSE']._serialized_start=2770
-  _globals['_PULLRESPONSE']._serialized_end=2886
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=2888
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=2976
-  _globals['_ACKNOWLEDGERESPONSE']._serialized_start=2978
-  _globals['_ACKNOWLEDGERESPONSE']._serialized_end=3049
-  _globals['_SEEKREQUEST']._serialized_start=3051
-  _globals['_SEEKREQUEST']._serialized_end=3172
-  _globals['_SEEKRESPONSE']._serialized_start=3174
-  _globals['_SEEKRESPONSE']._serialized_end=3234
-  _globals['_REPLAYREQUEST']._serialized_start=3237
-  _globals['_REPLAYREQUEST']._serialized_end=3408
-  _globals['_REPLAYRESPONSE']._serialized_start=3410
-  _globals['_REPLAYRESPONSE']._serialized_end=3471
-  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_start=3473
-  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_end=3542
-  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_start=3544
-  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_end=3572
-  _globals['_SUBSCRIBERSERVICE']._serialized_start=4120
-  _globals['_SUBSCRIBERSERVICE']._serialized_end=4643
+  _globals['_SUBSCRIBESTARTED']._serialized_end=1574
+  _globals['_DELIVERY']._serialized_start=1577
+  _globals['_DELIVERY']._serialized_end=1805
+  _globals['_DELIVERIES']._serialized_start=1807
+  _globals['_DELIVERIES']._serialized_end=1866
+  _globals['_SETTLEFAILURE']._serialized_start=1868
+  _globals['_SETTLEFAILURE']._serialized_end=1975
+  _globals['_SUBSCRIBEDRAINING']._serialized_start=1977
+  _globals['_SUBSCRIBEDRAINING']._serialized_end=2028
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=2031
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=2547
+  _globals['_PULLREQUEST']._serialized_start=2550
+  _globals['_PULLREQUEST']._serialized_end=2793
+  _globals['_PULLRESPONSE']._serialized_start=2795
+  _globals['_PULLRESPONSE']._serialized_end=2911
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=2913
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=3001
+  _globals['_ACKNOWLEDGERESPONSE']._serialized_start=3003
+  _globals['_ACKNOWLEDGERESPONSE']._serialized_end=3074
+  _globals['_SEEKREQUEST']._serialized_start=3076
+  _globals['_SEEKREQUEST']._serialized_end=3197
+  _globals['_SEEKRESPONSE']._serialized_start=3199
+  _globals['_SEEKRESPONSE']._serialized_end=3259
+  _globals['_REPLAYREQUEST']._serialized_start=3262
+  _globals['_REPLAYREQUEST']._serialized_end=3433
+  _globals['_REPLAYRESPONSE']._serialized_start=3435
+  _globals['_REPLAYRESPONSE']._serialized_end=3496
+  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_start=3498
+  _globals['_DELETESUBSCRIPTIONREQUEST']._serialized_end=3567
+  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_start=3569
+  _globals['_DELETESUBSCRIPTIONRESPONSE']._serialized_end=3597
+  _globals['_SUBSCRIBERSERVICE']._serialized_start=4145
+  _globals['_SUBSCRIBERSERVICE']._serialized_end=4668
 # @@protoc_insertion_point(module_scope)

@@ -423,10 +423,15 @@ class SubscribeStarted(google.protobuf.message.Message):
     WINDOW_FIELD_NUMBER: builtins.int
     POSITIONS_FIELD_NUMBER: builtins.int
     OVERFLOW_POLICY_FIELD_NUMBER: builtins.int
+    DIRECT_OBSTACLE_FIELD_NUMBER: builtins.int
     lease_id: builtins.str
     """Lease under which this stream's deliveries are tagged."""
     overflow_policy: Global___OverflowPolicy.ValueType
     """Overflow policy in force."""
+    direct_obstacle: builtins.str
+    """After SubscribeStart.direct: why messages of some topics, or all, come by the coordinator nevertheless; for people. Empty = nothing
+    stands in the way.
+    """
     @property
     def window(self) -> bellwire.bus.v1.message_pb2.Window:
         """Window in force."""
@@ -442,9 +447,10 @@ class SubscribeStarted(google.protobuf.message.Message):
         window: bellwire.bus.v1.message_pb2.Window | None = ...,
         positions: collections.abc.Iterable[bellwire.bus.v1.message_pb2.Position] | None = ...,
         overflow_policy: Global___OverflowPolicy.ValueType = ...,
+        direct_obstacle: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["window", b"window"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["lease_id", b"lease_id", "overflow_policy", b"overflow_policy", "positions", b"positions", "window", b"window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["direct_obstacle", b"direct_obstacle", "lease_id", b"lease_id", "overflow_policy", b"overflow_policy", "positions", b"positions", "window", b"window"]) -> None: ...
 
 Global___SubscribeStarted: typing_extensions.TypeAlias = SubscribeStarted
 
