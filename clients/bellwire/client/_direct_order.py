@@ -10,6 +10,7 @@ from bellwire.bus.v1.subscriber_pb2 import Delivery
 from bellwire.client._inbox import DELIVERY_LIMITS
 from bellwire.client._lane import BATCHES_IN_FLIGHT_MAX
 from bellwire.wire.batch import open_batch
+from bellwire.wire.errors import BellwireError
 
 __all__ = ["DirectOrder"]
 
@@ -69,7 +70,11 @@ class DirectOrder:
             if before is not None:
                 self._release(before, due, below=fresh.next)
                 fresh.held, fresh.refused = before.held, before.refused
+                # Its publisher has gone before the announcement came.
+                fresh.ended = before.ended and before.route == route.route_id
             self._sequences[key] = fresh
+            self._continue(fresh, due)
+            self._forget_if_done(key, fresh)
         for delivery in self._early.pop(route.route_id, ()):
             self.messages_held -= delivery.batch.header.message_count
             due += self.direct(route.route_id, delivery)
@@ -112,12 +117,12 @@ class DirectOrder:
         header = delivery.batch.header
         key = _key(header)
         sequence = self._sequences.get(key)
-        if sequence is None or delivery.attempt:
-            return [delivery]
         due: list[Delivery] = []
-        if brought:
-            self._take_held(sequence, delivery, due)
-        else:
+        if brought and not delivery.attempt:
+            self._take_held(delivery, due)
+        if sequence is None or delivery.attempt:
+            return [*due, delivery]
+        if not brought:
             self._release(sequence, due, below=header.base_sequence)
         due.append(delivery)
         self._handed_over(sequence, header)
@@ -179,21 +184,27 @@ class DirectOrder:
             self._handed_over(sequence, delivery.batch.header)
             due.append(delivery)
 
-    def _take_held(self, sequence: _Sequence, delivery: Delivery, due: list[Delivery]) -> None:
+    def _take_held(self, delivery: Delivery, due: list[Delivery]) -> None:
         """Add what is held of the messages that the coordinator brings as well.
 
-        They are told by their ids: a batch that was refused for one before it has another sequence now, and
-        the coordinator may bring a part of it.
+        They are told by their ids: a batch that was refused for one before it has another sequence now, or
+        another producer where that had to begin anew, and the coordinator may bring a part of it.
         """
+        header = delivery.batch.header
         first_id = open_batch(delivery.batch, DELIVERY_LIMITS)[0].id
-        for held in (*sequence.refused, *sequence.held.values()):
-            messages = open_batch(held.batch, DELIVERY_LIMITS)
-            if any(message.id == first_id for message in messages):
+        for key, sequence in tuple(self._sequences.items()):
+            if key != _key(header) and sequence.route not in header.direct_routes:
+                continue
+            for held in (*sequence.refused, *sequence.held.values()):
+                if not _holds(held, first_id):
+                    continue
                 sequence.refused = [other for other in sequence.refused if other is not held]
                 if sequence.held.get(held.batch.header.base_sequence) is held:
                     del sequence.held[held.batch.header.base_sequence]
                     self._count((held,), -1)
                 due.append(held)
+                if key != _key(header):
+                    self._forget_if_done(key, sequence)
                 return
 
     def _release(self, sequence: _Sequence, due: list[Delivery], below: int) -> None:
@@ -217,3 +228,12 @@ def _key_on(route: DirectRoute, partition: DirectPartition) -> Key:
 
 def _key(header: BatchHeader) -> Key:
     return (header.producer_id, header.producer_epoch, header.topic, header.partition)
+
+
+def _holds(delivery: Delivery, message_id: str) -> bool:
+    """Tell whether a message is in a delivery; whether that opens at all, nobody has looked at yet."""
+    try:
+        messages = open_batch(delivery.batch, DELIVERY_LIMITS)
+    except BellwireError:
+        return False
+    return any(message.id == message_id for message in messages)

@@ -154,3 +154,38 @@ def test_what_is_held_stays_so_when_another_route_begins_before_what_it_waits_fo
     other.route_id = ROUTE + 1
     assert order.announced(other) == []
     assert sequences(order.relayed(delivery(0, 3, offset=0))) == [0, 1, 2, 3]
+
+
+def test_what_came_and_ended_before_its_partition_was_announced_is_handed_over_then():
+    order = DirectOrder()
+    early = delivery(5, 2)
+    assert order.direct(ROUTE, early) == []
+    order.ended(ROUTE)
+    assert order.announced(announcement(5)) == [early]
+    assert order.messages_held == 0
+    assert order._sequences == {}
+
+
+def test_what_is_held_of_a_producer_that_had_to_begin_anew_is_known_by_its_ids():
+    order = DirectOrder()
+    order.announced(announcement())
+    held = delivery(4, 2)
+    assert order.direct(ROUTE, held) == []
+    order.refused(ROUTE)
+    again = delivery(4, 2, offset=9)
+    again.batch.header.producer_id = PRODUCER + 1
+    again.batch.header.base_sequence = 0
+    again.batch.header.direct_routes.append(ROUTE)
+    assert order.relayed(again, brought=True) == [held, again]
+    assert order._sequences == {}
+
+
+def test_what_is_held_and_does_not_open_harms_nobody_else():
+    order = DirectOrder()
+    order.announced(announcement())
+    damaged = delivery(4, 2)
+    damaged.batch.header.crc32 ^= 1
+    assert order.direct(ROUTE, damaged) == []
+    order.refused(ROUTE)
+    again = delivery(4, 2, offset=9)
+    assert order.relayed(again, brought=True) == [again]
