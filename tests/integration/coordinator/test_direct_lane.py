@@ -395,6 +395,12 @@ def path_of(running: RunningCoordinator) -> str:
     return path
 
 
+async def test_no_child_process_inherits_an_end() -> None:
+    async with running_coordinator() as running, connected(running) as (_, subscription):
+        (end,) = subscription._side._direct._ends.values()
+        assert not os.get_inheritable(end.fileno())
+
+
 async def test_a_token_nobody_gave_fetches_nothing() -> None:
     async with running_coordinator() as running:
         assert not await fetch_end(path_of(running), 12_345, 5.0, lambda end: end.close())

@@ -39,6 +39,7 @@ async def fetch_end(
             return False
         end = socket.socket(fileno=descriptors[0])
         end.setblocking(False)
+        end.set_inheritable(False)  # As Python makes every descriptor that was not received.
         take(end)
         sock.send(encode(Kind.DIRECT))
     except (OSError, TimeoutError):
