@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from bellwire.bus.v1.message_pb2 import Batch
-from bellwire.bus.v1.subscriber_pb2 import Deliveries
+from bellwire.bus.v1.subscriber_pb2 import Deliveries, Delivery
+from bellwire.wire.batch import DEFAULT_LIMITS
 
-__all__ = ["NO_OFFSET", "PACKET_BYTES_MAX", "encode_packet"]
+__all__ = ["NO_OFFSET", "PACKET_BYTES_MAX", "encode_packet", "may_be_sent"]
 
 PACKET_BYTES_MAX: Final = (
     128 << 10
@@ -27,3 +28,18 @@ def encode_packet(batches: Sequence[Batch]) -> bytes:
         delivery.first_offset = NO_OFFSET
         delivery.admitted_time_unix_nano = now_ns
     return packet.SerializeToString()
+
+
+def may_be_sent(delivery: Delivery) -> bool:
+    """Tell whether a delivery says only what a publisher may say; the coordinator has not looked at it."""
+    return (
+        delivery.first_offset == NO_OFFSET
+        and 1 <= delivery.batch.header.message_count <= DEFAULT_LIMITS.messages_max
+        and not delivery.batch.messages
+        and not delivery.first_delivery_tag
+        and not delivery.attempt
+        and not delivery.replayed
+        and not delivery.principal
+        and not delivery.dropped_messages
+        and not delivery.log_id
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -14,10 +15,12 @@ from google.protobuf.message import DecodeError
 from bellwire.bus.v1.direct_pb2 import DirectRefused, DirectRoute, DirectSkip
 from bellwire.bus.v1.subscriber_pb2 import Deliveries, Delivery
 from bellwire.client._direct_order import DirectOrder
-from bellwire.client._direct_packet import PACKET_BYTES_MAX
+from bellwire.client._direct_packet import PACKET_BYTES_MAX, may_be_sent
 from bellwire.transport.lane.direct import fetch_end
 
 __all__ = ["DirectReader"]
+
+_log = logging.getLogger("bellwire.client")
 
 PACKETS_MAX: Final = 64  # In one turn; then the event loop goes round.
 PACKETS_UNREAD_MAX: Final = (
@@ -75,6 +78,8 @@ class DirectReader:
         for route_id in self._order.replaced_by(route):
             self._drain(route_id)
         self._hand_over(self._order.announced(route))
+        if route.route_id in self._known and route.route_id not in self._ends:
+            self._order.ended(route.route_id)  # Its publisher has gone meanwhile.
         if route.token and self._path is not None:
             task = asyncio.create_task(self._fetch(self._path, route), name="direct route")
             self._fetching.add(task)
@@ -167,6 +172,10 @@ class DirectReader:
             self._end(route_id)
             return False
         for delivery in deliveries:
+            if not may_be_sent(delivery):
+                _log.warning("a publisher sent directly what only the coordinator may: route ended")
+                self._end(route_id)
+                return False
             self._hand_over(self._order.direct(route_id, delivery))
         return True
 

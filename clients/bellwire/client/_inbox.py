@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from math import inf
@@ -13,9 +14,12 @@ from bellwire.client._lease import Lease
 from bellwire.client._resume import Resume
 from bellwire.client.received import Batch, Settler, runs
 from bellwire.wire.batch import BatchLimits, open_batch
+from bellwire.wire.errors import BellwireError
 
-# The largest block the wire layer opens at all: what a coordinator admitted must not be refused here.
+_log = logging.getLogger("bellwire.client")
+
 DIRECT_LEASE: Final = 0  # Of no stream: streams count from 1.
+# The largest block the wire layer opens at all: what a coordinator admitted must not be refused here.
 DELIVERY_LIMITS: Final = BatchLimits(bytes_max=4 << 20, message_bytes_max=4 << 20)
 
 
@@ -125,8 +129,18 @@ class Inbox:
 
     def _open(self, delivery: Delivery, lease: int, skipped: int, void_at: float) -> None:
         header = delivery.batch.header
+        try:
+            messages = open_batch(delivery.batch, DELIVERY_LIMITS)
+        except BellwireError:
+            if lease != DIRECT_LEASE:
+                raise
+            # Nobody has looked at it yet: the coordinator refuses it, too, and its publisher hears why.
+            _log.warning(
+                "what came directly on %r does not open, and is stepped over", header.topic
+            )
+            return
         batch = Batch(
-            open_batch(delivery.batch, DELIVERY_LIMITS),
+            messages,
             header.topic,
             header.partition,
             delivery.first_offset,
