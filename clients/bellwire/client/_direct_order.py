@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from bellwire.bus.v1.direct_pb2 import DirectPartition, DirectRoute, DirectSkip
 from bellwire.bus.v1.message_pb2 import BatchHeader
@@ -13,6 +14,8 @@ from bellwire.wire.batch import open_batch
 from bellwire.wire.errors import BellwireError
 
 __all__ = ["DirectOrder"]
+
+ENDED_WAITING_MAX: Final = 1_024  # Partitions of publishers that have gone and may come back.
 
 Key = tuple[int, int, str, int]  # producer id, its epoch, topic, partition
 
@@ -25,14 +28,16 @@ class _Sequence:
         held: Direct deliveries that came before it, by their first sequence.
         route: Route they come over.
         ended: Whether nothing more comes that way.
+        announced: Whether the coordinator has said that the route carries it.
         refused: What was held when the coordinator refused a batch: it comes again with another sequence, or
             never.
     """
 
-    __slots__ = ("ended", "held", "next", "refused", "route")
+    __slots__ = ("announced", "ended", "held", "next", "refused", "route")
 
-    def __init__(self, route: int, next_sequence: int) -> None:
+    def __init__(self, route: int, next_sequence: int, *, announced: bool = True) -> None:
         self.route = route
+        self.announced = announced
         self.ended = False
         self.next = next_sequence
         self.held: dict[int, Delivery] = {}
@@ -47,7 +52,8 @@ class DirectOrder:
     is on the route first (`awaits_route`), and what is missing after that was dropped.
 
     Attributes:
-        messages_held: Messages that came directly and are not due yet.
+        messages_held: Messages that came directly and are not due yet, over routes that have not ended: what
+            waits on others may wait for good, and must not keep anybody from reading.
     """
 
     def __init__(self) -> None:
@@ -72,6 +78,8 @@ class DirectOrder:
                 fresh.held, fresh.refused = before.held, before.refused
                 # Its publisher has gone before the announcement came.
                 fresh.ended = before.ended and before.route == route.route_id
+                if before.ended and not fresh.ended:
+                    self._count(fresh.held.values(), 1)
             self._sequences[key] = fresh
             self._continue(fresh, due)
             self._forget_if_done(key, fresh)
@@ -143,33 +151,53 @@ class DirectOrder:
         self._forget_if_done(key, sequence)
         return due
 
-    def ended(self, route_id: int) -> None:
-        """Take note that nothing more comes over a route; what is held still waits for what is before it."""
+    def ended(self, route_id: int) -> list[Delivery]:
+        """Take note that nothing more comes over a route; what is held still waits for what is before it.
+
+        Its publisher may come back with that, or not. Of more than `ENDED_WAITING_MAX` the oldest is given
+        up, and what was announced of it returned, with its gaps.
+        """
         early = self._early.pop(route_id, [])
         self._count(early, -1)
         for delivery in early:
             key = _key(delivery.batch.header)
-            self._hold(self._sequences.setdefault(key, _Sequence(route_id, 0)), delivery)
+            unknown = _Sequence(route_id, 0, announced=False)
+            self._hold(self._sequences.setdefault(key, unknown), delivery)
         for key, sequence in tuple(self._sequences.items()):
-            if sequence.route == route_id:
+            if sequence.route == route_id and not sequence.ended:
+                self._count(sequence.held.values(), -1)
                 sequence.ended = True
                 self._forget_if_done(key, sequence)
+        return self._give_up_oldest()
 
-    def refused(self, route_id: int) -> None:
+    def _give_up_oldest(self) -> list[Delivery]:
+        due: list[Delivery] = []
+        waiting = [key for key, sequence in self._sequences.items() if sequence.ended]
+        for key in waiting[: max(0, len(waiting) - ENDED_WAITING_MAX)]:
+            sequence = self._sequences.pop(key)
+            if sequence.announced:  # Else nobody has said that this subscription gets it at all.
+                due += [sequence.held[base] for base in sorted(sequence.held)]
+        return due
+
+    def refused(self, route_id: int) -> list[Delivery]:
         """Take note that the sequences of a route mean nothing any more; everything on it has been read."""
         for sequence in self._sequences.values():
             if sequence.route == route_id:
                 held = sequence.held.values()
-                self._count(held, -1)
+                self._count_held(sequence, held, -1)
                 sequence.refused = [*sequence.refused, *held][-BATCHES_IN_FLIGHT_MAX:]
                 sequence.held = {}
-        self.ended(route_id)
+        return self.ended(route_id)
 
     def _hold(self, sequence: _Sequence, delivery: Delivery) -> None:
         header = delivery.batch.header
         if header.base_sequence not in sequence.held:
             sequence.held[header.base_sequence] = delivery
-            self._count((delivery,), 1)
+            self._count_held(sequence, (delivery,), 1)
+
+    def _count_held(self, sequence: _Sequence, deliveries: Iterable[Delivery], sign: int) -> None:
+        if not sequence.ended:
+            self._count(deliveries, sign)
 
     def _count(self, deliveries: Iterable[Delivery], sign: int) -> None:
         self.messages_held += sign * sum(d.batch.header.message_count for d in deliveries)
@@ -180,7 +208,7 @@ class DirectOrder:
     def _continue(self, sequence: _Sequence, due: list[Delivery]) -> None:
         """Add what is held and has become due."""
         while sequence.held and (delivery := sequence.held.pop(sequence.next, None)) is not None:
-            self._count((delivery,), -1)
+            self._count_held(sequence, (delivery,), -1)
             self._handed_over(sequence, delivery.batch.header)
             due.append(delivery)
 
@@ -201,7 +229,7 @@ class DirectOrder:
                 sequence.refused = [other for other in sequence.refused if other is not held]
                 if sequence.held.get(held.batch.header.base_sequence) is held:
                     del sequence.held[held.batch.header.base_sequence]
-                    self._count((held,), -1)
+                    self._count_held(sequence, (held,), -1)
                 due.append(held)
                 if key != _key(header):
                     self._forget_if_done(key, sequence)
@@ -213,7 +241,7 @@ class DirectOrder:
             if base >= below:
                 return
             delivery = sequence.held.pop(base)
-            self._count((delivery,), -1)
+            self._count_held(sequence, (delivery,), -1)
             self._handed_over(sequence, delivery.batch.header)
             due.append(delivery)
 

@@ -59,6 +59,7 @@ class DirectReader:
         self._has_room = has_room
         self._order = DirectOrder()
         self._ends: dict[int, socket.socket] = {}
+        self._producers: dict[int, tuple[int, int]] = {}  # At the other ends, with their epochs.
         self._paused: set[int] = set()
         self._fetching: set[asyncio.Task[None]] = set()
         # One for all: a fresh one of this size costs a mapping of memory each time.
@@ -79,7 +80,7 @@ class DirectReader:
             self._drain(route_id)
         self._hand_over(self._order.announced(route))
         if route.route_id in self._known and route.route_id not in self._ends:
-            self._order.ended(route.route_id)  # Its publisher has gone meanwhile.
+            self._hand_over(self._order.ended(route.route_id))  # Its publisher has gone meanwhile.
         if route.token and self._path is not None:
             task = asyncio.create_task(self._fetch(self._path, route), name="direct route")
             self._fetching.add(task)
@@ -88,6 +89,7 @@ class DirectReader:
     async def _fetch(self, path: str, route: DirectRoute) -> None:
         def take(end: socket.socket) -> None:
             self._known.append(route.route_id)
+            self._producers[route.route_id] = (route.producer_id, route.producer_epoch)
             self._ends[route.route_id] = end
             self._watch(route.route_id)
 
@@ -121,7 +123,7 @@ class DirectReader:
     def refused(self, frame: DirectRefused) -> None:
         """End a route whose sequences mean nothing any more."""
         self._read_out(frame.route_id)
-        self._order.refused(frame.route_id)
+        self._hand_over(self._order.refused(frame.route_id))
         self._end(frame.route_id)
 
     def on_room(self) -> None:
@@ -172,7 +174,9 @@ class DirectReader:
             self._end(route_id)
             return False
         for delivery in deliveries:
-            if not may_be_sent(delivery):
+            header = delivery.batch.header
+            producer = (header.producer_id, header.producer_epoch)
+            if producer != self._producers[route_id] or not may_be_sent(delivery):
                 _log.warning("a publisher sent directly what only the coordinator may: route ended")
                 self._end(route_id)
                 return False
@@ -195,11 +199,12 @@ class DirectReader:
 
     def _end(self, route_id: int) -> None:
         end = self._ends.pop(route_id, None)
+        self._producers.pop(route_id, None)
         if end is not None:
             asyncio.get_running_loop().remove_reader(end)
             end.close()
         self._paused.discard(route_id)
-        self._order.ended(route_id)
+        self._hand_over(self._order.ended(route_id))
 
     def _hand_over(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:

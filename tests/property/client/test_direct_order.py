@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bellwire.bus.v1.direct_pb2 import DirectPartition, DirectRoute, DirectSkip
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.subscriber_pb2 import Delivery
-from bellwire.client._direct_order import DirectOrder
+from bellwire.client._direct_order import ENDED_WAITING_MAX, DirectOrder
 from bellwire.wire.batch import encode_batch
 
 ROUTE = 7
@@ -189,3 +189,24 @@ def test_what_is_held_and_does_not_open_harms_nobody_else():
     order.refused(ROUTE)
     again = delivery(4, 2, offset=9)
     assert order.relayed(again, brought=True) == [again]
+
+
+def test_publishers_that_go_with_something_held_keep_nobody_from_reading_and_are_given_up_at_last():
+    order = DirectOrder()
+    given_up: list[Delivery] = []
+    for index in range(ENDED_WAITING_MAX + 2):
+        route = announcement()
+        route.route_id, route.producer_id = ROUTE + index, PRODUCER + index
+        held = delivery(3, 1)
+        held.batch.header.producer_id = route.producer_id
+        order.announced(route)
+        assert order.direct(route.route_id, held) == []
+        assert order.messages_held == 1
+        given_up += order.ended(route.route_id)
+        assert order.messages_held == 0
+    assert [item.batch.header.producer_id for item in given_up] == [PRODUCER, PRODUCER + 1]
+    assert len(order._sequences) == ENDED_WAITING_MAX
+    again = announcement()
+    again.route_id, again.producer_id = ROUTE - 1, PRODUCER + 2
+    assert order.announced(again) == []
+    assert order.messages_held == 1
