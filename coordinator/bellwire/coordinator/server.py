@@ -16,6 +16,7 @@ from bellwire.admin.v1 import dead_letter_pb2, server_pb2, topic_pb2
 from bellwire.agent.v1 import agent_pb2, invocation_pb2
 from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
 from bellwire.coordinator.config import CoordinatorSettings
+from bellwire.coordinator.lane.direct import DirectEnds
 from bellwire.coordinator.lane.server import LaneServer
 from bellwire.coordinator.listen import SocketLock, bind
 from bellwire.coordinator.log.memory_store import MemoryStore
@@ -110,6 +111,7 @@ class Coordinator:
         self, state: CoordinatorState, handlers: list[grpc.GenericRpcHandler]
     ) -> None:
         """Serve the socket lane beside every address of this host."""
+        direct = DirectEnds(state.engine.direct)
         for text in self.addresses:
             path = lane_socket(parse_address(text))
             if path is None:
@@ -119,7 +121,7 @@ class Coordinator:
                 handlers,
                 frame_bytes_max=FRAME_BYTES_MAX,
                 connections_max=2 * self.settings.streams_max,
-                routes=state.engine.direct,
+                direct=direct,
             )
             if await lane.start():
                 self._lanes.append(lane)

@@ -27,6 +27,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
 from bellwire.client import Client, ClientSettings, connect, new_message
 from bellwire.client._subscribe_side import NO_DIRECT_LANE
 from bellwire.client.subscription import Subscription
+from bellwire.coordinator.core.direct import Route
 from bellwire.testing import running_coordinator
 from bellwire.testing.server import RunningCoordinator
 from bellwire.transport.address import parse_address
@@ -393,6 +394,40 @@ def path_of(running: RunningCoordinator) -> str:
     path = lane_socket(parse_address(running.unix))
     assert path is not None
     return path
+
+
+async def test_who_came_by_the_port_and_who_by_the_socket_reach_each_other_directly() -> None:
+    async with (
+        running_coordinator() as running,
+        connect(running.tcp) as client,
+        connect(running.unix) as other,
+        other.subscribe("ticks", direct=True) as subscription,
+    ):
+        await until_direct(client.publisher(), "ticks", subscription)
+
+
+async def test_the_end_of_a_route_that_nobody_fetched_is_not_kept() -> None:
+    async with running_coordinator() as running, connect(running.unix) as client:
+        (ends,) = {lane._direct for lane in running.coordinator._lanes}
+        open_route, kept = ends._routes.opened, []
+
+        def opened(route: Route) -> None:
+            kept.append(route)
+            assert list(ends._ends) == [route.route_id]
+
+        ends._routes.opened = opened  # type: ignore[method-assign]  # Its publisher is not told.
+        async with connect(running.unix) as other, other.subscribe("ticks", direct=True) as taken:
+            messages = aiter(taken)
+            while not kept:
+                await client.publisher().publish("ticks", b"x")
+                await within(anext(messages))
+        for _ in range(100):
+            if not ends._ends:
+                break
+            await client.admin.server_info()
+        assert not ends._ends
+        assert not ends._timers
+        ends._routes.opened = open_route  # type: ignore[method-assign]
 
 
 async def test_no_child_process_inherits_an_end() -> None:

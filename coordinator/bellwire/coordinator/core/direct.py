@@ -40,10 +40,12 @@ class Route:
 
     Attributes:
         is_open: Whether the subscriber has fetched its end, so that the publisher may be told.
+        on_end: Lets go of what is kept for whoever has not fetched its end.
     """
 
     __slots__ = (
         "is_open",
+        "on_end",
         "partitions",
         "reader",
         "reader_token",
@@ -61,6 +63,7 @@ class Route:
         self.writer = writer
         self.partitions: dict[Partition, None] = {}
         self.is_open = False
+        self.on_end: Callable[[], None] = _nothing
 
 
 class DirectRoutes:
@@ -99,6 +102,7 @@ class DirectRoutes:
         """Hand out nothing more of a route."""
         self._unclaimed.pop(route.reader_token, None)
         self._unclaimed.pop(route.writer_token, None)
+        route.on_end()
 
 
 class DirectReader:
@@ -288,6 +292,10 @@ class DirectWriter:
             self._all.end(route)
             route.reader.ended(route)
         self._routes.clear()
+
+
+def _nothing() -> None:
+    """Nothing is kept yet."""
 
 
 def _direct(cursors: Iterable[Cursor]) -> Iterable[Cursor]:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from functools import partial
 from typing import Any, Final
 
 from bellwire.coordinator.core.direct import DirectRoutes, Route
@@ -76,6 +77,7 @@ class DirectEnds:
         mine.setblocking(False)
         other.setblocking(False)
         self._ends[route.route_id] = other
+        route.on_end = partial(self._drop, route.route_id)
         loop = asyncio.get_running_loop()
         self._timers[route.route_id] = loop.call_later(FETCH_SECONDS, self._drop, route.route_id)
         return mine

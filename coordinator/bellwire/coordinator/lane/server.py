@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import grpc
 
-from bellwire.coordinator.core.direct import DirectRoutes
 from bellwire.coordinator.lane.context import Aborted, LaneContext, Rpc
 from bellwire.coordinator.lane.direct import DirectEnds
 from bellwire.coordinator.lane.peer import Peer
@@ -38,7 +37,7 @@ class LaneServer:
         handlers: What the gRPC server serves.
         frame_bytes_max: Longest frame taken.
         connections_max: Connections at a time; more are closed at once.
-        routes: Whose ends are handed out here.
+        direct: Hands out ends of direct routes; one for all lanes, whose clients may reach each other.
     """
 
     def __init__(
@@ -48,14 +47,14 @@ class LaneServer:
         *,
         frame_bytes_max: int,
         connections_max: int,
-        routes: DirectRoutes,
+        direct: DirectEnds,
     ) -> None:
         self.path = path
         self._handlers = tuple(handlers)
         self._frame_bytes_max = frame_bytes_max
         self._connections_max = connections_max
         self._turns = Turns()
-        self._direct = DirectEnds(routes)
+        self._direct = direct
         self._tasks: dict[asyncio.Task[None], FrameConnection] = {}
         self._server: asyncio.AbstractServer | None = None
 
