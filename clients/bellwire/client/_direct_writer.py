@@ -62,11 +62,11 @@ class DirectWriter:
     async def _fetch(self, path: str, offer: DirectRoute, route: _Route) -> None:
         def take(end: socket.socket) -> None:
             route.end = end
+            # Nothing is ever read here: what there is to read is its end, or no subscriber of ours.
+            asyncio.get_running_loop().add_reader(end, self._end, offer.route_id)
 
         if not await fetch_end(path, offer.token, self._seconds, take):
-            self._routes.pop(offer.route_id, None)
-            if route.end is not None:
-                route.end.close()
+            self._end(offer.route_id)
 
     def write(self, batches: Sequence[Batch]) -> None:
         """Write batches that were never sent before to whoever they are for, and note that in their headers."""
@@ -101,17 +101,20 @@ class DirectWriter:
             route.full_until = time.monotonic() + FULL_SECONDS
             return False
         except OSError:  # The subscriber has ended it, or is gone.
-            end.close()
-            del self._routes[route_id]
+            self._end(route_id)
             return False
         route.full_until = 0.0
         return True
+
+    def _end(self, route_id: int) -> None:
+        route = self._routes.pop(route_id, None)
+        if route is not None and route.end is not None:
+            asyncio.get_running_loop().remove_reader(route.end)
+            route.end.close()
 
     def end_all(self) -> None:
         """End every route; what was written is read all the same."""
         for task in self._fetching:
             task.cancel()
-        routes, self._routes = self._routes, {}
-        for route in routes.values():
-            if route.end is not None:
-                route.end.close()
+        for route_id in tuple(self._routes):
+            self._end(route_id)

@@ -430,6 +430,23 @@ async def test_the_end_of_a_route_that_nobody_fetched_is_not_kept() -> None:
         ends._routes.opened = open_route  # type: ignore[method-assign]
 
 
+async def test_a_publisher_that_writes_no_more_lets_go_of_subscribers_that_are_gone() -> None:
+    async with running_coordinator() as running, connect(running.unix) as client:
+        publisher = client.publisher()
+        await publisher.publish("ticks", b"x")
+        before = descriptors()
+        async with (
+            connect(running.unix) as other,
+            other.subscribe("ticks", direct=True) as subscription,
+        ):
+            await until_direct(publisher, "ticks", subscription)
+        for _ in range(100):
+            if descriptors() <= before:
+                break
+            await client.admin.server_info()
+        assert descriptors() <= before
+
+
 async def test_no_child_process_inherits_an_end() -> None:
     async with running_coordinator() as running, connected(running) as (_, subscription):
         (end,) = subscription._side._direct._ends.values()
