@@ -40,18 +40,21 @@ class Inbox:
         settler: Settler,
         resume: Resume,
         window_messages: int,
+        window_bytes: int,
         lease: Lease,
         on_expired: Callable[[int], None],
     ) -> None:
         self._settler = settler
         self._resume = resume
         self._window_messages = window_messages
+        self._window_bytes = window_bytes
         self._lease = lease
         self._on_expired = on_expired
         # Delivery, lease, bits to skip, and when its tags become void.
         self._queue: deque[tuple[Delivery, int, int, float]] = deque()
         self._opened: deque[Batch] = deque()
         self._messages = 0
+        self._bytes = 0
         self.on_room: Callable[[], None] | None = None
         self._room = asyncio.Event()
         self.arrived = asyncio.Event()
@@ -62,7 +65,7 @@ class Inbox:
         while self._queue and self._lease.is_void(self._queue[0][1], self._queue[0][3]):
             self._drop_expired()  # Or a consumer that takes nothing would gather each new try of it.
         self._queue.append((delivery, self._lease.number, skipped, self._lease.void_at()))
-        self._messages += delivery.batch.header.message_count
+        self._count(delivery, 1)
         self.arrived.set()
 
     def put_direct(self, delivery: Delivery, skipped: int) -> None:
@@ -71,12 +74,20 @@ class Inbox:
             self.put(delivery, skipped)
             return
         self._queue.append((delivery, DIRECT_LEASE, 0, inf))
-        self._messages += delivery.batch.header.message_count
+        self._count(delivery, 1)
         self.arrived.set()
 
     def has_room(self, messages_elsewhere: int) -> bool:
         """Tell whether less than a window is held, here and elsewhere."""
-        return self._messages + messages_elsewhere < self._window_messages
+        return (
+            self._messages + messages_elsewhere < self._window_messages
+            and self._bytes < self._window_bytes
+        )
+
+    def _count(self, delivery: Delivery, sign: int) -> None:
+        header = delivery.batch.header
+        self._messages += sign * header.message_count
+        self._bytes += sign * header.uncompressed_bytes
 
     def put_back(self, batch: Batch) -> None:
         """Hand a batch over again, before everything else."""
@@ -104,10 +115,14 @@ class Inbox:
 
     def _pop(self) -> tuple[Delivery, int, int, float]:
         item = self._queue.popleft()
-        self._messages -= item[0].batch.header.message_count
+        self._count(item[0], -1)
         if self._messages <= self._window_messages:
             self._room.set()
-        if self.on_room is not None and self._messages <= self._window_messages // 2:
+        if (
+            self.on_room is not None
+            and self._messages <= self._window_messages // 2
+            and self._bytes <= self._window_bytes // 2
+        ):
             self.on_room()
         return item
 
@@ -118,7 +133,7 @@ class Inbox:
         """Forget everything: it will be delivered again."""
         self._queue.clear()
         self._opened.clear()
-        self._messages = 0
+        self._messages = self._bytes = 0
         self._room.set()
 
     async def wait_for_room(self) -> None:

@@ -108,7 +108,12 @@ class SubscribeSide:
         self._lease_id = ""
         self._lease = Lease(options.lease_millis / MILLIS if options.lease_millis else None)
         self.inbox = Inbox(
-            self, self._resume, options.window_messages, self._lease, self._on_expired
+            self,
+            self._resume,
+            options.window_messages,
+            options.window_bytes,
+            self._lease,
+            self._on_expired,
         )
         path = pool.direct_path if options.direct else None
         self.direct_obstacle = ""

@@ -12,6 +12,8 @@ from bellwire.client._resume import EphemeralResume
 from bellwire.wire.batch import encode_batch
 from bellwire.wire.errors import BatchChecksumError
 
+WINDOW_BYTES = 100
+
 
 class Nobody:
     """Settles nothing."""
@@ -26,7 +28,7 @@ def delivery(offset: int, *, damaged: bool = False) -> Delivery:
 
 
 def inbox() -> Inbox:
-    return Inbox(Nobody(), EphemeralResume(), 100, Lease(None), lambda _: None)
+    return Inbox(Nobody(), EphemeralResume(), 100, WINDOW_BYTES, Lease(None), lambda _: None)
 
 
 def test_what_came_directly_and_does_not_open_is_stepped_over():
@@ -44,3 +46,19 @@ def test_what_the_coordinator_admitted_and_does_not_open_is_an_error():
     box.put(delivery(0, damaged=True), 0)
     with pytest.raises(BatchChecksumError):
         box.take()
+
+
+def test_room_for_what_comes_directly_ends_with_the_bytes_of_the_window_too():
+    box = inbox()
+    rooms: list[bool] = []
+    box.on_room = lambda: rooms.append(box.has_room(0))
+    size = delivery(-1).batch.header.uncompressed_bytes
+    count = 0
+    while box.has_room(0):
+        box.put_direct(delivery(-1), 0)
+        count += 1
+    assert count == -(-WINDOW_BYTES // size) < 100
+    while box.take() is not None:
+        pass
+    assert rooms
+    assert all(rooms)
