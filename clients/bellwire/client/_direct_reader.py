@@ -8,6 +8,7 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -44,6 +45,7 @@ class DirectReader:
         seconds: How long fetching an end may take.
         take: Called with each delivery, in order, and the bits of its messages to be skipped.
         has_room: Tells whether more should be read; takes the messages held here.
+        is_full: Tells whether the consumer has a window of messages to take.
     """
 
     def __init__(
@@ -52,11 +54,15 @@ class DirectReader:
         seconds: float,
         take: Callable[[Delivery, int], None],
         has_room: Callable[[int], bool],
+        is_full: Callable[[], bool],
     ) -> None:
         self._path = path
         self._seconds = seconds
         self._take = take
         self._has_room = has_room
+        self._is_full = is_full
+        # Frames of the coordinator behind one that must wait for the route, bounded by the window it keeps.
+        self._behind: deque[Callable[[], None]] = deque()
         self._order = DirectOrder()
         self._ends: dict[int, socket.socket] = {}
         self._producers: dict[int, tuple[int, int]] = {}  # At the other ends, with their epochs.
@@ -76,6 +82,16 @@ class DirectReader:
 
     def offered(self, route: DirectRoute) -> None:
         """Take the coordinator's offer: fetch the end, or note further partitions."""
+        self._in_turn(partial(self._offered, route))
+
+    def _in_turn(self, step: Callable[[], None]) -> None:
+        """Take a step now, or behind those that wait."""
+        if self._behind:
+            self._behind.append(step)
+        else:
+            step()
+
+    def _offered(self, route: DirectRoute) -> None:
         for route_id in self._order.replaced_by(route):
             self._drain(route_id)
         self._hand_over(self._order.announced(route))
@@ -99,10 +115,23 @@ class DirectReader:
     def relayed(self, delivery: Delivery, skipped: int) -> None:
         """Hand over a delivery of the coordinator, behind what is on the route before it.
 
+        While the consumer has enough, reading the route would only let its publisher write more: it waits.
+
         Args:
             delivery: As it came; what came directly before is skipped.
             skipped: Bits of its messages to be skipped anyway.
         """
+        step = partial(self._relayed, delivery, skipped)
+        if not self._behind and self._is_full() and self._needs_reading(delivery):
+            self._behind.append(step)
+        else:
+            self._in_turn(step)
+
+    def _needs_reading(self, delivery: Delivery) -> bool:
+        routes = delivery.batch.header.direct_routes
+        return bool(routes or self._order.awaits_route(delivery))
+
+    def _relayed(self, delivery: Delivery, skipped: int) -> None:
         header = delivery.batch.header
         brought = [route_id for route_id in header.direct_routes if route_id in self._known]
         for route_id in brought:
@@ -118,16 +147,24 @@ class DirectReader:
 
     def skip(self, frame: DirectSkip) -> None:
         """Hand over what waited for something that will not come."""
-        self._hand_over(self._order.skip(frame))
+        self._in_turn(lambda: self._hand_over(self._order.skip(frame)))
 
     def refused(self, frame: DirectRefused) -> None:
         """End a route whose sequences mean nothing any more."""
+        self._in_turn(partial(self._refused, frame))
+
+    def _refused(self, frame: DirectRefused) -> None:
         self._read_out(frame.route_id)
         self._hand_over(self._order.refused(frame.route_id))
         self._end(frame.route_id)
 
     def on_room(self) -> None:
-        """Read on: the consumer has taken what there was."""
+        """Go on: the consumer has taken what there was."""
+        while self._behind and not self._is_full():
+            self._behind.popleft()()
+        self._read_on()
+
+    def _read_on(self) -> None:
         for route_id in tuple(self._paused):
             self._watch(route_id)
 
@@ -135,6 +172,8 @@ class DirectReader:
         """End every route."""
         for task in self._fetching:
             task.cancel()
+        while self._behind:
+            self._behind.popleft()()
         for route_id in tuple(self._ends):
             self._read_out(route_id)
             self._end(route_id)
@@ -205,6 +244,7 @@ class DirectReader:
             end.close()
         self._paused.discard(route_id)
         self._hand_over(self._order.ended(route_id))
+        self._read_on()  # What was held for it may have kept others from being read.
 
     def _hand_over(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:

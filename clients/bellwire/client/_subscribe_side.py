@@ -121,7 +121,7 @@ class SubscribeSide:
             self.direct_obstacle = NO_DIRECT_LANE
             self._options = options = replace(options, direct=False)
         self._direct = DirectReader(
-            path, settings.timeout_seconds, self.inbox.put_direct, self._has_room
+            path, settings.timeout_seconds, self.inbox.put_direct, self._has_room, self._is_full
         )
         if options.direct:
             self.inbox.on_room = self._direct.on_room
@@ -150,6 +150,9 @@ class SubscribeSide:
     def _has_room(self, messages_held: int) -> bool:
         """Tell whether more should be read of what comes directly."""
         return not self.paused and self.inbox.has_room(messages_held)
+
+    def _is_full(self) -> bool:
+        return not self.inbox.has_room(0)
 
     def resume_direct(self) -> None:
         """Read on after a pause."""

@@ -202,6 +202,28 @@ async def test_a_subscriber_slower_than_its_publisher_loses_nothing_with_block()
         assert kinds[False] > 0, "the socket was never full"
 
 
+async def test_what_waits_for_a_consumer_is_bounded_by_its_window_and_what_a_socket_holds() -> None:
+    window = 1 << 20
+    options: dict[str, Any] = {
+        "window_bytes": window,
+        "overflow_policy": OVERFLOW_POLICY_BLOCK,
+    }
+    async with (
+        running_coordinator() as running,
+        connected(running, **options) as (client, subscription),
+    ):
+        chosen = random.Random(1)
+        payloads = [index.to_bytes(8, "little") + chosen.randbytes(20_000) for index in range(800)]
+        for payload in payloads:
+            await within(client.publisher().publish("ticks", payload))
+        held = subscription._side.inbox._bytes
+        # The direct ones, and a window of those that came by the coordinator.
+        assert held <= 2 * window + (1 << 19)
+        messages = aiter(subscription)
+        for payload in payloads:
+            assert (await within(anext(messages))).data == payload
+
+
 async def test_a_subscriber_that_reads_nothing_is_subject_to_its_policy() -> None:
     async with (
         running_coordinator(retention_messages=100) as running,
