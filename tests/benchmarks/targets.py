@@ -191,6 +191,8 @@ def _measured(target: Target, row: Row, rows: Mapping[str, Row]) -> float | None
         return row.lost + row.unsent
     if target.figure is Judged.BROKER_RSS_MB:
         return row.rss_bytes["broker"] / BYTES_PER_MB
+    if target.figure is Judged.P95_US:
+        return row.latency.p95.median if row.latency else None
     if target.relative_to is None:
         return row.spread.median if row.spread else None
     return _measured_ratio(target, row, rows.get(target.relative_to))

@@ -43,6 +43,17 @@ def test_each_lane_has_its_own_bound_and_the_socket_lane_also_one_for_its_tail()
     }
 
 
+def test_the_direct_lane_has_a_bound_in_microseconds_for_its_tail():
+    verdicts = verdicts_of(
+        latency(1, "nats", [400]), latency(1, "bellwire_direct", [50] * 90 + [150] * 10)
+    )
+    judged = {title: (verdict.measured, verdict.met) for (title, _), verdict in verdicts.items()}
+    assert judged == {
+        "p50 at 1/ms beside NATS core": (0.125, True),
+        "p95 at 1/ms, µs": (150, False),
+    }
+
+
 def test_a_load_level_is_judged_by_what_was_not_delivered_and_by_the_coordinator_s_memory():
     rates = {1_000: 100, 20_000: 100, 50_000: 100}
     verdicts = verdicts_of(levels(1, "nats", rates), levels(1, "bellwire_socket", rates, unsent=3))
