@@ -72,25 +72,35 @@ class DirectWriter:
         """Write batches that were never sent before to whoever they are for, and note that in their headers."""
         if not self._routes:
             return
-        packets: dict[tuple[int, ...], bytes] = {}
-        for route_id, route in tuple(self._routes.items()):
-            if route.end is None:
-                continue
-            chosen = tuple(
-                index
-                for index, batch in enumerate(batches)
-                if (batch.header.topic, batch.header.partition) in route.partitions
-                and not batch.header.max_not_before_time_unix_nano
-            )
-            if not chosen or (route.full_until and time.monotonic() < route.full_until):
-                continue
-            packet = packets.get(chosen)
-            if packet is None:
-                # Before any header names a route: that is for the coordinator.
-                packet = packets[chosen] = encode_packet([batches[index] for index in chosen])
-            if self._send(route_id, route, route.end, packet):
-                for index in chosen:
+        chosen = {
+            route_id: indexes
+            for route_id, route in self._routes.items()
+            if (indexes := self._chosen(route, batches))
+        }
+        # All of them before any header names a route: that is for the coordinator.
+        packets = {
+            indexes: encode_packet([batches[index] for index in indexes])
+            for indexes in set(chosen.values())
+        }
+        for route_id, indexes in chosen.items():
+            route = self._routes[route_id]
+            if route.end is not None and self._send(route_id, route, route.end, packets[indexes]):
+                for index in indexes:
                     batches[index].header.direct_routes.append(route_id)
+
+    def _chosen(self, route: _Route, batches: Sequence[Batch]) -> tuple[int, ...]:
+        """Return which batches a route may take now: none where they are too large together."""
+        if route.end is None or (route.full_until and time.monotonic() < route.full_until):
+            return ()
+        indexes = tuple(
+            index
+            for index, batch in enumerate(batches)
+            if (batch.header.topic, batch.header.partition) in route.partitions
+            and not batch.header.max_not_before_time_unix_nano
+        )
+        if sum(len(batches[index].block) for index in indexes) > PACKET_BYTES_MAX:
+            return ()
+        return indexes
 
     def _send(self, route_id: int, route: _Route, end: socket.socket, packet: bytes) -> bool:
         if len(packet) > PACKET_BYTES_MAX:

@@ -47,7 +47,7 @@ class LaneContext(BareContext):
         self._connection = connection
         self._rpc = rpc
         self.credentials = peer
-        self.process = peer.pid
+        self.process = peer.pid or None  # 0 = one of another pid namespace, whichever.
 
     async def read(self) -> Any:
         """Return the next request, or EOF."""
