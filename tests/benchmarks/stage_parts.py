@@ -34,7 +34,6 @@ from bellwire.coordinator.core.admission import admit_batch
 from bellwire.coordinator.core.engine import Engine, EngineSettings
 from bellwire.coordinator.core.publish_session import PublishSession
 from bellwire.coordinator.core.subscribe_session import SubscribeSession
-from bellwire.transport.channel import TransportSettings
 from bellwire.transport.lane.frames import Kind, Splitter, encode
 from bellwire.wire.batch import COMPRESS_ABOVE_BYTES, encode_batch, open_batch
 from bellwire.wire.codec import lz4
@@ -44,10 +43,11 @@ SOURCE: Final = "bench/publisher"
 FRAME_BYTES_MAX: Final = 4 << 20
 WINDOW_MESSAGES: Final = 1_000_000  # The largest a subscriber may grant: settling is no stage here.
 WINDOW_BYTES: Final = 1 << 30
-UNIX_IS_SOCKET_LANE: Final[bool] = getattr(TransportSettings(), "socket_lane", True)
-# What the product measured end to end stands on: without its socket lane, gRPC carries the Unix socket too.
+# What the product measured end to end stands on.
 TRANSPORT_OF: Final = {
-    "bellwire_unix": "floor_unix_relayed" if UNIX_IS_SOCKET_LANE else "floor_grpc_relayed",
+    "bellwire_direct": "floor_unix_direct",
+    "bellwire_socket": "floor_unix_relayed",
+    "bellwire_unix": "floor_grpc_relayed",
     "bellwire_tcp": "floor_grpc_relayed",
 }
 

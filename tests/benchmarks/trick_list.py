@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks.stage_parts import UNIX_IS_SOCKET_LANE
-
 SITE: Final = Path(__file__).with_name("trick_site")
 TRICK_VARIABLE: Final = "BELLWIRE_BENCH_TRICK"
 UNIX: Final = "bellwire_unix"
@@ -56,7 +54,7 @@ def _cpus(broker: list[int], clients: list[int]) -> dict[str, Any]:
     return {"cpus": {"broker": broker, "publisher": clients, "subscriber": clients}}
 
 
-_GRPC_SOCKETS: Final = "" if UNIX_IS_SOCKET_LANE else "gRPC's own sockets carry everything here"
+_GRPC_SOCKETS: Final = "gRPC's own sockets carry everything here"
 _ONE_CORE: Final = "" if len(_CORES) > 1 else "this machine has one core"
 TRICKS: Final[dict[str, Trick]] = {
     trick.name: trick

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bellwire.transport.channel import TransportSettings
 from bellwire.wire.settings import check_settings, setting
 
-__all__ = ["ClientSettings", "PublishSettings", "SubscribeSettings"]
+__all__ = ["ClientSettings", "PublishSettings", "SubscribeSettings", "TransportSettings"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,11 @@ async def test_a_topic_that_forbids_it_or_is_durable_is_delivered_by_the_coordin
     ):
         await client.admin.create_topic(Topic(name="orders", log=LOG_KIND_SQLITE))
         await client.admin.create_topic(Topic(name="shy", direct_policy=DIRECT_POLICY_FORBID))
+        await client.admin.create_topic(
+            Topic(name="latest", overflow_policy=OVERFLOW_POLICY_CONFLATE)
+        )
+        async with other.subscribe("latest", direct=True) as subscription:
+            assert subscription.direct_obstacle.startswith("policy CONFLATE")
         for topic, words in (("orders", "is kept on disk"), ("shy", "forbids it")):
             async with other.subscribe(topic, direct=True) as subscription:
                 for _ in range(50):

@@ -178,6 +178,10 @@ class SubscribeSession:
         """Let publishers reach the subscription; return what stands in the way."""
         if start.subscription or start.max_batch_messages or start.lease_millis:
             return "the subscription is named, has a lease or bounds its batches"
+        if subscription.overflow_policy == pb.OVERFLOW_POLICY_CONFLATE:
+            return (
+                "policy CONFLATE, of the subscription or its topic, needs all messages in one place"
+            )
         if self._process is None:
             return "the subscriber does not use the socket lane"
         self._direct = DirectReader(self._process, self._say)
