@@ -94,9 +94,10 @@ async def acknowledged_more(lines: Follower, publisher: Child) -> None:
 
 async def test_a_start_after_kill_9_says_what_was_recovered(place):
     async with place.serving(), connect(place.address, PATIENT) as client:
-        await publish(client, 250)
+        await publish(client, 249)
         async with client.subscribe("orders", subscription="risk"):
             pass
+        await publish(client, 1)  # Acknowledged on the disk, and so is what came before it.
     arguments = ("bellwire.cli", "serve", "--listen", place.address, "--data", str(place.data))
     child = await Child.start("again", arguments, place.folder)
     try:
