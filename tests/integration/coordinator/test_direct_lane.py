@@ -431,6 +431,7 @@ async def test_who_came_by_the_port_and_who_by_the_socket_reach_each_other_direc
         other.subscribe("ticks", direct=True) as subscription,
     ):
         await until_direct(client.publisher(), "ticks", subscription)
+        assert subscription.lane == "direct"
 
 
 async def test_the_end_of_a_route_that_nobody_fetched_is_not_kept() -> None:

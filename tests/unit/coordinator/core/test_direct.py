@@ -45,3 +45,33 @@ def test_after_a_gap_each_producer_s_next_direct_batch_tells_what_not_to_wait_fo
     assert stage.take_all(member) == []
     skips = [(f.direct_skip.producer_id, f.direct_skip.next_sequence) for f in said]
     assert skips == [(2, 0), (1, 1)]
+
+
+def test_only_the_process_of_a_stream_fetches_its_end_once_and_the_publisher_s_comes_second():
+    routes = Stage().engine.direct
+    reader = DirectReader(11, lambda _: None)
+    writer = DirectWriter(routes, 12, lambda _: None)
+    route = routes.open(reader, writer)
+    assert routes.claim(route.reader_token, 12) is None
+    assert routes.claim(route.writer_token, 12) is None, "the subscriber has no end yet"
+    assert routes.claim(route.reader_token, 11) is route
+    assert routes.claim(route.reader_token, 11) is None
+    routes.opened(route)
+    assert routes.claim(route.writer_token, 11) is None
+    assert routes.claim(route.writer_token, 12) is route
+
+
+def test_what_came_directly_is_stepped_over_and_the_rest_delivered():
+    stage = Stage()
+    subscription = stage.subscribe("")
+    member = stage.join(subscription)
+    reader = DirectReader(1, lambda _: None)
+    subscription.take_directly(reader)
+    routes = stage.engine.direct
+    route = routes.open(reader, DirectWriter(routes, 1, lambda _: None))
+    header = encode_batch(TOPIC, 0, [new_message(data=b"x")], producer_id=1).header
+    reader.add(route, stage.topic.partitions[0], header)
+    publish(stage, 1, 0)
+    publish(stage, 1, 1, route)
+    publish(stage, 1, 2)
+    assert [handout.entry.base_offset for handout in stage.take_all(member)] == [0, 2]
