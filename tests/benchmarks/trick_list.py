@@ -137,6 +137,35 @@ TRICKS: Final[dict[str, Trick]] = {
             peer=TCP,
         ),
         Trick(
+            "grpc_no_bdp",
+            "no bandwidth probes of gRPC, window 4 MiB",
+            start={
+                "grpc_options": [
+                    ["grpc.http2.bdp_probe", 0],
+                    ["grpc.http2.lookahead_bytes", 4 << 20],
+                ]
+            },
+            peer=TCP,
+        ),
+        Trick(
+            "grpc_minimal_stack",
+            "grpc.minimal_stack=1",
+            start={"grpc_options": [["grpc.minimal_stack", 1]]},
+            peer=TCP,
+        ),
+        Trick(
+            "grpc_read_chunks",
+            "gRPC reads at least 64 KiB at a time",
+            start={"grpc_options": [["grpc.experimental.tcp_min_read_chunk_size", 64 << 10]]},
+            peer=TCP,
+        ),
+        Trick(
+            "grpc_pollers",
+            "gRPC's own pollers instead of its event engine",
+            {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"},
+            peer=TCP,
+        ),
+        Trick(
             "protobuf_python",
             "protobuf in pure Python instead of upb",
             {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"},

@@ -11,7 +11,7 @@ from bellwire.runtime.context import MessageContext
 from bellwire.runtime.dispatch import Dispatcher
 from bellwire.runtime.outbox import Outbox, Sent
 from bellwire.runtime.publication import Publication
-from bellwire.telemetry import end_span, inject, names, process_span, record_span, tracer
+from bellwire.telemetry import end_span, inject, names, process_span, record_span
 from bellwire.telemetry.spans import process_attributes
 
 NANOS_PER_SECOND: Final = 1_000_000_000
@@ -92,7 +92,7 @@ class MessageWork:
         if error is not None:
             attributes[names.ERROR_TYPE] = type(error).__qualname__
         record_span(
-            tracer("runtime"),
+            "runtime",
             f"{names.PROCESS} {context.topic}",
             message.traceparent,
             started,

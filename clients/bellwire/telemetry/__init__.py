@@ -1,6 +1,5 @@
 """Traces: spans of messages, where they go, and how to read them back."""
 
-from bellwire.telemetry.provider import tracer
 from bellwire.telemetry.settings import TelemetrySettings
 from bellwire.telemetry.setup import (
     TracingHandle,
@@ -42,6 +41,5 @@ __all__ = [
     "publish_span",
     "read_trace_dir",
     "record_span",
-    "tracer",
     "traces",
 ]

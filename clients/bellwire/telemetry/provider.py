@@ -1,35 +1,98 @@
-"""Which tracer makes our spans, and how many new traces are begun."""
+"""What makes our spans, and how many new traces are begun."""
 
 import random
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol, TypeAlias
 
 from opentelemetry import trace
-from opentelemetry.context import Context, create_key, set_value
-from opentelemetry.trace import NoOpTracerProvider, ProxyTracerProvider, Tracer, TracerProvider
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    NoOpTracerProvider,
+    ProxyTracerProvider,
+    Span,
+    SpanContext,
+    SpanKind,
+    TracerProvider,
+)
 
+AttributeValue: TypeAlias = str | bool | int | float
 SCOPE_PREFIX: Final = "bellwire."
-FORCE_KEY: Final = create_key("bellwire-record")  # in a context: the sampler must say yes
+_EMPTY: Final = Context()
+
+
+class SpanMaker(Protocol):
+    """Starts spans."""
+
+    def start(
+        self,
+        component: str,
+        name: str,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        attributes: dict[str, AttributeValue],
+        links: Sequence[Link] = (),
+        start_ns: int | None = None,
+    ) -> Span:
+        """Start a span of a component, for example "client"; it takes the attributes over.
+
+        Args:
+            component: Who speaks; the scope is `bellwire.{component}`.
+            name: Operation first.
+            parent: None = it begins a trace.
+            kind: Of the span.
+            attributes: See `names`.
+            links: To other spans that led here.
+            start_ns: Nanoseconds since the Unix epoch; None = now.
+        """
+
+
+class TracerMaker:
+    """Starts spans by a tracer provider of the API, whose sampler has the last word."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
+
+    def start(
+        self,
+        component: str,
+        name: str,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        attributes: dict[str, AttributeValue],
+        links: Sequence[Link] = (),
+        start_ns: int | None = None,
+    ) -> Span:
+        """Start a span; it may be one that does not record."""
+        context = _EMPTY if parent is None else context_under(parent)
+        return self._provider.get_tracer(SCOPE_PREFIX + component).start_span(
+            name,
+            context=context,
+            kind=kind,
+            attributes=attributes,
+            links=links or None,
+            start_time=start_ns,
+        )
 
 
 class _Installed:
-    """The provider in force; one per process, replaced by `install`."""
+    """What is in force; one per process, replaced by `install`."""
 
-    provider: TracerProvider | None = None
+    maker: SpanMaker | None = None
     root_ratio: float = 0.0
     ended_global: TracerProvider | None = None
-    tracers: dict[str, Tracer] = {}  # noqa: RUF012  # replaced, never shared
 
 
-def install(provider: TracerProvider | None, root_ratio: float) -> None:
-    """Make our spans with `provider` and begin a trace for this share of causeless messages.
+def install(maker: SpanMaker | None, root_ratio: float) -> None:
+    """Make our spans with `maker` and begin a trace for this share of causeless messages.
 
     Args:
-        provider: None = the global one of the OpenTelemetry API.
+        maker: None = the global tracer provider of the OpenTelemetry API, if somebody has set one.
         root_ratio: 0..1.
     """
-    _Installed.provider = provider
+    _Installed.maker = maker
     _Installed.root_ratio = root_ratio
-    _Installed.tracers = {}
 
 
 def retire(provider: TracerProvider) -> None:
@@ -39,24 +102,16 @@ def retire(provider: TracerProvider) -> None:
         _Installed.ended_global = provider
 
 
-def records() -> bool:
-    """Tell whether anything records spans; without an SDK no span is even described."""
-    if _Installed.provider is not None:
-        return True
+def span_maker() -> SpanMaker | None:
+    """Return what makes spans; None = nobody records any, and none need be described."""
+    if _Installed.maker is not None:
+        return _Installed.maker
     others = trace.get_tracer_provider()
     if others is _Installed.ended_global:
-        return False
-    return not isinstance(others, (ProxyTracerProvider, NoOpTracerProvider))
-
-
-def tracer(component: str) -> Tracer:
-    """Return the tracer of a component, for example "client"; a no-op one without an SDK."""
-    found = _Installed.tracers.get(component)
-    if found is None:
-        provider = _Installed.provider or trace.get_tracer_provider()
-        found = provider.get_tracer(SCOPE_PREFIX + component)
-        _Installed.tracers[component] = found
-    return found
+        return None
+    if isinstance(others, (ProxyTracerProvider, NoOpTracerProvider)):
+        return None
+    return TracerMaker(others)
 
 
 def begins_trace() -> bool:
@@ -68,6 +123,6 @@ def begins_trace() -> bool:
     return ratio > 0.0 and (ratio >= 1.0 or random.random() < ratio)
 
 
-def forced(context: Context) -> Context:
-    """Return the context with the mark that makes the sampler say yes."""
-    return set_value(FORCE_KEY, True, context)
+def context_under(parent: SpanContext) -> Context:
+    """Return the context in which children of a span of another process are made."""
+    return trace.set_span_in_context(NonRecordingSpan(parent), _EMPTY)

@@ -114,10 +114,11 @@ def _configure(
     otlp_http_endpoint: str | None,
 ) -> TracingHandle:
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor, TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
-    from bellwire.telemetry.sampler import ForcibleSampler
+    from bellwire.telemetry.recorder import Recorder
 
     exporters: list[SpanExporter] = []
     file: Path | None = None
@@ -127,9 +128,14 @@ def _configure(
         file = Path(otlp_json_path) / trace_file_name(service_name, os.getpid())
         exporters.append(_file_exporter(file))
     resource = Resource.create(_resource_attributes(service_name))
-    made = TracerProvider(sampler=ForcibleSampler(sample_ratio), resource=resource)
+    processors = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
+    made = TracerProvider(
+        sampler=ParentBased(TraceIdRatioBased(sample_ratio)),
+        resource=resource,
+        active_span_processor=processors,
+    )
     for exporter in exporters:
-        made.add_span_processor(
+        processors.add_span_processor(
             BatchSpanProcessor(
                 exporter,
                 max_queue_size=QUEUE_SPANS_MAX,
@@ -137,17 +143,17 @@ def _configure(
                 max_export_batch_size=EXPORT_SPANS_MAX,
             )
         )
-    provider.install(made, sample_ratio)
+    provider.install(Recorder(resource, processors.on_end), sample_ratio)
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         trace.set_tracer_provider(made)  # so that spans of the user's own code join our traces
     return TracingHandle(made, file)
 
 
 def _file_exporter(file: Path) -> SpanExporter:
-    from opentelemetry.exporter.otlp.json.file import FileSpanExporter
+    from bellwire.telemetry.otlp_json import JsonFileExporter
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    return FileSpanExporter(file)
+    return JsonFileExporter(file)
 
 
 def _http_exporter(endpoint: str) -> SpanExporter:

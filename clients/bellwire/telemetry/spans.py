@@ -6,31 +6,34 @@ traceparent belongs to no trace, and neither does what it causes.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
-from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     Link,
-    NonRecordingSpan,
     Span,
     SpanContext,
     SpanKind,
     Status,
     StatusCode,
     TraceFlags,
-    Tracer,
     TraceState,
 )
 
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.telemetry import names
-from bellwire.telemetry.provider import begins_trace, forced, records, tracer
+from bellwire.telemetry.provider import (
+    AttributeValue,
+    begins_trace,
+    context_under,
+    span_maker,
+)
 from bellwire.wire.trace_context import format_traceparent, is_sampled, parse_traceparent
 
-AttributeValue: TypeAlias = str | bool | int | float
 STATUS_CHARACTERS_MAX: Final = 1024  # of an error's text in a span
 _EMPTY: Final = Context()
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_UNSAMPLED: Final = TraceFlags(TraceFlags.DEFAULT)
 _COMPONENT: Final = "client"
 
 
@@ -43,14 +46,15 @@ def span_context(traceparent: str, tracestate: str = "") -> SpanContext | None:
         trace_id=int(parsed.trace_id, 16),
         span_id=int(parsed.span_id, 16),
         is_remote=True,
-        trace_flags=TraceFlags(TraceFlags.SAMPLED if parsed.sampled else TraceFlags.DEFAULT),
+        trace_flags=_SAMPLED if parsed.sampled else _UNSAMPLED,
         trace_state=TraceState.from_header([tracestate]) if tracestate else None,
     )
 
 
 def context_of(message: Message) -> Context:
     """Return the context in which a child of the message's creation span is made."""
-    return _context(message.traceparent, message.tracestate)
+    remote = span_context(message.traceparent, message.tracestate)
+    return _EMPTY if remote is None else context_under(remote)
 
 
 def inject(span: Span) -> tuple[str, str]:
@@ -86,23 +90,21 @@ def publish_span(
         client_id: Who sends.
         links: Traceparents of other spans that led here.
     """
-    if parent is None:
-        if not begins_trace():
-            return None
-        context = forced(_EMPTY)
-    elif is_sampled(parent) and records():
-        context = _context(parent, tracestate)
-    else:
+    if not (begins_trace() if parent is None else is_sampled(parent)):
+        return None
+    maker = span_maker()
+    if maker is None:
         return None
     attributes = _attributes(names.SEND, "send", topic, message_id, conversation_id)
     if client_id:
         attributes[names.CLIENT_ID] = client_id
-    span = tracer(_COMPONENT).start_span(
+    span = maker.start(
+        _COMPONENT,
         f"{names.SEND} {topic}",
-        context=context,
-        kind=SpanKind.PRODUCER,
-        attributes=attributes,
-        links=links_to(links) if links else None,
+        span_context(parent, tracestate) if parent else None,
+        SpanKind.PRODUCER,
+        attributes,
+        links_to(links),
     )
     return span if span.is_recording() else None
 
@@ -121,13 +123,15 @@ def process_span(
     The caller ends it with `end_span`.
     """
     traceparent = message.traceparent
-    if not is_sampled(traceparent) or not records():
+    maker = span_maker() if is_sampled(traceparent) else None
+    if maker is None:
         return None
-    span = tracer(_COMPONENT).start_span(
+    span = maker.start(
+        _COMPONENT,
         f"{names.PROCESS} {topic}",
-        context=_context(traceparent, message.tracestate),
-        kind=SpanKind.CONSUMER,
-        attributes=process_attributes(topic, message, partition, offset, consumer_group, client_id),
+        span_context(traceparent, message.tracestate),
+        SpanKind.CONSUMER,
+        process_attributes(topic, message, partition, offset, consumer_group, client_id),
     )
     return span if span.is_recording() else None
 
@@ -159,13 +163,15 @@ def call_span(tool: str, traceparent: str, tracestate: str = "", call_id: str = 
     The name and attributes are those of the conventions for MCP. The caller ends it with
     `end_span`.
     """
-    if not is_sampled(traceparent) or not records():
+    maker = span_maker() if is_sampled(traceparent) else None
+    if maker is None:
         return None
-    span = tracer(_COMPONENT).start_span(
+    span = maker.start(
+        _COMPONENT,
         f"{names.MCP_TOOLS_CALL} {tool}",
-        context=_context(traceparent, tracestate),
-        kind=SpanKind.SERVER,
-        attributes={
+        span_context(traceparent, tracestate),
+        SpanKind.SERVER,
+        {
             names.MCP_METHOD_NAME: names.MCP_TOOLS_CALL,
             names.GEN_AI_OPERATION_NAME: names.EXECUTE_TOOL,
             names.GEN_AI_TOOL_NAME: tool,
@@ -195,7 +201,7 @@ def end_span(
 
 
 def record_span(
-    tracer: Tracer,
+    component: str,
     name: str,
     parent_traceparent: str,
     start_ns: int,
@@ -210,7 +216,7 @@ def record_span(
     """Make a span of something already over; None when its parent is not sampled.
 
     Args:
-        tracer: From `tracer(component)`.
+        component: Who speaks, for example "coordinator".
         name: Operation first: "route signals.tactical".
         parent_traceparent: The message's creation context.
         start_ns: Nanoseconds since the Unix epoch.
@@ -221,16 +227,20 @@ def record_span(
         error: What failed; empty = nothing did.
         force: For slow and failed messages: make it although the parent is unsampled or absent.
     """
-    if not (force or is_sampled(parent_traceparent)) or not records():
+    maker = span_maker() if force or is_sampled(parent_traceparent) else None
+    if maker is None:
         return None
-    context = _context(parent_traceparent, "")
-    span = tracer.start_span(
+    parent = span_context(parent_traceparent)
+    if force and parent is not None:  # A sampler that asks the parent must hear yes.
+        parent = SpanContext(parent.trace_id, parent.span_id, True, _SAMPLED, parent.trace_state)
+    span = maker.start(
+        component,
         name,
-        context=forced(context) if force else context,
-        kind=kind,
-        attributes=attributes,
-        links=links_to(links) if links else None,
-        start_time=start_ns,
+        parent,
+        kind,
+        dict(attributes or {}),
+        links_to(links),
+        start_ns,
     )
     if error:
         span.set_status(Status(StatusCode.ERROR, error[:STATUS_CHARACTERS_MAX]))
@@ -242,13 +252,6 @@ def links_to(traceparents: Sequence[str]) -> list[Link]:
     """Return links to those of the contexts that are sampled: nobody can follow the others."""
     contexts = (span_context(text) for text in traceparents if is_sampled(text))
     return [Link(context) for context in contexts if context is not None]
-
-
-def _context(traceparent: str, tracestate: str) -> Context:
-    remote = span_context(traceparent, tracestate)
-    if remote is None:
-        return _EMPTY
-    return trace.set_span_in_context(NonRecordingSpan(remote), _EMPTY)
 
 
 def _attributes(

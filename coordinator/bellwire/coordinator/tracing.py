@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bellwire.coordinator.core.flight import Handout
-from bellwire.telemetry import names, record_span, tracer
+from bellwire.telemetry import names, record_span
 
 
 def record_routes(handout: Handout, end_ns: int) -> None:
@@ -23,7 +23,7 @@ def record_routes(handout: Handout, end_ns: int) -> None:
     }
     for traceparent in handout.entry.sampled:
         record_span(
-            tracer("coordinator"),
+            "coordinator",
             f"route {partition.topic.name}",
             traceparent,
             handout.entry.admitted_ns,

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import NoOpTracerProvider, SpanKind, Tracer
-from opentelemetry.trace import TracerProvider as AnyProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import NoOpTracerProvider, Span, SpanKind
 
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.telemetry import (
@@ -19,9 +21,9 @@ from bellwire.telemetry import (
     provider,
     publish_span,
     record_span,
-    tracer,
 )
-from bellwire.telemetry.sampler import ForcibleSampler
+from bellwire.telemetry.provider import TracerMaker
+from bellwire.telemetry.recorder import Recorder
 from bellwire.wire.trace_context import parse_traceparent
 
 SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -29,19 +31,23 @@ UNSAMPLED = SAMPLED[:-1] + "0"
 TRACE_ID = SAMPLED[3:35]
 
 
-class RefusingProvider(AnyProvider):
-    """Fails the test when anybody asks for a tracer."""
+class RefusingMaker:
+    """Fails the test when anybody asks for a span."""
 
-    def get_tracer(self, *args: object, **kwargs: object) -> Tracer:
-        raise AssertionError("the tracing API was called")
+    def start(self, *_: object, **__: object) -> Span:
+        raise AssertionError("a span was made")
 
 
-@pytest.fixture
-def spans() -> Iterator[InMemorySpanExporter]:
+@pytest.fixture(params=["recorder", "provider of the user"])
+def spans(request: pytest.FixtureRequest) -> Iterator[InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
-    made = TracerProvider(sampler=ForcibleSampler(0.0))
-    made.add_span_processor(SimpleSpanProcessor(exporter))
-    provider.install(made, 1.0)
+    processor = SimpleSpanProcessor(exporter)
+    made = TracerProvider()
+    made.add_span_processor(processor)
+    if request.param == "recorder":
+        provider.install(Recorder(Resource.create({}), processor.on_end), 1.0)
+    else:
+        provider.install(TracerMaker(made), 1.0)
     yield exporter
     provider.install(None, 0.0)
     made.shutdown()
@@ -49,7 +55,7 @@ def spans() -> Iterator[InMemorySpanExporter]:
 
 @pytest.fixture
 def refusing() -> Iterator[None]:
-    provider.install(RefusingProvider(), 0.0)
+    provider.install(RefusingMaker(), 0.0)
     yield
     provider.install(None, 0.0)
 
@@ -123,7 +129,7 @@ def test_tracestate_of_the_cause_reaches_the_message(spans: InMemorySpanExporter
     end_span(span)
 
 
-def test_message_that_nothing_caused_begins_a_trace_although_the_sampler_would_not(
+def test_message_that_nothing_caused_begins_a_trace(
     spans: InMemorySpanExporter,
 ) -> None:
     end_span(publish_span("bars.1h"))
@@ -135,21 +141,31 @@ def test_no_trace_is_begun_at_ratio_zero(refusing: None) -> None:
 
 
 @pytest.mark.parametrize("traceparent", ["", UNSAMPLED, "nonsense"])
-def test_unsampled_message_never_reaches_the_tracing_api(refusing: None, traceparent: str) -> None:
+def test_unsampled_message_makes_no_span(refusing: None, traceparent: str) -> None:
     assert publish_span("t", parent=traceparent) is None
     assert process_span("t", message(traceparent)) is None
 
 
 def test_unsampled_message_costs_no_span_after_the_fact(spans: InMemorySpanExporter) -> None:
-    assert record_span(tracer("client"), "route t", UNSAMPLED, 1, 2) is None
+    assert record_span("client", "route t", UNSAMPLED, 1, 2) is None
     assert spans.get_finished_spans() == ()
 
 
 def test_without_an_sdk_a_sampled_message_makes_no_span() -> None:
-    provider.install(NoOpTracerProvider(), 1.0)
+    for installed in (None, TracerMaker(NoOpTracerProvider())):
+        provider.install(installed, 1.0)
+        try:
+            assert process_span("t", message()) is None
+            assert publish_span("t", parent=SAMPLED) is None
+            assert publish_span("t") is None
+        finally:
+            provider.install(None, 0.0)
+
+
+def test_sampler_of_the_user_has_the_last_word() -> None:
+    provider.install(TracerMaker(TracerProvider(sampler=ALWAYS_OFF)), 1.0)
     try:
         assert process_span("t", message()) is None
-        assert publish_span("t", parent=SAMPLED) is None
         assert publish_span("t") is None
     finally:
         provider.install(None, 0.0)
@@ -157,9 +173,7 @@ def test_without_an_sdk_a_sampled_message_makes_no_span() -> None:
 
 def test_span_after_the_fact_keeps_its_times_and_parent(spans: InMemorySpanExporter) -> None:
     attributes = {names.DESTINATION_NAME: "t"}
-    record_span(
-        tracer("coordinator"), "route t", SAMPLED, 1_000, 5_000, SpanKind.INTERNAL, attributes
-    )
+    record_span("coordinator", "route t", SAMPLED, 1_000, 5_000, SpanKind.INTERNAL, attributes)
     span = only(spans)
     assert (span.name, span.start_time, span.end_time) == ("route t", 1_000, 5_000)
     assert span.parent is not None
@@ -172,7 +186,7 @@ def test_failed_message_gets_a_span_although_its_trace_is_not_sampled(
     spans: InMemorySpanExporter,
 ) -> None:
     for parent in (UNSAMPLED, ""):
-        record_span(tracer("client"), "process t", parent, 1, 2, error="boom", force=True)
+        record_span("client", "process t", parent, 1, 2, error="boom", force=True)
     in_trace, rootless = spans.get_finished_spans()
     assert in_trace.context is not None
     assert f"{in_trace.context.trace_id:032x}" == TRACE_ID
@@ -189,11 +203,17 @@ def test_error_names_its_class_and_text(spans: InMemorySpanExporter) -> None:
     assert span.status.description == "no such symbol"
 
 
-def test_child_made_in_the_context_of_a_message_joins_its_trace(
-    spans: InMemorySpanExporter,
-) -> None:
-    with tracer("user").start_as_current_span("own", context=context_of(message())):
-        pass
-    context = only(spans).context
-    assert context is not None
-    assert f"{context.trace_id:032x}" == TRACE_ID
+def test_child_made_in_the_context_of_a_message_joins_its_trace() -> None:
+    own = TracerProvider().get_tracer("user")
+    with own.start_as_current_span("own", context=context_of(message())) as span:
+        assert f"{span.get_span_context().trace_id:032x}" == TRACE_ID
+
+
+def test_span_of_the_user_inside_one_of_ours_is_its_child(spans: InMemorySpanExporter) -> None:
+    ours = process_span("t", message())
+    assert ours is not None
+    with trace.use_span(ours):
+        theirs = TracerProvider().get_tracer("user").start_span("own")
+    assert isinstance(theirs, ReadableSpan)
+    assert theirs.parent == ours.get_span_context()
+    end_span(ours)
