@@ -31,6 +31,8 @@ OFFSET: Final = "messaging.bellwire.offset"
 MESSAGE_TYPE: Final = "messaging.bellwire.message.type"
 EVENT_TIME: Final = "messaging.bellwire.message.time_unix_nano"
 CALL_ID: Final = "messaging.bellwire.call.id"
+LANE: Final = "messaging.bellwire.lane"
+LANE_DIRECT: Final = "direct"
 ATTEMPT: Final = "messaging.bellwire.delivery.attempt"
 
 SERVICE_NAME: Final = "service.name"

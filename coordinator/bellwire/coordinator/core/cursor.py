@@ -142,7 +142,7 @@ class Cursor:
         while (part := self._peek(now)) is not None:
             if direct is not None and direct.has(part.entry.batch.header) and part.run is None:
                 self._take(part, part.last - part.first)
-                direct.step(self.partition, part.entry.batch.header)
+                direct.step(self, part.entry)
                 continue
             if part.entry.plain and not conflates:
                 return part

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Final
 from bellwire.bus.v1 import subscriber_pb2 as pb
 from bellwire.bus.v1.direct_pb2 import DirectPartition, DirectRefused, DirectRoute, DirectSkip
 from bellwire.bus.v1.message_pb2 import BatchHeader
+from bellwire.coordinator.core.flight import Routed
 
 if TYPE_CHECKING:
     from bellwire.coordinator.core.cursor import Cursor
     from bellwire.coordinator.core.partition import Partition
+    from bellwire.coordinator.log.protocol import Entry
 
 __all__ = ["PROGRESS_SECONDS", "DirectReader", "DirectRoutes", "DirectWriter", "Route"]
 
@@ -111,15 +113,22 @@ class DirectReader:
     Args:
         process: Its process, as the kernel says.
         say: Sends a frame behind everything handed out so far.
+        trace: Takes what has sampled messages, and went directly.
 
     Attributes:
         has_stepped: Whether cursors have moved without a frame that says so.
     """
 
-    def __init__(self, process: int, say: Callable[[pb.SubscribeResponse], None]) -> None:
+    def __init__(
+        self,
+        process: int,
+        say: Callable[[pb.SubscribeResponse], None],
+        trace: Callable[[Routed], None],
+    ) -> None:
         self.process = process
         self.has_stepped = False
         self._say = say
+        self._trace = trace
         self._routes: OrderedDict[int, Route | None] = OrderedDict()  # None = ended.
         self._gaps: dict[Partition, set[int]] = {}  # Routes that were told since.
 
@@ -133,9 +142,12 @@ class DirectReader:
         routes = self._routes
         return any(route_id in routes for route_id in header.direct_routes)
 
-    def step(self, partition: Partition, header: BatchHeader) -> None:
+    def step(self, cursor: Cursor, entry: Entry) -> None:
         """Take note that a cursor stepped over a batch; say so where something before it will not come."""
         self.has_stepped = True
+        partition, header = cursor.partition, entry.batch.header
+        if entry.sampled:
+            self._trace(Routed(partition, cursor.subscription.label, entry, direct=True))
         told = self._gaps.get(partition)
         if told is None:
             return

@@ -8,6 +8,7 @@ from bellwire.coordinator.log.protocol import Entry
 
 if TYPE_CHECKING:
     from bellwire.coordinator.core.cursor import Cursor
+    from bellwire.coordinator.core.partition import Partition
 
 
 class Handout(NamedTuple):
@@ -39,9 +40,31 @@ class Handout(NamedTuple):
         return self.last - self.first == self.entry.count
 
     @property
+    def routed(self) -> Routed | None:
+        """What there is to trace; None = nothing is sampled, or it was handed out before."""
+        if not self.entry.sampled or self.attempt or self.first:
+            return None
+        cursor = self.cursor
+        return Routed(cursor.partition, cursor.subscription.label, self.entry)
+
+    @property
     def is_current(self) -> bool:
         """Whether it still counts: a seek makes everything in flight void."""
         return self.generation == self.cursor.generation and not self.cursor.detached
+
+
+class Routed(NamedTuple):
+    """An entry with sampled messages that has just reached a subscription for the first time.
+
+    Attributes:
+        group: What the subscription is called.
+        direct: Whether it came from the publisher itself, and a cursor only stepped over it.
+    """
+
+    partition: Partition
+    group: str
+    entry: Entry
+    direct: bool = False
 
 
 class InFlight:

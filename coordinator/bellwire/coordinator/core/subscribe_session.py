@@ -13,7 +13,7 @@ from bellwire.coordinator.core.bus import positions_of
 from bellwire.coordinator.core.delivery import accepted_codecs, encode_delivery
 from bellwire.coordinator.core.direct import PROGRESS_SECONDS, DirectReader
 from bellwire.coordinator.core.engine import Engine
-from bellwire.coordinator.core.flight import Handout
+from bellwire.coordinator.core.flight import Routed
 from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.settlement import apply_settlements
 from bellwire.coordinator.core.subscription import Subscription
@@ -47,7 +47,7 @@ class SubscribeSession:
     Attributes:
         retry_at: Once `next_frame` has nothing more: monotonic seconds at which time alone changes that.
         has_more: False when the next `next_frame` would return None.
-        sampled: Handouts with sampled messages, for whoever makes spans; emptied by them.
+        sampled: What has sampled messages, for whoever makes spans; emptied by them.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class SubscribeSession:
         self._spoke_at = -math.inf
         self.retry_at: float | None = None
         self.has_more = True
-        self.sampled: deque[Handout] = deque()
+        self.sampled: deque[Routed] = deque()
 
     # ------------------------------------------------------------ for the shell
 
@@ -184,7 +184,7 @@ class SubscribeSession:
             )
         if self._process is None:
             return "the subscriber does not use the socket lane"
-        self._direct = DirectReader(self._process, self._say)
+        self._direct = DirectReader(self._process, self._say, self.sampled.append)
         subscription.take_directly(self._direct)
         topics = {cursor.partition.topic for cursor in subscription.cursors}
         obstacles = sorted(
@@ -288,8 +288,9 @@ class SubscribeSession:
             if handout is None:
                 self.has_more = False
                 break
-            if handout.entry.sampled:
-                self.sampled.append(handout)
+            routed = handout.routed
+            if routed is not None:
+                self.sampled.append(routed)
             delivery = encode_delivery(handout, self._accepted)
             deliveries.append(delivery)
             self.has_more = subscription.has_ready(member)

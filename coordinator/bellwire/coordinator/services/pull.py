@@ -96,8 +96,8 @@ class PullLeases:
             now, now_ns = time.monotonic(), time.time_ns()
             while handout := subscription.next_handout(member, now, messages_max, now_ns):
                 deliveries.append(encode_delivery(handout, accepted))
-                if handout.entry.sampled:
-                    record_routes(handout, time.time_ns())
+                if handout.routed is not None:
+                    record_routes(handout.routed, time.time_ns())
             if member.failed is not None and not deliveries:
                 raise member.failed
             now = time.monotonic()

@@ -127,6 +127,8 @@ class _SubscribeStream(Conversation):
         frame = session.next_frame(now, now_ns)
         self.retry_at = session.retry_at
         self.has_more = session.has_more
+        if frame is None:
+            self.written()  # What was only stepped over makes no frame.
         return frame
 
     def written(self) -> None:

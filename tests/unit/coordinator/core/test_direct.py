@@ -7,8 +7,13 @@ from tests.unit.coordinator.core.stage import TOPIC, Stage
 from bellwire.bus.v1 import subscriber_pb2 as pb
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_DROP_OLDEST
 from bellwire.coordinator.core.direct import DirectReader, DirectWriter, Route
+from bellwire.coordinator.core.flight import Routed
 from bellwire.wire.batch import encode_batch
 from bellwire.wire.message import new_message
+
+
+def untraced(routed: Routed) -> None:
+    raise AssertionError(f"nothing is sampled, but {routed} was to be traced")
 
 
 def publish(stage: Stage, producer_id: int, sequence: int, *routes: Route) -> None:
@@ -26,7 +31,7 @@ def test_after_a_gap_each_producer_s_next_direct_batch_tells_what_not_to_wait_fo
     subscription = stage.subscribe("", overflow=OVERFLOW_POLICY_DROP_OLDEST)
     member = stage.join(subscription)
     said: list[pb.SubscribeResponse] = []
-    reader = DirectReader(1, said.append)
+    reader = DirectReader(1, said.append, untraced)
     subscription.take_directly(reader)
     partition = stage.topic.partitions[0]
     routes = []
@@ -49,7 +54,7 @@ def test_after_a_gap_each_producer_s_next_direct_batch_tells_what_not_to_wait_fo
 
 def test_only_the_process_of_a_stream_fetches_its_end_once_and_the_publisher_s_comes_second():
     routes = Stage().engine.direct
-    reader = DirectReader(11, lambda _: None)
+    reader = DirectReader(11, lambda _: None, untraced)
     writer = DirectWriter(routes, 12, lambda _: None)
     route = routes.open(reader, writer)
     assert routes.claim(route.reader_token, 12) is None
@@ -65,7 +70,7 @@ def test_what_came_directly_is_stepped_over_and_the_rest_delivered():
     stage = Stage()
     subscription = stage.subscribe("")
     member = stage.join(subscription)
-    reader = DirectReader(1, lambda _: None)
+    reader = DirectReader(1, lambda _: None, untraced)
     subscription.take_directly(reader)
     routes = stage.engine.direct
     route = routes.open(reader, DirectWriter(routes, 1, lambda _: None))
