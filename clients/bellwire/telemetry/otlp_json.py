@@ -12,18 +12,22 @@ import base64
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, StatusCode
+from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
 
 logger = logging.getLogger(__name__)
 
+KEYS_REMEMBERED: Final = 1_024  # A process uses a few dozen.
+_KINDS: Final = {kind: kind.value + 1 for kind in SpanKind}
+_Scopes: TypeAlias = dict[int, tuple[InstrumentationScope | None, list[str]]]
 # Of a span's or link's `flags`: it is known whether its (parent's) context is remote, and it is.
 HAS_IS_REMOTE: Final = 0x100
 IS_REMOTE: Final = 0x200
@@ -60,17 +64,17 @@ class JsonFileExporter(SpanExporter):
 
 def encode_request(spans: Iterable[ReadableSpan]) -> str:
     """Return spans as the text of an ExportTraceServiceRequest, ASCII only, without line ends."""
-    grouped: dict[Resource, dict[InstrumentationScope | None, list[str]]] = {}
+    # By identity: a resource makes JSON of itself for its hash, and a process has one.
+    grouped: dict[int, tuple[Resource, _Scopes]] = {}
     for span in spans:
-        by_scope = grouped.setdefault(span.resource, {})
-        by_scope.setdefault(span.instrumentation_scope, []).append(_span(span))
-    return f'{{"resourceSpans":[{",".join(_resource_spans(*each) for each in grouped.items())}]}}'
+        resource, scope = span.resource, span.instrumentation_scope
+        _, scopes = grouped.setdefault(id(resource), (resource, {}))
+        scopes.setdefault(id(scope), (scope, []))[1].append(_span(span))
+    return f'{{"resourceSpans":[{",".join(_resource_spans(*each) for each in grouped.values())}]}}'
 
 
-def _resource_spans(
-    resource: Resource, by_scope: Mapping[InstrumentationScope | None, Sequence[str]]
-) -> str:
-    scopes = ",".join(_scope_spans(*each) for each in by_scope.items())
+def _resource_spans(resource: Resource, by_scope: _Scopes) -> str:
+    scopes = ",".join(_scope_spans(*each) for each in by_scope.values())
     about = _attributes(resource.attributes)
     url = f',"schemaUrl":{_quoted(resource.schema_url)}' if resource.schema_url else ""
     return f'{{"resource":{{"attributes":{about}}},"scopeSpans":[{scopes}]{url}}}'
@@ -93,7 +97,7 @@ def _span(span: ReadableSpan) -> str:
     assert context is not None
     text = (
         f'{{"traceId":"{context.trace_id:032x}","spanId":"{context.span_id:016x}"'
-        f',"name":{_quoted(span.name)},"kind":{span.kind.value + 1}'
+        f',"name":{_quoted(span.name)},"kind":{_KINDS[span.kind]}'
         f',"startTimeUnixNano":"{span.start_time}","endTimeUnixNano":"{span.end_time}"'
         f',"flags":{_flags(parent)}'
     )
@@ -101,19 +105,16 @@ def _span(span: ReadableSpan) -> str:
         text += f',"parentSpanId":"{parent.span_id:016x}"'
     if context.trace_state:
         text += f',"traceState":{_quoted(context.trace_state.to_header())}'
-    if span.attributes:
-        text += f',"attributes":{_attributes(span.attributes)}'
-    if span.events:
-        text += f',"events":[{",".join(map(_event, span.events))}]'
-    if span.links:
-        text += f',"links":[{",".join(map(_link, span.links))}]'
-    if span.status.status_code is not StatusCode.UNSET:
-        text += f',"status":{{"code":{span.status.status_code.value}'
-        if span.status.description:
-            text += f',"message":{_quoted(span.status.description)}'
-        text += "}"
-    else:
-        text += ',"status":{}'
+    if attributes := span.attributes:
+        text += f',"attributes":{_attributes(attributes)}'
+    if events := span.events:
+        text += f',"events":[{",".join(map(_event, events))}]'
+    if links := span.links:
+        text += f',"links":[{",".join(map(_link, links))}]'
+    status = span.status
+    if status.status_code is not StatusCode.UNSET:
+        about = f',"message":{_quoted(status.description)}' if status.description else ""
+        text += f',"status":{{"code":{status.status_code.value}{about}}}'
     text += _dropped("Attributes", span.dropped_attributes)
     text += _dropped("Events", span.dropped_events) + _dropped("Links", span.dropped_links)
     return text + "}"
@@ -147,13 +148,19 @@ def _dropped(what: str, count: int) -> str:
 
 
 def _attributes(attributes: Mapping[str, object]) -> str:
-    return f"[{','.join(_pair(key, value) for key, value in attributes.items())}]"
+    pairs = [
+        # Most are texts.
+        f'{_key(key)}{{"stringValue":{_quoted(value)}}}}}'
+        if type(value) is str
+        else f"{_key(key)}{_value(value)}}}"
+        for key, value in attributes.items()
+    ]
+    return f"[{','.join(pairs)}]"
 
 
-def _pair(key: str, value: object) -> str:
-    if isinstance(value, str):  # Most are.
-        return f'{{"key":{_quoted(key)},"value":{{"stringValue":{_quoted(value)}}}}}'
-    return f'{{"key":{_quoted(key)},"value":{_value(value)}}}'
+@lru_cache(KEYS_REMEMBERED)
+def _key(key: str) -> str:
+    return f'{{"key":{_quoted(key)},"value":'
 
 
 def _value(value: object) -> str:
@@ -170,8 +177,7 @@ def _value(value: object) -> str:
         case bytes():
             return f'{{"bytesValue":"{base64.b64encode(value).decode()}"}}'
         case Mapping():
-            pairs = ",".join(_pair(str(key), each) for key, each in value.items())
-            return f'{{"kvlistValue":{{"values":[{pairs}]}}}}'
+            return f'{{"kvlistValue":{{"values":{_attributes(value)}}}}}'
         case Sequence():
             return f'{{"arrayValue":{{"values":[{",".join(map(_value, value))}]}}}}'
         case None:

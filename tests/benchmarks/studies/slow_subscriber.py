@@ -18,7 +18,10 @@ from tests.benchmarks.usage import measured_usage
 
 RATE_PER_SECOND: Final = 1_000
 SLOW_SHARE: Final = 0.01
-LOAD_SHARE: Final = 0.3  # Of the seconds of other scenarios: there are twenty phases in a round.
+LOAD_SHARE: Final = 0.3  # Of the seconds of other scenarios: there are many phases in a round.
+TURNS: Final = (
+    6  # Alone and beside so often in a round, by turns: this machine's own moods last seconds.
+)
 LOGS: Final = ("memory", "durable")
 # What stands between two phases that differ in nothing: how far p99 moves by itself.
 CONTROL: Final = "nobody"
@@ -42,8 +45,9 @@ class _Processes:
 class SlowSubscriberStudy:
     """Alternates, in the same processes, a fast subscriber alone and beside a slow one."""
 
-    def __init__(self, policies: Sequence[str] = POLICIES) -> None:
+    def __init__(self, policies: Sequence[str] = POLICIES, turns: int = TURNS) -> None:
         self._policies = policies
+        self._turns = turns
 
     async def measure(self, peer: str, durations: Durations, workplace: Workplace) -> Reply:
         """Measure each policy on each kind of topic once.
@@ -58,7 +62,11 @@ class SlowSubscriberStudy:
                 for policy in self._policies:
                     await _aim(processes, log, policy)
                     await _fast_phase(processes, durations.warm_up_seconds)
-                    cases[f"{log} {policy}"] = await _case(processes, log, policy, seconds)
+                    turns = [
+                        await _turn(processes, log, policy, seconds, alone_first=bool(number % 2))
+                        for number in range(self._turns)
+                    ]
+                    cases[f"{log} {policy}"] = _together(turns)
         others = median(each["alone"]["others"] for each in cases.values())
         return {"cases": cases, "processes": {"others": {"cpu_share": others}}}
 
@@ -189,10 +197,44 @@ async def _aim(processes: _Processes, log: str, policy: str) -> None:
     await processes.fast.do("aim", topic=topic, durable=durable)
 
 
-async def _case(processes: _Processes, log: str, policy: str, seconds: float) -> Reply:
+async def _turn(
+    processes: _Processes, log: str, policy: str, seconds: float, *, alone_first: bool
+) -> Reply:
+    if not alone_first:
+        beside, slow = await _beside(processes, log, policy, seconds)
     alone = await _fast_phase(processes, seconds)
+    if alone_first:
+        beside, slow = await _beside(processes, log, policy, seconds)
+    return {"alone": alone, "beside": beside, "slow": slow}
+
+
+def _together(turns: Sequence[Reply]) -> Reply:
+    """Put the turns of a case together: their messages, and what the slow one told, summed."""
+    slow = [turn["slow"] for turn in turns if turn["slow"] is not None]
+    told = {key: sum(each[key] for each in slow) for key in ("read", "dropped")} if slow else None
+    if told is not None:
+        told["ended"] = ", ".join(sorted({each["ended"] for each in slow} - {""}))
+    return {part: _pooled([turn[part] for turn in turns]) for part in ("alone", "beside")} | {
+        "slow": told
+    }
+
+
+def _pooled(phases: Sequence[Reply]) -> Reply:
+    pooled = LatencyHistogram()
+    for phase in phases:
+        pooled.merge(LatencyHistogram.from_json(phase["from_intended"]))
+    return {
+        "sent": sum(phase["sent"] for phase in phases),
+        "from_intended": pooled.to_json(),
+        "others": median(phase["others"] for phase in phases),
+    }
+
+
+async def _beside(
+    processes: _Processes, log: str, policy: str, seconds: float
+) -> tuple[Reply, Reply | None]:
     if policy == CONTROL:
-        return {"alone": alone, "beside": await _fast_phase(processes, seconds), "slow": None}
+        return await _fast_phase(processes, seconds), None
     await processes.slow.do(
         "open",
         topic=_topic(log, policy),
@@ -213,7 +255,7 @@ async def _case(processes: _Processes, log: str, policy: str, seconds: float) ->
             f"{log} topic, {policy}: the slow subscriber caught up on {slow['received']:,} of"
             f" {beside['sent']:,} messages; nothing may be lost"
         )
-    return {"alone": alone, "beside": beside, "slow": slow}
+    return beside, slow
 
 
 async def _fast_phase(processes: _Processes, seconds: float) -> Reply:
