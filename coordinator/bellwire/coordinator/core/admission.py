@@ -45,6 +45,7 @@ DIRECT_ROUTES_MAX: Final = 64
 ID_LENGTH: Final = 36  # A UUID as text.
 # A field of 257 bytes takes 260, such an id 38: a message this small has no field above the bound.
 SMALL_MESSAGE_BYTES: Final = TEXT_BYTES_MAX + 3 + 2 + ID_LENGTH
+SOUGHT_MAX: Final = 4  # Texts looked for in a block; with more it is quicker to parse all of it.
 TOGETHER_FROM_MESSAGES: Final = 16  # Below about ten, setting up costs more than it saves.
 UTF8_BYTES_MAX: Final = 4  # Of one character.
 _ID_FIELD: Final = b"\x0a\x24"  # Message.id = 1, 36 bytes.
@@ -111,17 +112,15 @@ def admit_batch(
             "counts that far, and no time is that late"
         )
     data = unpack_block(batch, limits)
-    fields = _verified_together(data, header, topic, limits, principal)
-    messages: Sequence[Message] = ()
-    if fields is None or any(map(is_sampled, fields.traceparent)):
-        messages = parse_block(data, header.message_count)
+    sampled = _verified_together(data, header, topic, limits, principal)
+    messages = parse_block(data, header.message_count) if sampled is None else ()
     if _expires(header):
         _check_expiry(messages, header)
     if header.max_not_before_time_unix_nano:
         _check_delay(header.max_not_before_time_unix_nano, now_ns)
-    if fields is None:
+    if sampled is None:
         return _verify(messages, header.partition, topic, limits, principal)
-    return _sampled(messages)
+    return sampled
 
 
 def admit_messages(
@@ -190,8 +189,8 @@ def _expires(header: BatchHeader) -> bool:
 
 def _verified_together(
     data: bytes, header: BatchHeader, topic: Topic, limits: BatchLimits, principal: str
-) -> BlockFields | None:
-    """Return the fields of a block of which each message would pass `_verify`; None = that is not certain.
+) -> list[str] | None:
+    """Return what `_verify` would of a block of which each message would pass it; None = that is not certain.
 
     It looks at a field of all messages at once, which costs a third, and only ever says yes: what is refused,
     and for which message, `_verify` tells. What an encoder may do and ours does not, such as writing a field
@@ -224,7 +223,17 @@ def _verified_together(
         return None
     if principal and not {"", principal}.issuperset(fields.source):
         return None
-    return fields
+    return _sampled_of(fields, rows)
+
+
+def _sampled_of(fields: BlockFields, rows: Iterable[bytes]) -> list[str]:
+    """Return the sampled traceparents; which of them a message takes back, only its own bytes tell."""
+    texts = [text.encode() for text in fields.traceparent if is_sampled(text)]
+    if not texts:
+        return []
+    if len(texts) <= SOUGHT_MAX:
+        rows = (row for row in rows if any(text in row for text in texts))
+    return _sampled(map(Message.FromString, rows))
 
 
 def _texts_fit(fields: BlockFields) -> bool:
