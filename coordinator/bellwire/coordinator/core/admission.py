@@ -45,7 +45,6 @@ DIRECT_ROUTES_MAX: Final = 64
 ID_LENGTH: Final = 36  # A UUID as text.
 # A field of 257 bytes takes 260, such an id 38: a message this small has no field above the bound.
 SMALL_MESSAGE_BYTES: Final = TEXT_BYTES_MAX + 3 + 2 + ID_LENGTH
-SOUGHT_MAX: Final = 4  # Texts looked for in a block; with more it is quicker to parse all of it.
 TOGETHER_FROM_MESSAGES: Final = 16  # Below about ten, setting up costs more than it saves.
 UTF8_BYTES_MAX: Final = 4  # Of one character.
 _ID_FIELD: Final = b"\x0a\x24"  # Message.id = 1, 36 bytes.
@@ -194,13 +193,16 @@ def _verified_together(
 
     It looks at a field of all messages at once, which costs a third, and only ever says yes: what is refused,
     and for which message, `_verify` tells. What an encoder may do and ours does not, such as writing a field
-    twice, is left to that as well.
+    twice, is left to that as well; only a sampled traceparent that is followed by another one of the same
+    message may be among those returned, which costs a span.
     """
     if header.message_count < TOGETHER_FROM_MESSAGES or _expires(header):
         return None
     try:
         fields = fields_of(data)
         if len(fields.id) != header.message_count or len(fields.attributes):
+            return None
+        if len(fields.traceparent) > header.message_count:
             return None
         rows = serialized_messages(data)
     except DecodeError:
@@ -223,17 +225,7 @@ def _verified_together(
         return None
     if principal and not {"", principal}.issuperset(fields.source):
         return None
-    return _sampled_of(fields, rows)
-
-
-def _sampled_of(fields: BlockFields, rows: Iterable[bytes]) -> list[str]:
-    """Return the sampled traceparents; which of them a message takes back, only its own bytes tell."""
-    texts = [text.encode() for text in fields.traceparent if is_sampled(text)]
-    if not texts:
-        return []
-    if len(texts) <= SOUGHT_MAX:
-        rows = (row for row in rows if any(text in row for text in texts))
-    return _sampled(map(Message.FromString, rows))
+    return [text for text in fields.traceparent if is_sampled(text)]
 
 
 def _texts_fit(fields: BlockFields) -> bool:
