@@ -11,7 +11,7 @@ from typing import Any, Final
 
 SITE: Final = Path(__file__).with_name("trick_site")
 TRICK_VARIABLE: Final = "BELLWIRE_BENCH_TRICK"
-UNIX: Final = "bellwire_unix"
+SOCKET: Final = "bellwire_socket"
 TCP: Final = "bellwire_tcp"
 _JEMALLOC: Final = next(iter(sorted(glob.glob("/usr/lib/*/libjemalloc.so.2"))), "")
 _CORES: Final = sorted(os.sched_getaffinity(0))
@@ -26,7 +26,7 @@ class Trick:
     environment: Mapping[str, str] = field(default_factory=dict)
     start: Mapping[str, Any] = field(default_factory=dict)
     """What `trick_site/sitecustomize.py` does at the start of each process."""
-    peer: str = UNIX
+    peer: str = SOCKET
     missing: str = ""
     """Why it cannot be tried here; empty = it can."""
 
@@ -54,7 +54,6 @@ def _cpus(broker: list[int], clients: list[int]) -> dict[str, Any]:
     return {"cpus": {"broker": broker, "publisher": clients, "subscriber": clients}}
 
 
-_GRPC_SOCKETS: Final = "gRPC's own sockets carry everything here"
 _ONE_CORE: Final = "" if len(_CORES) > 1 else "this machine has one core"
 TRICKS: Final[dict[str, Trick]] = {
     trick.name: trick
@@ -77,13 +76,11 @@ TRICKS: Final[dict[str, Trick]] = {
             "buffers_64k",
             "SO_SNDBUF, SO_RCVBUF 64 KiB",
             start={"socket_buffer_bytes": 64 << 10},
-            missing=_GRPC_SOCKETS,
         ),
         Trick(
             "buffers_1m",
             "SO_SNDBUF, SO_RCVBUF 1 MiB",
             start={"socket_buffer_bytes": 1 << 20},
-            missing=_GRPC_SOCKETS,
         ),
         Trick(
             "affinity_split",
