@@ -28,6 +28,7 @@ OPEN_RUNS_MAX: Final = (
     1_000  # In one record; what lies behind them is delivered again after a crash.
 )
 SET_ASIDE_MAX: Final = 10_000  # Delayed messages others may overtake; beyond, they are waited for.
+DROPS_MAX: Final = 16  # Looked into and dropped in one go, about 0.3 ms.
 NANOS: Final = 1_000_000_000
 
 
@@ -139,6 +140,7 @@ class Cursor:
                 return None
         conflates = self._conflation is not None
         direct = self.subscription.direct
+        drops = 0
         while (part := self._peek(now)) is not None:
             if direct is not None and direct.has(part.entry.batch.header) and part.run is None:
                 self._take(part, part.last - part.first)
@@ -149,6 +151,10 @@ class Cursor:
             head = look_at(part, now_ns, self.subscription.name, self._conflation)
             if head.drop:
                 self._drop(part, head.drop, head.reason)
+                drops += 1
+                if drops == DROPS_MAX:
+                    self.retry_at = now  # Others first: a long backlog of these holds everybody up.
+                    return None
             elif head.take:
                 part.last = part.first + head.take
                 return part

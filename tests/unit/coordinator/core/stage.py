@@ -161,8 +161,12 @@ class Stage:
         self.settle(member, handout.first_tag, last, DISPOSITION_RELEASE, delay_millis)
 
     def _deliveries(self, member: Member, messages_max: int) -> Iterator[Handout]:
-        while (handout := self.take(member, messages_max)) is not None:
-            yield handout
+        while True:
+            handout = self.take(member, messages_max)
+            if handout is not None:
+                yield handout
+            elif member.retry_at is None or member.retry_at > self.now:
+                return
 
 
 def append(
