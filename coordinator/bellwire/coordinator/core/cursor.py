@@ -138,6 +138,7 @@ class Cursor:
             if not all_known:
                 self.retry_at = None if all_known is None else now  # Who loads calls again.
                 return None
+            self._step_over_stale(self._conflation)
         conflates = self._conflation is not None
         direct = self.subscription.direct
         drops = 0
@@ -161,6 +162,14 @@ class Cursor:
             elif not self._wait_for(part, now + (head.due_ns - now_ns) / NANOS):
                 return None
         return None
+
+    def _step_over_stale(self, conflation: Conflation) -> None:
+        stale = conflation.stale_until(self.next_offset) - self.next_offset
+        if stale and not self.redeliveries:
+            self._step(stale)
+            self._miss()
+            self.count_dropped(stale, "conflated")
+            self.mark()
 
     def _waits_from(self) -> int:
         """Return the lowest offset that may still be delivered."""
@@ -251,7 +260,10 @@ class Cursor:
             if rest is not None:
                 self.redeliveries.appendleft(rest)
             return
-        self.next_offset += taken
+        self._step(taken)
+
+    def _step(self, count: int) -> None:
+        self.next_offset += count
         if self.blocks and not self.is_durable:
             self.partition.topic.on_room(self.partition)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,8 @@ from bellwire.coordinator.log.protocol import PartitionLog
 
 SCAN_ENTRIES_MAX: Final = 16  # Opened in one go, about 0.3 ms; a longer backlog takes several.
 
+OTHERS_MAX: Final = 10_000  # Remembered; behind them messages are looked at one by one.
+KEYS_PER_MESSAGE: Final = 10  # A key is looked at in a tenth of the time of a message.
 KEYS_MIN: Final = 1_000  # Keys from which on those no longer needed are looked for.
 
 
@@ -39,7 +42,9 @@ class Conflation:
     """
 
     def __init__(self, from_offset: int) -> None:
-        self._latest: dict[str, int] = {}
+        self._latest: dict[str, int] = {}  # In the order of the offsets.
+        self._others: deque[int] = deque()  # Messages that are not conflated, in order.
+        self._others_known_to: int | None = None  # None = all that was looked at.
         self._scanned = from_offset
         self._prune_above = KEYS_MIN
 
@@ -61,10 +66,13 @@ class Conflation:
             if entry is None:
                 return None
             only = entry.batch.header.only_subscription
-            if not only or only == subscription:
-                for offset, message in enumerate(entry.messages(), entry.base_offset):
-                    if message.key:
-                        self._latest[message.key] = offset
+            is_ours = not only or only == subscription
+            for offset, message in enumerate(entry.messages(), entry.base_offset):
+                if is_ours and message.key:
+                    self._latest.pop(message.key, None)
+                    self._latest[message.key] = offset
+                else:
+                    self._note_other(offset)
             self._scanned = entry.next_offset
             if len(self._latest) > self._prune_above:
                 self._prune(waits_from())
@@ -74,13 +82,38 @@ class Conflation:
         """Tell whether a later message has its key."""
         return bool(message.key) and self._latest.get(message.key, -1) > offset
 
+    def stale_until(self, offset: int) -> int:
+        """Return the first offset from `offset` on that may be of a message with no later one of its key.
+
+        A long backlog of few keys is stepped over by that at once, not message by message.
+        """
+        others = self._others
+        while others and others[0] < offset:
+            others.popleft()
+        if offset >= self._scanned:
+            self._others_known_to = None
+            return offset
+        if len(self._latest) > KEYS_PER_MESSAGE * (self._scanned - offset):
+            return offset  # To find it would take longer than to look at the messages.
+        latest = next((at for at in self._latest.values() if at >= offset), self._scanned)
+        known_to = self._scanned if self._others_known_to is None else self._others_known_to
+        return max(offset, min(latest, others[0] if others else latest, known_to))
+
+    def _note_other(self, offset: int) -> None:
+        if self._others_known_to is not None:
+            return
+        if len(self._others) < OTHERS_MAX:
+            self._others.append(offset)
+        else:
+            self._others_known_to = offset
+
     def lost(self, first: int, last: int) -> None:
         """Forget messages `first..last` (offsets, `last` exclusive): evicted before they were delivered."""
         self._latest = {k: at for k, at in self._latest.items() if not first <= at < last}
 
     def _prune(self, waits_from: int) -> None:
         """Forget keys that nothing can be older than; seldom, for it looks at all."""
-        self._latest = {key: at for key, at in self._latest.items() if at > waits_from}
+        self._latest = {key: at for key, at in self._latest.items() if at >= waits_from}
         self._prune_above = max(KEYS_MIN, 2 * len(self._latest))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.coordinator.core.stage import TOPIC, Stage, all_offsets, offsets
+from tests.unit.coordinator.core.stage import TOPIC, Stage, all_offsets, append, offsets
 
 from bellwire.bus.v1.subscriber_pb2 import (
     ORDERING_NONE,
@@ -137,13 +137,29 @@ def test_a_long_backlog_is_looked_through_in_steps():
     for _ in range(2 * SCAN_ENTRIES_MAX + 1):
         publish(stage, keys="a")
     member = stage.join(stage.subscribe(overflow=OVERFLOW_POLICY_CONFLATE))
-    assert SCAN_ENTRIES_MAX == DROPS_MAX
-    for _ in range(4):  # Looked into and then dropped, two times each.
+    for _ in range(2):
         assert stage.take(member) is None
         assert member.retry_at == stage.now
     handout = stage.take(member)
     assert handout is not None
     assert handout.entry.base_offset == 2 * SCAN_ENTRIES_MAX
+    assert stage.topic.stats.dropped == {"conflated": 2 * SCAN_ENTRIES_MAX}
+
+
+def test_a_long_backlog_of_expired_messages_is_dropped_in_steps():
+    stage = Stage()
+    stage.now_ns = 100 * SECOND_NS
+    for _ in range(2 * DROPS_MAX + 1):
+        append(stage.topic.partitions[0], 2, expiries=[stage.now_ns - 1, stage.now_ns + SECOND_NS])
+    member = stage.join(stage.subscribe())
+    stage.now_ns += 2 * SECOND_NS
+    for step in (1, 2):
+        assert stage.take(member) is None
+        assert member.retry_at == stage.now
+        assert stage.topic.stats.dropped == {"expired": 2 * DROPS_MAX * step}
+    assert stage.take(member) is None
+    assert member.retry_at is None
+    assert stage.topic.stats.dropped == {"expired": 2 * (2 * DROPS_MAX + 1)}
 
 
 @pytest.mark.parametrize("ordering", [ORDERING_PARTITION, ORDERING_NONE])
