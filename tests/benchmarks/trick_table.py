@@ -28,7 +28,7 @@ def render_tricks(document: Figures) -> str:
     rule = (
         f"Medians without → with over {rounds} rounds; *gain* is the median of the rounds' own gains, in brackets the "
         f"least and the most. Accepted: a gain above {GAIN_MIN:.0%} that is larger than the distance between least "
-        "and most, in messages a second or p50, and no such loss in the other.\n"
+        f"and most, in messages a second or a p50, and in none of the others a loss above {GAIN_MIN:.0%}.\n"
     )
     if rounds < ROUNDS_FOR_A_VERDICT:
         rule += f"\n*A verdict takes {ROUNDS_FOR_A_VERDICT} rounds at least: these say only that the tricks run.*\n"

@@ -31,8 +31,8 @@ class Gain:
 
     @property
     def is_worse(self) -> bool:
-        """The same, downwards."""
-        return -self.median > GAIN_MIN and -self.median > self.high - self.low
+        """Less by more than the least that counts; to refuse a trick, a hint is enough."""
+        return -self.median > GAIN_MIN
 
 
 def gain_of(without: Sequence[float], with_it: Sequence[float], *, more_is_better: bool) -> Gain:
@@ -49,7 +49,7 @@ def gain_of(without: Sequence[float], with_it: Sequence[float], *, more_is_bette
 
 
 def verdict_of(gains: Sequence[Gain]) -> Verdict:
-    """Accept what is better somewhere and worse nowhere."""
+    """Accept what is better somewhere for certain, and worse nowhere by the look of it."""
     better = any(gain.is_better for gain in gains)
     worse = any(gain.is_worse for gain in gains)
     return Verdict.ACCEPT if better and not worse else Verdict.REJECT

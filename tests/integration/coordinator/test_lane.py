@@ -16,7 +16,7 @@ from bellwire.testing.server import RunningCoordinator
 from bellwire.transport.address import parse_address
 from bellwire.transport.channel import TransportSettings
 from bellwire.transport.lane.address import lane_socket
-from bellwire.transport.lane.connection import FrameConnection
+from bellwire.transport.lane.connection import SEND_BUFFER_BYTES, FrameConnection
 from bellwire.transport.lane.frames import End, Kind
 
 METHOD = b"/bellwire.bus.v1.PublisherService/PublishStream"
@@ -118,3 +118,18 @@ async def test_where_there_is_no_lane_the_client_uses_grpc() -> None:
         async with line as client, client.subscribe("bars") as opened:
             await client.publisher().publish("bars", b"2")
             assert (await within(anext(aiter(opened)))).data == b"2"
+
+
+async def test_a_frame_of_deliveries_fits_into_the_send_buffer() -> None:
+    ours, theirs = socket.socketpair()
+    _, probe = pair = socket.socketpair()
+    with theirs, pair[0], probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_unix_connection(
+            lambda: FrameConnection(1 << 20), sock=ours
+        )
+        size = ours.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        assert size == probe.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        connection.abort()
+        await connection.closed

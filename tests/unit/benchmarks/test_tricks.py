@@ -155,6 +155,7 @@ def test_a_gain_is_that_of_neighbours_in_time():
         ([Gain(0.05, 0.00, 0.06)], Verdict.REJECT),  # Rounds differ by more.
         ([Gain(0.05, 0.04, 0.06), Gain(-0.05, -0.06, -0.04)], Verdict.REJECT),  # Paid elsewhere.
         ([Gain(0.05, 0.04, 0.06), Gain(-0.02, -0.03, -0.01)], Verdict.ACCEPT),
+        ([Gain(0.05, 0.04, 0.06), Gain(-0.04, -0.20, 0.30)], Verdict.REJECT),  # Perhaps.
     ],
 )
 def test_the_verdict(gains, verdict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from typing import Final, Protocol, cast
 
@@ -11,6 +12,7 @@ from bellwire.wire.errors import CallerError
 
 __all__ = ["FrameConnection", "FrameListener"]
 
+SEND_BUFFER_BYTES: Final = 1 << 20  # A whole frame in one write; the system may allow less.
 UNREAD_BYTES_MAX: Final = 1 << 20  # Then the kernel holds back the peer; policy BLOCK.
 
 
@@ -62,6 +64,8 @@ class FrameConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class.
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the peer."""

@@ -6,8 +6,13 @@ from tests.benchmarks.studies.slow_subscriber import CONTROL, LOGS, POLICIES, ST
 from tests.benchmarks.summary import Measurement
 
 
-def phase(p99_us: int) -> Measurement:
-    return {"from_intended": LatencyHistogram.of([p99_us * 1_000] * 100).to_json()}
+def phase(*p99_us: int) -> Measurement:
+    """A phase of so many turns."""
+    nanos = [each * 1_000 for each in p99_us for _ in range(100)]
+    return {
+        "from_intended": LatencyHistogram.of(nanos).to_json(),
+        "p99_us": list(map(float, p99_us)),
+    }
 
 
 def measurement(peer: str, beside_us: dict[str, int], *, ended: str = "") -> Measurement:
@@ -49,7 +54,7 @@ def test_how_far_p99_moves_by_itself_is_shown_and_judged_by_nobody():
     ratio = memory.columns.index("p99 × alone")
     (shown,) = [row for row in memory.rows if row[1] == CONTROL]
     assert float(shown[ratio]) == pytest.approx(9, rel=0.02)
-    assert shown[-3:] == ("–", "–", "–")
+    assert shown[-4:] == ("–", "–", "–", "–")
 
 
 def test_a_percentile_is_taken_over_the_messages_of_all_rounds():
@@ -57,6 +62,17 @@ def test_a_percentile_is_taken_over_the_messages_of_all_rounds():
     rounds.append(measurement("bellwire_tcp", {"memory BLOCK": 90_000}))
     values = [figure.value for figure in STUDY.figures(rounds)]
     assert values == pytest.approx([1, 1], rel=0.02)
+
+
+def test_one_turn_that_the_machine_slept_through_decides_nothing():
+    found = measurement("bellwire_tcp", {})
+    found["cases"]["memory BLOCK"]["alone"] = phase(1_000, 1_000, 1_000, 1_000, 1_000, 90_000)
+    found["cases"]["memory BLOCK"]["beside"] = phase(80_000, 1_300, 1_300, 1_300, 1_300, 1_300)
+    values = {figure.key: figure.value for figure in STUDY.figures([found])}
+    assert values["memory"] == pytest.approx(1.3)
+    memory, _ = STUDY.tables("Slow", [found])
+    (shown,) = [row for row in memory.rows if row[1] == "BLOCK"]
+    assert shown[memory.columns.index("middle half")] == "0.98–20.98"
 
 
 def test_every_row_has_a_cell_for_every_head_and_tells_how_the_slow_one_ended():
