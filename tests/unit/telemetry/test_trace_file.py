@@ -4,19 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
-from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from bellwire.telemetry import SpanLink, read_trace_dir, traces
+from bellwire.telemetry.otlp_json import JsonFileExporter
 
 LINKED = SpanContext(0xABC, 0xDEF, is_remote=True, trace_flags=TraceFlags(1))
 
 
 def write_two_traces(file: Path) -> None:
-    exporter = FileSpanExporter(file)
+    exporter = JsonFileExporter(file)
     made = TracerProvider(resource=Resource({"service.name": "agents/rules-0", "process.pid": 42}))
     made.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = made.get_tracer("bellwire.client")
