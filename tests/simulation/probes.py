@@ -18,6 +18,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
 from bellwire.coordinator.core.cursor import Cursor
 from bellwire.coordinator.core.dead_letters import DeadLetters
 from bellwire.coordinator.core.flight import Handout
+from bellwire.coordinator.core.freshness import Conflation
 from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.part import Part
 from bellwire.coordinator.core.subscription import Subscription
@@ -48,6 +49,7 @@ def watching(observer: Observer, judge: Callable[[Cursor, int, str], None]) -> I
     probes = _Probes(observer, judge)
     wrap(MemoryLog, "append", probes.append)
     wrap(Cursor, "_drop", probes.drop)
+    wrap(Cursor, "_step_over_stale", probes.step_over_stale)
     wrap(Cursor, "_lose_head", probes.lose_head)
     wrap(Cursor, "on_evict", probes.on_evict)
     wrap(Cursor, "restore", probes.restore)
@@ -78,6 +80,11 @@ class _Probes:
         first = part.first_offset
         self._dropped(cursor, first, first + count, reason or "not meant for it")
         original(cursor, part, count, reason)
+
+    def step_over_stale(self, original: Any, cursor: Cursor, conflation: Conflation) -> None:
+        first = cursor.next_offset
+        original(cursor, conflation)
+        self._dropped(cursor, first, cursor.next_offset, "conflated")
 
     def lose_head(self, original: Any, cursor: Cursor, through: int) -> None:
         first = cursor.redeliveries[0].first
