@@ -74,6 +74,12 @@ bench-peers: ## the environments of peers whose pins differ from ours (autogen, 
 bench-page: .venv/.dev-installed ## docs/benchmarks.md and its plots from a result (RESULT=benchmarks/results/….json)
 	@$(PY) tests/benchmarks/run.py --markdown "$(RESULT)"
 
+kafka-jars: .venv/.dev-installed ## fetch Apache Kafka for the tests, once, into the user's cache (Java and Maven)
+	@$(PY) -m bellwire.testing.kafka --fetch
+
+kafka: .venv/.dev-installed ## run a Kafka broker on 127.0.0.1:9092 until Ctrl-C (KAFKA_DATA=folder)
+	@$(PY) -m bellwire.testing.kafka --port 9092 --data "$(KAFKA_DATA)"
+
 simulate: .venv/.dev-installed ## the simulation, seed by seed (SEEDS=10000, SIMULATE_ARGS="--seed 7 --verbose")
 	@$(PY) tests/simulation/run.py --seeds $(SEEDS) $(SIMULATE_ARGS)
 
@@ -196,4 +202,4 @@ PEER_SECONDS_MAX := 300
 	@$(GEN_PY) requirements/install.py requirements/gen.txt
 	@touch $@
 
-.PHONY: checkout-moved demo serve setup test test-ci test-all bench bench-peers bench-page stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
+.PHONY: checkout-moved demo serve kafka kafka-jars setup test test-ci test-all bench bench-peers bench-page stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help

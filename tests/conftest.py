@@ -4,11 +4,19 @@ import gc
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from bellwire.testing.kafka import (
+    BOOTSTRAP_VARIABLE,
+    KafkaMissingError,
+    kafka_classpath,
+    running_kafka,
+)
 
 # A busy machine must not fail a property; each test has a timeout of its own (pyproject.toml).
 settings.register_profile(
@@ -40,9 +48,33 @@ def find_tool() -> Callable[[str], Path]:
         found = shutil.which(name)
         if found is not None:
             return Path(found)
-        reason = f"{name} is not on PATH; .ci/run installs it"
-        if TOOLS_ARE_REQUIRED:
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"{name} is not on PATH; .ci/run installs it")
 
     return find
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test for want of a tool; in CI fail it."""
+    if TOOLS_ARE_REQUIRED:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> None:
+    """What a broker needs to run is here."""
+    try:
+        kafka_classpath(fetch=False)
+    except KafkaMissingError as error:
+        missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_jars: None) -> Iterator[str]:
+    """HOST:PORT of a broker that all tests share: topics need names of their own."""
+    running = os.environ.get(BOOTSTRAP_VARIABLE)
+    if running:
+        yield running
+        return
+    with running_kafka() as broker:
+        yield broker.bootstrap

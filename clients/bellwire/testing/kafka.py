@@ -1,0 +1,272 @@
+"""A Kafka broker of one node on loopback, for tests and for trying things out: plain Java, no container.
+
+Where it comes from, in this order: a broker that runs already (`BELLWIRE_KAFKA_BOOTSTRAP`), jars on the disk
+(`BELLWIRE_KAFKA_CLASSPATH`), or Maven, which fetches them once into the user's cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+VERSION: Final = "4.1.1"  # As in deploy/kafka/pom.xml.
+BOOTSTRAP_VARIABLE: Final = "BELLWIRE_KAFKA_BOOTSTRAP"
+CLASSPATH_VARIABLE: Final = "BELLWIRE_KAFKA_CLASSPATH"
+CLUSTER_ID: Final = "QmVsbHdpcmVUZXN0TG9nMQ"  # 16 bytes in Base64; any will do.
+HEAP: Final = ("-Xms192m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+READY_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 20.0
+FETCH_SECONDS: Final = 600.0
+POLL_SECONDS: Final = 0.1
+_POM: Final = Path(__file__).resolve().parents[3] / "deploy/kafka/pom.xml"
+_PROPERTIES: Final = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dir={data}
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+offsets.topic.num.partitions=1
+transaction.state.log.num.partitions=1
+log.cleaner.dedupe.buffer.size=2097152
+"""
+
+
+class KafkaMissingError(Exception):
+    """There is no broker, and nothing to start one with; says what is missing."""
+
+
+class RunningKafka:
+    """A broker that was started here, and its data.
+
+    Attributes:
+        bootstrap: HOST:PORT of it, the same after a restart.
+    """
+
+    def __init__(self, classpath: str, folder: Path, port: int = 0) -> None:
+        self._classpath = classpath
+        self._folder = folder
+        self._properties = folder / "server.properties"
+        self._log = folder / "broker.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        port = port or _free_port()
+        self.bootstrap = f"127.0.0.1:{port}"
+        data = folder / "data"
+        self._properties.write_text(
+            _PROPERTIES.format(port=port, controller=_free_port(), data=data)
+        )
+        if not (data / "meta.properties").exists():
+            self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c")
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            KafkaMissingError: It does not start; with the end of its log.
+        """
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command("kafka.Kafka", str(self._properties)), stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + READY_SECONDS
+        while not asyncio.run(_answers(self.bootstrap)):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise KafkaMissingError(f"Kafka does not start: {self._tail()}")
+            time.sleep(POLL_SECONDS)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Shut it down in order, or with SIGKILL when that takes too long."""
+        self._end(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Wait until it ends by itself; return its exit status."""
+        assert self._process is not None
+        return self._process.wait()
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _java(self, main: str, *arguments: str) -> None:
+        command = self._command(main, *arguments, str(self._properties))
+        done = subprocess.run(command, capture_output=True, check=False, timeout=READY_SECONDS)
+        if done.returncode:
+            raise KafkaMissingError(
+                f"{main} failed: {(done.stdout + done.stderr).decode()[-2000:]}"
+            )
+
+    def _command(self, main: str, *arguments: str) -> list[str]:
+        return [
+            _tool("java"),
+            *HEAP,
+            "-Djava.awt.headless=true",
+            "-cp",
+            self._classpath,
+            main,
+            *arguments,
+        ]
+
+    def _tail(self) -> str:
+        with suppress(OSError):
+            return self._log.read_text(errors="replace")[-2000:] or "it said nothing"
+        return "it left no log"
+
+
+@contextmanager
+def running_kafka(folder: Path | None = None, port: int = 0) -> Iterator[RunningKafka]:
+    """Run a broker.
+
+    Args:
+        folder: Of its data, kept; None = a temporary one.
+        port: 0 = a free one.
+
+    Raises:
+        KafkaMissingError: There is no Java, no Maven, or it does not start.
+    """
+    classpath = kafka_classpath()
+    kept = folder or Path(tempfile.mkdtemp(prefix="bellwire-kafka-"))
+    kept.mkdir(parents=True, exist_ok=True)
+    try:
+        broker = RunningKafka(classpath, kept, port)
+        try:
+            broker.start()
+            yield broker
+        finally:
+            broker.stop()
+    finally:
+        if folder is None:
+            shutil.rmtree(kept, ignore_errors=True)
+
+
+def kafka_classpath(*, fetch: bool = True) -> str:
+    """Return the class path of a broker.
+
+    Args:
+        fetch: Have Maven fetch it where it is not there yet, which takes a minute.
+
+    Raises:
+        KafkaMissingError: There is no Java; or Maven is needed and is not there, or fails.
+    """
+    _tool("java")
+    given = os.environ.get(CLASSPATH_VARIABLE)
+    if given:
+        return given
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    jars = cache / "bellwire" / f"kafka-{VERSION}"
+    if not jars.exists():
+        if not fetch:
+            raise KafkaMissingError(f"Kafka {VERSION} is not here: `make kafka-jars` fetches it")
+        _fetch(jars)
+    return str(jars / "*")
+
+
+def _fetch(jars: Path) -> None:
+    if not _POM.exists():
+        raise KafkaMissingError(
+            f"{_POM} is not here: set {CLASSPATH_VARIABLE} to the jars of Kafka"
+        )
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    fetched = Path(tempfile.mkdtemp(prefix="kafka-", dir=jars.parent))
+    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={fetched}"]
+    command = [_tool("mvn"), "-q", "-B", "-f", str(_POM), *goal]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=FETCH_SECONDS)
+        if done.returncode:
+            raise KafkaMissingError(f"Maven fetched no Kafka: {done.stdout.decode()[-2000:]}")
+        with suppress(OSError):  # Somebody else was quicker.
+            fetched.rename(jars)
+    finally:
+        shutil.rmtree(fetched, ignore_errors=True)
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise KafkaMissingError(
+            f"{name} is not installed: install Java 17 and Maven, or name a broker in {BOOTSTRAP_VARIABLE}"
+        )
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _answers(bootstrap: str) -> bool:
+    """Tell whether a broker gives its metadata, which it does later than it takes connections."""
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000)
+    try:
+        await admin.start()
+        return bool((await admin.describe_cluster())["brokers"])
+    except (KafkaError, OSError, KeyError):
+        return False
+    finally:
+        with suppress(Exception):
+            await admin.close()
+
+
+def main(arguments: list[str]) -> int:
+    """Run a broker in the foreground, or only fetch it; give the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bellwire.testing.kafka", description=__doc__)
+    parser.add_argument("--fetch", action="store_true", help="fetch it, run nothing")
+    parser.add_argument("--port", type=int, default=0, help="0 = a free one")
+    parser.add_argument(
+        "--data", default="", help="folder that keeps its data; else it is temporary"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        if options.fetch:
+            print(f"Kafka {VERSION}: {kafka_classpath()}")
+            return 0
+        with running_kafka(Path(options.data) if options.data else None, options.port) as broker:
+            print(f"Kafka {VERSION} listens on {broker.bootstrap}; Ctrl-C ends it", flush=True)
+            print(
+                f"durable topics on it: bellwire serve --kafka {broker.bootstrap} --default-log kafka"
+            )
+            return broker.wait()
+    except KafkaMissingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
