@@ -26,6 +26,14 @@ def serve(
             "--data", "-d", metavar="DIR", help="Folder of the durable store; else all in memory."
         ),
     ] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            "--kafka",
+            metavar="HOST:PORT",
+            help="Kafka that keeps durable topics, instead of --data.",
+        ),
+    ] = None,
     default_log: Annotated[
         Log | None,
         typer.Option("--default-log", help="Log of topics created without one; else memory."),
@@ -58,6 +66,7 @@ def serve(
             flags={
                 "coordinator.listen": tuple(listen) if listen else None,
                 "coordinator.data": data,
+                "coordinator.kafka": kafka,
                 "coordinator.default_log": None if default_log is None else default_log.value,
             },
             sections=("command", "coordinator", "telemetry"),

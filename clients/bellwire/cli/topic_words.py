@@ -29,6 +29,8 @@ class Log(StrEnum):
     """In the coordinator's memory: gone with the process."""
     SQLITE = "sqlite"
     """On the coordinator's disk: `serve --data`."""
+    KAFKA = "kafka"
+    """In Kafka: `serve --kafka`."""
 
 
 class Overflow(StrEnum):

@@ -354,6 +354,12 @@ class DeadlineExceededError(PeerError):
     retryable = False
 
 
+class StoreUnavailableError(PeerError):
+    """What keeps the durable topics cannot be reached; start it, or try again."""
+
+    reason = "STORE_UNAVAILABLE"
+
+
 class StoreReadOnlyError(PeerError):
     """The store could not be written and is in doubt; nothing durable is accepted until a restart."""
 

@@ -17,6 +17,7 @@ from bellwire.coordinator.log.store import Store
 from bellwire.wire.errors import BellwireError, StoreReadOnlyError
 
 READ_BYTES: Final = 1 << 20  # Loaded at once for a reader that has fallen behind: about 1 ms.
+CLOSE_SECONDS: Final = 10.0  # Within the time a supervisor leaves a process to end.
 LATENCIES_KEPT: Final = 10_000
 T = TypeVar("T")
 _log = logging.getLogger("bellwire.coordinator")
@@ -76,7 +77,13 @@ class Committer:
         """Commit what is left and close the store."""
         if self._closed:
             return
-        await self.flush()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.flush()
+        except TimeoutError:
+            _log.warning("the store has not answered for %g s: what waits is lost", CLOSE_SECONDS)
+            self._store.give_up()
+            await self.flush()
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()

@@ -97,8 +97,31 @@ class CoordinatorSettings:
         default="memory",
         metadata=setting(
             unit="",
-            why="Log of topics created without one, auto-created ones too; sqlite needs `data`",
-            choices=("memory", "sqlite"),
+            why="Log of topics created without one, auto-created ones too; sqlite needs `data`, kafka `kafka`",
+            choices=("memory", "sqlite", "kafka"),
+        ),
+    )
+    kafka: str = field(
+        default="",
+        metadata=setting(
+            unit="HOST:PORT[,…]",
+            why="Kafka brokers that keep the durable topics, instead of a folder; empty = none",
+        ),
+    )
+    kafka_state_topic: str = field(
+        default="_bellwire_state",
+        metadata=setting(
+            unit="",
+            why="Compacted Kafka topic of everything but messages; of two coordinators with one the later one writes",
+        ),
+    )
+    kafka_replication_factor: int = field(
+        default=-1,
+        metadata=setting(
+            unit="replicas",
+            why="Of Kafka topics that are created; -1 = the brokers' default",
+            ge=-1,
+            le=32,
         ),
     )
     durable_retention_messages: int = field(
@@ -284,9 +307,17 @@ class CoordinatorSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.data and self.kafka:
+            raise SettingsError(
+                "coordinator", "kafka", self.kafka, "empty where durable topics are kept in `data`"
+            )
         if self.default_log == "sqlite" and not self.data:
             raise SettingsError(
                 "coordinator", "default_log", self.default_log, "memory, or a folder in `data`"
+            )
+        if self.default_log == "kafka" and not self.kafka:
+            raise SettingsError(
+                "coordinator", "default_log", self.default_log, "memory, or brokers in `kafka`"
             )
 
     @property

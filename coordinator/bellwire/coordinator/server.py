@@ -34,6 +34,7 @@ from bellwire.coordinator.state import CoordinatorState, Drainable
 from bellwire.mcp.v1 import mcp_pb2
 from bellwire.transport.address import parse_address
 from bellwire.transport.lane.address import lane_socket
+from bellwire.wire.settings import SettingsError
 
 # How the grace of a drain is spent: publishers and agents first, then subscribers read what is left.
 WRITERS_SHARE: Final = 0.3
@@ -219,7 +220,13 @@ class Coordinator:
 
 
 def open_store(settings: CoordinatorSettings) -> Store:
-    """Return the store the settings ask for, not yet loaded."""
+    """Return the store the settings ask for, not yet loaded.
+
+    Raises:
+        SettingsError: Its package is not installed.
+    """
+    if settings.kafka:
+        return _kafka_store(settings)
     if not settings.data:
         return MemoryStore(
             dead_letters_max=settings.dead_letters_max, results_max=settings.results_max
@@ -228,6 +235,21 @@ def open_store(settings: CoordinatorSettings) -> Store:
     from bellwire.coordinator.log.sqlite.store import SqliteStore
 
     return SqliteStore(settings.data, checkpoint_pages=settings.store_checkpoint_pages)
+
+
+def _kafka_store(settings: CoordinatorSettings) -> Store:
+    try:
+        from bellwire.coordinator.log.kafka import KafkaSettings, KafkaStore
+    except ImportError as error:
+        raise SettingsError(
+            "coordinator",
+            "kafka",
+            settings.kafka,
+            "empty without aiokafka; install bellwire[kafka]",
+        ) from error
+    return KafkaStore(
+        KafkaSettings(settings.kafka, settings.kafka_state_topic, settings.kafka_replication_factor)
+    )
 
 
 def add_services(

@@ -59,6 +59,7 @@ class CoordinatorState:
             engine_settings(settings),
             snapshot,
             has_store=store.durable,
+            durable_log=LogKind.KAFKA if settings.kafka else LogKind.SQLITE,
             clock_ns=time.time_ns,
         )
         self.committer = Committer(self.engine, store)
@@ -161,7 +162,7 @@ class CoordinatorState:
 
 def engine_settings(settings: CoordinatorSettings) -> EngineSettings:
     """Return the engine's part of a coordinator's settings."""
-    log = LogKind.SQLITE if settings.default_log == "sqlite" else LogKind.MEMORY
+    log = LogKind[settings.default_log.upper()]
     return EngineSettings(
         workers=settings.workers,
         worker_inbox_batches=settings.worker_inbox_batches,

@@ -73,7 +73,7 @@ def test_every_word_of_a_topic_is_a_value_of_the_contract():
     assert log_kind(Log.SQLITE) == topic_pb2.LOG_KIND_SQLITE
     assert overflow_policy(None) == subscriber_pb2.OVERFLOW_POLICY_UNSPECIFIED
     assert priority_class(None) == topic_pb2.PRIORITY_CLASS_UNSPECIFIED
-    assert {log_kind(log) for log in Log} == {1, 2}
+    assert {log_kind(log) for log in Log} == {1, 2, 3}
     assert {overflow_policy(policy) for policy in Overflow} == {1, 2, 3, 4}
     assert {priority_class(priority) for priority in Priority} == {1, 2, 3, 4, 5}
     assert word("PRIORITY_CLASS_KILL_SWITCH", "PRIORITY_CLASS_") == Priority.KILL_SWITCH

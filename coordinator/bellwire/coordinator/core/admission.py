@@ -14,10 +14,11 @@ from bellwire.bus.v1.publisher_pb2 import (
     ACK_LEVEL_NONE,
     ACK_LEVEL_PERSISTED,
     ACK_LEVEL_RECEIVED,
+    ACK_LEVEL_REPLICATED,
     ACK_LEVEL_UNSPECIFIED,
     AckLevel,
 )
-from bellwire.coordinator.core.topic import Topic
+from bellwire.coordinator.core.topic import LogKind, Topic
 from bellwire.wire.batch import (
     BatchLimits,
     check_message_sizes,
@@ -52,7 +53,15 @@ _ID: Final = attrgetter("id")
 _TRACEPARENT: Final = attrgetter("traceparent")
 _SIZE: Final = Message.ByteSize
 MEMORY_ACK_LEVELS: Final = (ACK_LEVEL_NONE, ACK_LEVEL_RECEIVED)
-DURABLE_ACK_LEVELS: Final = (*MEMORY_ACK_LEVELS, ACK_LEVEL_PERSISTED)
+DURABLE_ACK_LEVELS: Final = {
+    LogKind.SQLITE: ACK_LEVEL_PERSISTED,
+    LogKind.KAFKA: ACK_LEVEL_REPLICATED,  # Of several brokers; none of them need have synced it.
+}
+KEPT: Final = {
+    LogKind.MEMORY: "in memory",
+    LogKind.SQLITE: "on the coordinator's disk",
+    LogKind.KAFKA: "in Kafka",
+}
 NUMBER_MAX: Final = (1 << 63) - 1_000  # What a store keeps, with room for a batch of sequences.
 DELAY_NANOS_MAX: Final = 7 * 86_400 * 1_000_000_000
 _SHORT_FIELDS: Final = (
@@ -62,7 +71,12 @@ _SHORT_FIELDS: Final = (
 
 def ack_levels(topic: Topic) -> tuple[AckLevel.ValueType, ...]:
     """Return the levels the topic's log can give."""
-    return DURABLE_ACK_LEVELS if topic.is_durable else MEMORY_ACK_LEVELS
+    return (*MEMORY_ACK_LEVELS, best_ack_level(topic)) if topic.is_durable else MEMORY_ACK_LEVELS
+
+
+def best_ack_level(topic: Topic) -> AckLevel.ValueType:
+    """Return the most the topic's log can give."""
+    return DURABLE_ACK_LEVELS.get(topic.settings.log, ACK_LEVEL_RECEIVED)
 
 
 def check_ack_level(topic: Topic, level: AckLevel.ValueType) -> AckLevel.ValueType:
@@ -72,14 +86,13 @@ def check_ack_level(topic: Topic, level: AckLevel.ValueType) -> AckLevel.ValueTy
         AckLevelUnsupportedError: The topic's log cannot give it.
     """
     if level == ACK_LEVEL_UNSPECIFIED:
-        return ACK_LEVEL_PERSISTED if topic.is_durable else ACK_LEVEL_RECEIVED
+        return best_ack_level(topic)
     if level in ack_levels(topic):
         return level
     name = AckLevel.Name(level) if level in AckLevel.values() else str(level)
-    kept = "on the coordinator's disk" if topic.is_durable else "in memory"
-    best = "ACK_LEVEL_PERSISTED" if topic.is_durable else "ACK_LEVEL_RECEIVED"
     raise AckLevelUnsupportedError(
-        f"topic {topic.name!r} is kept {kept} and cannot give {name}: ask for {best}",
+        f"topic {topic.name!r} is kept {KEPT[topic.settings.log]} and cannot give {name}: "
+        f"ask for {AckLevel.Name(best_ack_level(topic))}",
         metadata={"topic": topic.name, "ack_level": name},
     )
 

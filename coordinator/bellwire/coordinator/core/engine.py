@@ -22,7 +22,7 @@ from bellwire.coordinator.core.leases import Leases
 from bellwire.coordinator.core.logs import Logs
 from bellwire.coordinator.core.producer_names import ProducerNames
 from bellwire.coordinator.core.results import Results
-from bellwire.coordinator.core.topic import TopicSettings
+from bellwire.coordinator.core.topic import LogKind, TopicSettings
 from bellwire.coordinator.core.worker import Workers
 from bellwire.coordinator.log.durable import DurableLog
 from bellwire.coordinator.log.protocol import Entry
@@ -64,6 +64,7 @@ class Engine:
         settings: Bounds.
         snapshot: What the store holds; None = nothing.
         has_store: Whether topics may be durable.
+        durable_log: Where they are kept then.
         clock_ns: Wall clock, nanoseconds since the Unix epoch.
         random: Where ids come from; give a seeded one and every run is the same.
 
@@ -77,12 +78,13 @@ class Engine:
         snapshot: Snapshot | None = None,
         *,
         has_store: bool = False,
+        durable_log: LogKind = LogKind.SQLITE,
         clock_ns: Callable[[], int],
         random: Random | None = None,
     ) -> None:
         found = snapshot or Snapshot()
         self.settings = settings
-        self.has_store = has_store
+        self.durable_log = durable_log if has_store else None
         self.clock_ns = clock_ns
         self.draining = False
         self._random = random or SystemRandom()

@@ -294,7 +294,7 @@ class PublishSession:
         """Count a batch as answered, at once or when it is as durable as was asked."""
         frame.reach(level)
         frame.positions[index] = position
-        if level == pb.ACK_LEVEL_PERSISTED:
+        if level >= pb.ACK_LEVEL_PERSISTED:
             ticket = partition.not_durable_yet(position.last_offset)
             if ticket is not None:
                 ticket.then(partial(self._committed, frame, index, partition))

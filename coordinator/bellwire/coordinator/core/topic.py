@@ -15,7 +15,7 @@ from bellwire.coordinator.core.journal import Journal
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.log.protocol import Entry, PartitionLog
 from bellwire.coordinator.log.records import ProducerRecord, TopicRecord
-from bellwire.wire.errors import CallerError, NotImplementedYetError
+from bellwire.wire.errors import CallerError
 
 PARTITIONS_MAX: Final = 1_024
 RETENTION_MESSAGES_MAX: Final = 100_000_000_000
@@ -29,6 +29,7 @@ class LogKind(IntEnum):
 
     MEMORY = 1
     SQLITE = 2
+    KAFKA = 3
 
 
 class PriorityClass(IntEnum):
@@ -199,7 +200,7 @@ class Topic:
     def direct_obstacle(self) -> str:
         """Why no subscriber may have a message before it is appended; empty = it may."""
         if self.is_durable:
-            return "is kept on disk"
+            return "is durable"
         return "forbids it" if self.settings.direct_policy == pb.DIRECT_POLICY_FORBID else ""
 
     def describe(self) -> pb.Topic:
@@ -225,23 +226,32 @@ class Topic:
         return self.partitions[index]
 
 
-def log_kind(kind: int, default: LogKind, *, has_store: bool) -> LogKind:
+_STARTED_WITH: Final = {LogKind.SQLITE: "--data DIR", LogKind.KAFKA: "--kafka HOST:PORT"}
+
+
+def log_kind(kind: int, default: LogKind, durable: LogKind | None) -> LogKind:
     """Return the log a topic gets; 0 = the default.
 
+    Args:
+        kind: What was asked for.
+        default: Of this coordinator.
+        durable: Where it keeps durable topics; None = it has none.
+
     Raises:
-        NotImplementedYetError: This server has no such log.
-        CallerError: It needs a folder, and the coordinator has none.
+        CallerError: This coordinator has no such log, and how to start one that has.
     """
     if kind == 0:
         return default
+    if kind in (LogKind.MEMORY, durable):
+        return LogKind(kind)
     if kind not in {int(known) for known in LogKind}:
-        raise NotImplementedYetError(
-            f"log kind {kind} is not served yet: create the topic with LOG_KIND_MEMORY or LOG_KIND_SQLITE",
+        raise CallerError(
+            f"log kind {kind} is not known: create the topic with LOG_KIND_MEMORY, LOG_KIND_SQLITE or LOG_KIND_KAFKA",
             metadata={"log": str(kind)},
         )
-    if kind == LogKind.SQLITE and not has_store:
-        raise CallerError(
-            "LOG_KIND_SQLITE needs a data folder: start the coordinator with `bellwire serve --data DIR`",
-            metadata={"log": "LOG_KIND_SQLITE"},
-        )
-    return LogKind(kind)
+    name = f"LOG_KIND_{LogKind(kind).name}"
+    instead = f"; durable topics of this one are LOG_KIND_{durable.name}" if durable else ""
+    raise CallerError(
+        f"{name} needs a coordinator started with `bellwire serve {_STARTED_WITH[LogKind(kind)]}`{instead}",
+        metadata={"log": name},
+    )

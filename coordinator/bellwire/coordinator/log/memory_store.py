@@ -103,6 +103,9 @@ class MemoryStore:
         for record in records:
             self._handlers[type(record)](record)
 
+    def give_up(self) -> None:
+        """Nothing waits."""
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -215,7 +218,7 @@ class MemoryStore:
     def _matching(self, query: DeadLetterQuery) -> Iterator[DeadLetterRecord]:
         letters = self._dead_letters.get(query.topic, {})
         wanted = sorted(letters.keys() & frozenset(query.ids) if query.ids else letters)
-        return (letters[key] for key in wanted if _matches(letters[key], query))
+        return (letters[key] for key in wanted if matches(letters[key], query))
 
     # ------------------------------------------------------------ results
 
@@ -231,7 +234,8 @@ class MemoryStore:
         _drop(self._results, lambda result: result.expire_ns <= record.time_ns)
 
 
-def _matches(letter: DeadLetterRecord, query: DeadLetterQuery) -> bool:
+def matches(letter: DeadLetterRecord, query: DeadLetterQuery) -> bool:
+    """Tell whether a dead letter meets all conditions but those of its topic and ids."""
     return (
         letter.id > query.after_id
         and (not query.up_to_id or letter.id <= query.up_to_id)

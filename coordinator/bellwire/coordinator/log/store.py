@@ -88,5 +88,8 @@ class Store(Protocol):
         """Return what the store takes on disk, its write-ahead log included."""
         ...
 
+    def give_up(self) -> None:
+        """Have a `write` or `read` that waits for somebody fail; called from any thread, before `close`."""
+
     def close(self) -> None:
         """Checkpoint and close; nothing may be called afterwards."""

@@ -106,7 +106,7 @@ class TopicService:
 
     def _settings(self, topic: pb.Topic) -> TopicSettings:
         engine = self._state.engine
-        kind = log_kind(topic.log, engine.settings.default_settings.log, has_store=engine.has_store)
+        kind = log_kind(topic.log, engine.settings.default_settings.log, engine.durable_log)
         defaults = default_topic(self._state.settings, kind)
         if topic.priority_class not in pb.PriorityClass.values():
             raise CallerError(f"priority class {topic.priority_class} is not known: use 1 to 5")

@@ -76,7 +76,7 @@ class PublisherService:
             positions = await self._append_all(topic, batches, timeout)
             return pb.PublishResponse(positions=positions, ack_level=level)
 
-        wait = level == pb.ACK_LEVEL_PERSISTED
+        wait = level >= pb.ACK_LEVEL_PERSISTED
         return await once(self._state, PUBLISH, request, pb.PublishResponse, carry_out, wait=wait)
 
     async def PublishStream(self, _: object, context: ServicerContext) -> None:

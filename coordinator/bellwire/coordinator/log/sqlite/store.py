@@ -121,6 +121,9 @@ class SqliteStore:
         self._reader = Reader(self._reading or connection, database)
         return found
 
+    def give_up(self) -> None:
+        """Nothing waits."""
+
     def close(self) -> None:
         """Note the clean end, copy the write-ahead log back, and let others have the folder."""
         with self._turn:

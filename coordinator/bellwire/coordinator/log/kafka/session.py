@@ -1,0 +1,300 @@
+"""The I/O of the Kafka store: transactions, reads and topics, by aiokafka.
+
+aiokafka is imported here and nowhere else in the coordinator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.errors import (
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+)
+
+from bellwire.coordinator.log.kafka.entries import KafkaRecord
+
+_log = logging.getLogger("bellwire.coordinator")
+
+STATE_PARTITION: Final = 0
+BATCH_BYTES_MAX: Final = 900_000  # Below what a broker takes by default, whatever LZ4 makes of it.
+RECORD_BYTES_MAX: Final = 2 << 20  # A message of 1 MiB with its headers; of the topics we create.
+FETCH_BYTES: Final = 4 << 20
+FETCH_RECORDS: Final = 5_000
+FETCH_MILLIS: Final = 500
+STOP_SECONDS: Final = 5.0
+LOG_TOPIC: Final = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",  # The bus evicts, and deletes records itself.
+    "retention.bytes": "-1",
+    "max.message.bytes": str(RECORD_BYTES_MAX),
+}
+STATE_TOPIC: Final = {"cleanup.policy": "compact", "max.message.bytes": str(RECORD_BYTES_MAX)}
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """Where Kafka is and how it is used.
+
+    Attributes:
+        bootstrap: HOST:PORT[,HOST:PORT…].
+        state_topic: Compacted topic of the state; its name is the transactional id, too, so that of two
+            coordinators with one state the later one fences the earlier one.
+        replication_factor: Of the topics that are created; -1 = the broker's default.
+        request_seconds: Longest wait for an answer before a request is tried again.
+        transaction_seconds: After which the broker aborts what nobody ends.
+        retry_seconds: First and longest pause between two tries while it is away.
+    """
+
+    bootstrap: str
+    state_topic: str = "_bellwire_state"
+    replication_factor: int = -1
+    request_seconds: float = 5.0
+    transaction_seconds: float = 30.0
+    retry_seconds: tuple[float, float] = (0.1, 2.0)
+
+
+class KafkaSession:
+    """Connections to one cluster. Every method may raise KafkaError, OSError or TimeoutError."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+
+    @property
+    def has_producer(self) -> bool:
+        """Whether it can write."""
+        return self._producer is not None
+
+    async def open_producer(self) -> None:
+        """Become the one that writes; whatever was begun before is ended."""
+        await self.drop_producer()
+        settings = self._settings
+        producer = AIOKafkaProducer(
+            bootstrap_servers=settings.bootstrap,
+            transactional_id=settings.state_topic,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            max_batch_size=BATCH_BYTES_MAX,
+            max_request_size=2 * RECORD_BYTES_MAX,
+            request_timeout_ms=_millis(settings.request_seconds),
+            transaction_timeout_ms=_millis(settings.transaction_seconds),
+        )
+        try:
+            async with asyncio.timeout(settings.request_seconds * 4):
+                await producer.start()
+                # Only with its id in hand is what others had begun over.
+                await producer.begin_transaction()
+                await producer.abort_transaction()
+        except BaseException:
+            await _dropped(producer)
+            raise
+        self._producer = producer
+
+    async def drop_producer(self) -> None:
+        """Let go of the producer, in whatever state it is."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _dropped(producer)
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self.drop_producer()
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await _stopped(consumer)
+
+    # ------------------------------------------------------------ transactions
+
+    async def transact(
+        self,
+        entries: Iterable[tuple[str, int, Iterable[KafkaRecord]]],
+        state: Callable[[Sequence[int]], Iterable[tuple[bytes, bytes | None]]],
+        timestamp_ms: int,
+    ) -> list[int]:
+        """Write entries and state in one transaction; return the Kafka offset of each entry's first record.
+
+        Args:
+            entries: Topic, partition and records of each.
+            state: Gives keys and values once the offsets of the entries are known.
+            timestamp_ms: Of the state, milliseconds since the Unix epoch.
+        """
+        if self._producer is None:
+            await self.open_producer()
+        producer = self._producer
+        assert producer is not None
+        async with asyncio.timeout(self._settings.transaction_seconds):
+            await producer.begin_transaction()
+            sent = [
+                [await producer.send_batch(each, topic, partition=partition) for each in batches]
+                for topic, partition, records in entries
+                if (batches := _batches(producer, records))
+            ]
+            offsets = [(await parts[0]).offset for parts in sent]
+            rest = [future for parts in sent for future in parts[1:]]
+            pairs = (KafkaRecord(timestamp_ms, key, value, []) for key, value in state(offsets))
+            topic, partition = self._settings.state_topic, STATE_PARTITION
+            rest += [
+                await producer.send_batch(batch, topic, partition=partition)
+                for batch in _batches(producer, pairs)
+            ]
+            await asyncio.gather(*rest)
+            await producer.commit_transaction()
+        return offsets
+
+    # ------------------------------------------------------------ reads
+
+    async def read(self, topic: str, partition: int, offset: int) -> AsyncGenerator[Any, None]:
+        """Yield committed records from an offset on, without end; what is not there yet is waited for.
+
+        Raises:
+            TimeoutError: Nothing came for as long as a request may take.
+        """
+        if self._consumer is None:
+            self._consumer = await self._started_consumer()
+        consumer, place = self._consumer, TopicPartition(topic, partition)
+        consumer.assign([place])
+        consumer.seek(place, offset)
+        try:
+            while True:
+                async with asyncio.timeout(self._settings.request_seconds):
+                    records: Sequence[Any] = ()
+                    while not records:
+                        found = await consumer.getmany(
+                            place, timeout_ms=FETCH_MILLIS, max_records=FETCH_RECORDS
+                        )
+                        records = found.get(place, ())
+                for record in records:
+                    yield record
+        except (KafkaError, OSError, TimeoutError):
+            self._consumer = None
+            await _stopped(consumer)
+            raise
+
+    async def read_state(self) -> list[tuple[bytes | None, bytes | None]]:
+        """Return everything in the state topic."""
+        consumer = await self._started_consumer()
+        try:
+            place = TopicPartition(self._settings.state_topic, STATE_PARTITION)
+            consumer.assign([place])
+            await consumer.seek_to_beginning(place)
+            end = (await consumer.end_offsets([place]))[place]
+            found = []
+            async with asyncio.timeout(self._settings.transaction_seconds) as limit:
+                while await consumer.position(place) < end:
+                    records = await consumer.getmany(
+                        place, timeout_ms=FETCH_MILLIS, max_records=FETCH_RECORDS
+                    )
+                    found += [(record.key, record.value) for record in records.get(place, ())]
+                    if records:  # As long as something comes, it may take its time.
+                        limit.reschedule(
+                            asyncio.get_running_loop().time() + self._settings.transaction_seconds
+                        )
+            return found
+        finally:
+            await _stopped(consumer)
+
+    async def _started_consumer(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            request_timeout_ms=_millis(self._settings.request_seconds),
+        )
+        try:
+            async with asyncio.timeout(self._settings.request_seconds * 2):
+                await consumer.start()
+        except BaseException:
+            await _stopped(consumer)
+            raise
+        return consumer
+
+    # ------------------------------------------------------------ topics
+
+    async def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str]) -> None:
+        """Have a topic with at least so many partitions."""
+        async with self._admin() as admin:
+            # Not looked for first: asking for a topic may create it, with one partition and the broker's settings.
+            topic = NewTopic(name, partitions, 1, topic_configs=dict(config))
+            # Set here: its constructor refuses -1, which asks for the brokers' default.
+            topic.replication_factor = self._settings.replication_factor
+            try:
+                _raise_error(await admin.create_topics([topic]))
+            except TopicAlreadyExistsError:
+                (described,) = await admin.describe_topics([name])
+                if len(described["partitions"]) < partitions:
+                    await admin.create_partitions({name: NewPartitions(partitions)})
+
+    async def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """Delete the records of a partition below an offset, -1 = all."""
+        place = TopicPartition(topic, partition)
+        async with self._admin() as admin:
+            with contextlib.suppress(UnknownTopicOrPartitionError):
+                await admin.delete_records({place: RecordsToDelete(offset)})
+
+    @contextlib.asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self._settings.bootstrap,
+            request_timeout_ms=_millis(self._settings.request_seconds),
+        )
+        async with asyncio.timeout(self._settings.request_seconds * 4):
+            try:
+                await admin.start()
+                yield admin
+            finally:
+                await _stopped(admin, close="close")
+
+
+def _batches(producer: AIOKafkaProducer, records: Iterable[KafkaRecord]) -> list[Any]:
+    batches: list[Any] = []
+    for timestamp, key, value, headers in records:
+        content = {"timestamp": timestamp, "key": key, "value": value, "headers": headers}
+        if not batches or batches[-1].append(**content) is None:
+            batches.append(producer.create_batch())  # Takes a first record of any size.
+            batches[-1].append(**content)
+    for batch in batches:
+        batch.close()
+    return batches
+
+
+async def _dropped(producer: AIOKafkaProducer) -> None:
+    """Stop a producer without sending what it holds: nobody waits for that any more.
+
+    Its own `stop` sends it first, for which a broker that is away leaves it waiting for good, unless whoever
+    sends has ended.
+    """
+    await _stopped(producer._sender, close="close")
+    await _stopped(producer)
+
+
+async def _stopped(client: Any, close: str = "stop") -> None:
+    """Stop a client that may be unable to: a broker that is away is no reason to wait."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(STOP_SECONDS):
+            await getattr(client, close)()
+
+
+def _raise_error(response: Any) -> None:
+    """Raise what a response to CreateTopics says of a topic."""
+    from aiokafka.errors import for_code
+
+    for _, code, message, *_ in response.topic_errors:
+        if code:
+            raise for_code(code)(message)
+
+
+def _millis(seconds: float) -> int:
+    return round(seconds * 1_000)
