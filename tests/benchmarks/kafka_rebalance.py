@@ -98,7 +98,9 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--session-millis", type=int, default=6_000, help="a broker's least is 6000")
+    parser.add_argument(
+        "--session-millis", type=int, default=6_000, help="a broker's least is 6000"
+    )
     parser.add_argument("--member", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.member:
@@ -106,7 +108,9 @@ def main(arguments: Sequence[str]) -> int:
         asyncio.run(own(bootstrap, topic, int(millis)))
         return 0
     with running_kafka() as broker:
-        stalls = [one_round(broker.bootstrap, options.session_millis) for _ in range(options.rounds)]
+        stalls = [
+            one_round(broker.bootstrap, options.session_millis) for _ in range(options.rounds)
+        ]
     shown = ", ".join(f"{each:.1f}" for each in stalls)
     print(
         f"{PARTITIONS} partitions, session timeout {options.session_millis / 1_000:g} s: without an owner for "

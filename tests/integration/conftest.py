@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -38,11 +39,32 @@ async def _memory(**overrides: Any) -> AsyncIterator[Clients]:
     yield bus.client
 
 
-@pytest.fixture(params=["memory", "tcp", "unix", "lane"])
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what asks for memory topics where all topics are kept in Kafka."""
+    out = [item for item in items if item.get_closest_marker("memory_topics") and _on_kafka(item)]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
+
+
+def _on_kafka(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.params.get("open_bus") == "kafka"
+
+
+@pytest.fixture(
+    params=["memory", "tcp", "unix", "lane", pytest.param("kafka", marks=pytest.mark.slow)]
+)
 def open_bus(request: pytest.FixtureRequest) -> OpenBus:
     """A bus to open with coordinator settings by name; gives a maker of clients."""
     if request.param == "memory":
         return _memory
+    if request.param == "kafka":
+        kept = {
+            "kafka": request.getfixturevalue("kafka"),
+            "kafka_state_topic": f"_state-{uuid4().hex}",
+            "default_log": "kafka",
+        }
+        return lambda **overrides: _real("tcp", **{**kept, **overrides})
     return lambda **overrides: _real(request.param, **overrides)
 
 

@@ -398,6 +398,7 @@ async def test_a_window_of_one_still_moves_every_message(client: BusClient) -> N
         assert [int((await anext(iterator)).data) for _ in range(50)] == list(range(50))
 
 
+@pytest.mark.memory_topics
 async def test_a_subscriber_that_falls_behind_is_told_how_much_it_lost(open_bus: OpenBus) -> None:
     async with (
         open_bus(retention_messages=100) as clients,
@@ -443,6 +444,7 @@ async def test_a_blocking_subscriber_makes_publishers_wait_and_loses_nothing(
         assert subscription.dropped_messages == 0
 
 
+@pytest.mark.memory_topics
 async def test_a_publisher_that_waits_too_long_is_told_for_what(open_bus: OpenBus) -> None:
     async with (
         open_bus(retention_messages=100) as clients,
@@ -473,6 +475,7 @@ async def _accept_all(subscription) -> None:
         await batch.accept()
 
 
+@pytest.mark.memory_topics
 async def test_one_full_topic_does_not_hold_up_another(open_bus: OpenBus) -> None:
     async with (
         open_bus(retention_messages=100) as clients,
@@ -504,6 +507,7 @@ async def _drained(subscription, count: int) -> None:
             return
 
 
+@pytest.mark.memory_topics
 async def test_a_disconnected_slow_subscriber_gets_the_reason(open_bus: OpenBus) -> None:
     async with (
         open_bus(retention_messages=100) as clients,
@@ -717,6 +721,7 @@ async def test_topics_are_created_listed_and_counted(client: BusClient) -> None:
     assert (stats.published_messages, stats.published_batches) == (150, 2)
 
 
+@pytest.mark.memory_topics
 async def test_all_pages_of_topics_are_listed(client: BusClient) -> None:
     names = [f"t{n:04}" for n in range(1_100)]
     for name in names:

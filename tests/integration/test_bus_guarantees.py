@@ -425,6 +425,7 @@ async def test_a_named_producer_has_one_level_and_one_stream_for_all_its_topics(
         client.publisher(producer_name="execution/paper-0", ack_level=ACK_LEVEL_RECEIVED)
 
 
+@pytest.mark.memory_topics
 async def test_the_level_reached_is_told(client: BusClient) -> None:
     publisher = client.publisher()
     assert (await publisher.publish("bars", b"1")).ack_level == ACK_LEVEL_RECEIVED
@@ -538,5 +539,6 @@ async def test_the_settings_of_a_topic_are_changed(client: BusClient) -> None:
         await client.admin.get_topic("nothing")
 
 
+@pytest.mark.memory_topics
 async def test_a_coordinator_without_a_store_says_so(client: BusClient) -> None:
     assert not (await client.admin.server_info()).HasField("store")

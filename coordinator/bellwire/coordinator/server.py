@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Collection
 from types import TracebackType
@@ -247,6 +248,7 @@ def _kafka_store(settings: CoordinatorSettings) -> Store:
             settings.kafka,
             "empty without aiokafka; install bellwire[kafka]",
         ) from error
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # The store says what comes of it.
     return KafkaStore(
         KafkaSettings(settings.kafka, settings.kafka_state_topic, settings.kafka_replication_factor)
     )

@@ -23,6 +23,8 @@ from bellwire.coordinator.log.records import CursorRecord, EntryRecord, TopicRec
 from bellwire.wire.cloud_events import Header
 from bellwire.wire.errors import DataCorruptError, SchemaVersionError
 
+LOG_ID = 7
+
 
 @dataclass
 class Read:
@@ -36,7 +38,7 @@ class Read:
 
 def read_back(*entries: Entry) -> list[Read]:
     """The records of entries, in Kafka's order."""
-    records = [record for one in entries for record in records_of(one)]
+    records = [record for one in entries for record in records_of(one, LOG_ID)]
     return [Read(at, one.key, one.value, one.headers) for at, one in enumerate(records)]
 
 
@@ -102,15 +104,21 @@ def test_keys_of_different_records_differ() -> None:
 
 def test_entries_come_back_whole() -> None:
     written = [entry(0, principal="spiffe://desk"), entry(3, count=1)]
-    assembly = Assembly()
+    assembly = Assembly(LOG_ID)
     found = [one for record in read_back(*written) if (one := assembly.add(record)) is not None]
     assert seen(found) == seen(written)
     assert assembly.foreign == 0
 
 
+def test_what_another_log_left_in_the_topic_is_passed_over() -> None:
+    assembly = Assembly(LOG_ID + 1)
+    assert [assembly.add(record) for record in read_back(entry(0))] == [None] * 3
+    assert assembly.foreign == 3
+
+
 def test_what_stands_between_the_messages_of_an_entry_is_passed_over() -> None:
     records = read_back(entry(0))
-    assembly = Assembly()
+    assembly = Assembly(LOG_ID)
     foreign = Read(99, None, b"garbage", [("ce_id", b"\xff")])
     found = [assembly.add(one) for one in (records[0], foreign, records[1], foreign, records[2])]
     assert [one is not None for one in found] == [False, False, False, False, True]
@@ -132,7 +140,7 @@ def test_damage_is_told_with_its_place(spoil: object, words: str) -> None:
     records = read_back(entry(0))
     spoil(records)  # type: ignore[operator]
     with pytest.raises(DataCorruptError, match=rf"Kafka offset \d is damaged: .*{words}"):
-        list(map(Assembly().add, records))
+        list(map(Assembly(LOG_ID).add, records))
 
 
 # ---------------------------------------------------------------- positions

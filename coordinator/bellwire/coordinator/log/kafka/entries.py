@@ -1,7 +1,7 @@
 """Entries as Kafka records, one for each message, and back. No I/O.
 
-Each record is a CloudEvent in binary mode (`bellwire.wire.cloud_events`) with two headers of ours: every record
-says which offset it has on the bus, the first one of a batch also what the batch was.
+Each record is a CloudEvent in binary mode (`bellwire.wire.cloud_events`) with headers of ours: every record says
+which offset it has on the bus and in which log, the first one of a batch also what the batch was.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from bellwire.wire.errors import DataCorruptError
 
 OFFSET: Final = "bellwire_offset"
 BATCH: Final = "bellwire_batch"
-OURS: Final = frozenset({OFFSET, BATCH})
+LOG: Final = "bellwire_log"
+OURS: Final = frozenset({OFFSET, BATCH, LOG})
 NANOS_PER_MILLI: Final = 1_000_000
 _KEPT: Final = (
     "topic",
@@ -69,12 +70,14 @@ class ReadRecord(Protocol):
     def headers(self) -> Iterable[Header]: ...
 
 
-def records_of(entry: Entry) -> Iterator[KafkaRecord]:
+def records_of(entry: Entry, log_id: int) -> Iterator[KafkaRecord]:
     """Yield the records of an entry, in order."""
+    log = str(log_id).encode()
     about = (BATCH, json.dumps(_about(entry), separators=(",", ":")).encode())
     for index, message in enumerate(entry.messages()):
         headers = headers_of(message)
         headers.append((OFFSET, str(entry.base_offset + index).encode()))
+        headers.append((LOG, log))
         if not index:
             headers.append(about)
         yield KafkaRecord(
@@ -83,13 +86,14 @@ def records_of(entry: Entry) -> Iterator[KafkaRecord]:
 
 
 class Assembly:
-    """Puts entries together from records in the order of their Kafka offsets.
+    """Puts entries of a log together from records in the order of their Kafka offsets.
 
     Attributes:
-        foreign: Records that are none of ours, which it passed over.
+        foreign: Records of others, or of another log, which it passed over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, log_id: int) -> None:
+        self._log = str(log_id).encode()
         self.foreign = 0
         self._about: dict[str, Any] | None = None
         self._messages: list[Message] = []
@@ -102,7 +106,7 @@ class Assembly:
         """
         headers = list(record.headers)
         ours = dict(header for header in headers if header[0] in OURS)
-        if OFFSET not in ours:
+        if OFFSET not in ours or ours.get(LOG) != self._log:
             self.foreign += 1
             return None
         try:

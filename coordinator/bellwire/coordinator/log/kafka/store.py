@@ -291,7 +291,7 @@ class KafkaStore:
         entries = []
         for record in attempt.entries:
             log = self._logs[record.log_id]
-            entries.append((log.topic, log.partition, records_of(record.entry)))
+            entries.append((log.topic, log.partition, records_of(record.entry, record.log_id)))
         await self._session.transact(entries, state, time.time_ns() // NANOS_PER_MILLI)
 
     async def _came_through(self, number: int, backoff: Backoff) -> bool:
@@ -383,7 +383,7 @@ class KafkaStore:
         self, log: Positions, log_id: int, start: int, offset: int, bytes_max: int
     ) -> list[Entry]:
         low, end = self._state.low_offset(log_id), log.end
-        assembly = Assembly()
+        assembly = Assembly(log_id)
         found: list[Entry] = []
         left = bytes_max
         async with aclosing(self._session.read(log.topic, log.partition, start)) as records:
