@@ -276,7 +276,7 @@ def test_info_shows_what_runs_and_that_nothing_is_durable(bellwire, coordinator)
         (["dead-letters", "list", "t", "--before", "never"], "--before is 'never'"),
         (["dead-letters", "list", "t", "--id", "0"], "greater than or equal to 1"),
         (["topics", "update", "t"], "name at least one setting to change"),
-        (["topics", "create", "t", "--log", "kafka"], "'kafka' is not one of"),
+        (["topics", "create", "t", "--log", "tape"], "'tape' is not one of"),
         (["serve", "--default-log", "sqlite"], "coordinator.default_log"),
         (["serve", "--data", ""], "--data is empty; name a folder"),
     ],

@@ -141,7 +141,7 @@ async def test_a_topic_that_forbids_it_or_is_durable_is_delivered_by_the_coordin
         )
         async with other.subscribe("latest", direct=True) as subscription:
             assert subscription.direct_obstacle.startswith("policy CONFLATE")
-        for topic, words in (("orders", "is kept on disk"), ("shy", "forbids it")):
+        for topic, words in (("orders", "is durable"), ("shy", "forbids it")):
             async with other.subscribe(topic, direct=True) as subscription:
                 for _ in range(50):
                     placed = await client.publisher().publish(topic, b"x")

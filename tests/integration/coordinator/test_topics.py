@@ -24,7 +24,6 @@ from bellwire.testing.server import RunningCoordinator
 from bellwire.wire.errors import (
     CallerError,
     InvalidTopicNameError,
-    NotImplementedYetError,
     TopicExistsError,
     UnknownTopicError,
 )
@@ -90,8 +89,13 @@ async def test_topics_are_listed_by_pattern_and_by_page(bus: Stubs):
         ({"name": "t", "retention_bytes": 2**63}, CallerError, "retention_bytes is 9223"),
         ({"name": "t", "tenant": "t" * 257}, CallerError, "tenant has 257 bytes, limit is 256"),
         ({"name": "t", "account": "€" * 86}, CallerError, "account has 258 bytes, limit is 256"),
-        ({"name": "t", "log": 2}, CallerError, "LOG_KIND_SQLITE needs a data folder"),
-        ({"name": "t", "log": 3}, NotImplementedYetError, "log kind 3 is not served yet"),
+        (
+            {"name": "t", "log": 2},
+            CallerError,
+            "LOG_KIND_SQLITE needs a coordinator started with `bellwire serve --data DIR`",
+        ),
+        ({"name": "t", "log": 3}, CallerError, "started with `bellwire serve --kafka HOST:PORT`"),
+        ({"name": "t", "log": 9}, CallerError, "log kind 9 is not known"),
         ({"name": "t", "priority_class": 9}, CallerError, "priority class 9 is not known"),
         ({"name": "t", "overflow_policy": 9}, CallerError, "overflow policy 9 is not known"),
     ],
