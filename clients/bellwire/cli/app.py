@@ -24,10 +24,12 @@ from bellwire.cli import (
     info,
     profile,
     pub,
+    query,
     replay,
     restore,
     seek,
     serve,
+    sink,
     sub,
     subscriptions,
     tail,
@@ -43,7 +45,7 @@ from bellwire.wire.errors import BellwireError
 __all__ = ["app", "run"]
 
 # Extras of packages that only some verbs need.
-EXTRA_OF: Final = {"numpy": "agents", "rich": "cli"}
+EXTRA_OF: Final = {"duckdb": "sinks", "numpy": "agents", "rich": "cli"}
 
 app = typer.Typer(
     name="bellwire",
@@ -66,6 +68,8 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(agents.app, name="agents")
+app.command()(sink.sink)
+app.command()(query.query)
 app.command()(trace.trace)
 app.command()(info.info)
 app.command()(doctor.doctor)

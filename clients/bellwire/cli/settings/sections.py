@@ -69,6 +69,15 @@ SECTIONS: Final = (
         "how the paper venue trades",
     ),
     Section(
+        "sink",
+        "bellwire.sink.settings",
+        "SinkSettings",
+        "how `bellwire sink` gathers, writes, compacts and drops",
+    ),
+    Section(
+        "query", "bellwire.sink.settings", "QuerySettings", "what one `bellwire query` may use"
+    ),
+    Section(
         "loadtest",
         "bellwire.cli.loadtest.settings",
         "LoadTestSettings",

@@ -1,0 +1,77 @@
+"""DuckDB with bounds: what opens a connection, and how SQL names files and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bellwire.sink.columns import COLUMNS
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["EMPTY_ROWS", "codec_word", "open_engine", "quoted", "read_files", "text"]
+
+EMPTY_ROWS: Final = "SELECT {} WHERE false".format(
+    ", ".join(f'NULL::{column.sql_type} AS "{column.name}"' for column in COLUMNS)
+)
+
+
+def open_engine(
+    memory_bytes: int, spill_folder: Path, *, threads: int = 1, spill_bytes: int | None = None
+) -> DuckDBPyConnection:
+    """Return an empty database in memory that loads nothing from outside and stays within bounds.
+
+    Args:
+        memory_bytes: What it may take; beyond, sorts and joins spill, and what cannot spill fails.
+        spill_folder: Where they spill to; must exist.
+        threads: Threads it computes with.
+        spill_bytes: Most bytes spilled; None = what the disk has.
+    """
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{memory_bytes}B",
+        "threads": threads,
+        "temp_directory": str(spill_folder),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,  # A table is never a variable of ours.
+    }
+    if spill_bytes is not None:
+        config["max_temp_directory_size"] = f"{spill_bytes}B"
+    connection = duckdb.connect(":memory:", config=config)
+    # Times are UTC here, and stay so on a machine that is elsewhere.
+    connection.execute("SET preserve_insertion_order = true")
+    return connection
+
+
+def text(content: str) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + content.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def read_files(paths: Iterable[Path]) -> str:
+    """Return a query of all rows in these files, with the columns of today.
+
+    A column that an older file lacks is NULL there, and one that only a newer version knows comes along.
+    """
+    files = ", ".join(text(str(path)) for path in paths)
+    rows = (
+        f"SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = true, "
+        "hive_types = {'day': DATE})"
+        if files
+        else "SELECT NULL::DATE AS day WHERE false"
+    )
+    return f"({EMPTY_ROWS}) UNION ALL BY NAME ({rows})"
+
+
+def codec_word(codec: str) -> str:
+    """Return DuckDB's word for a codec of the settings."""
+    return "uncompressed" if codec == "none" else "lz4_raw" if codec == "lz4" else codec

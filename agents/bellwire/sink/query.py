@@ -1,0 +1,224 @@
+"""Questions to an analytic store: read only, within bounds."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bellwire.sink.contents import topics_in
+from bellwire.sink.engine import open_engine, quoted
+from bellwire.sink.errors import AnalyticStoreError, QueryError, QueryLimitError
+from bellwire.sink.folder import DataFile, StoreFolder, is_whole
+from bellwire.sink.settings import QuerySettings
+from bellwire.sink.views import View, messages_view, topic_views, type_views
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Answer", "OpenStore", "ask", "open_store"]
+
+FETCHED_ROWS: Final = 1_000
+# A compaction may remove a file between our look and our reading: then we look again, so often.
+LOOKS_MAX: Final = 5
+TABLES_NAMED_MAX: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query gave.
+
+    Attributes:
+        columns: Their names.
+        rows: At most `rows_max` of them.
+        more: True when there were more.
+        damaged: Files left out because they could not be read.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[object, ...]]
+    more: bool
+    damaged: Sequence[Path]
+
+
+class OpenStore:
+    """The tables of a store as it was when it was opened."""
+
+    def __init__(
+        self,
+        engine: DuckDBPyConnection,
+        settings: QuerySettings,
+        views: Sequence[View],
+        damaged: Sequence[Path],
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self.views = views
+        self.damaged = damaged
+
+    def ask(self, sql: str) -> Answer:
+        """Run one reading statement.
+
+        Raises:
+            QueryError: It is wrong, or does more than read.
+            QueryLimitError: It needs more memory, or longer, than it may.
+            FileNotFoundError: A compaction took a file away meanwhile: open the store again.
+        """
+        import duckdb
+
+        self._check(sql)
+        timer = threading.Timer(self._settings.seconds_max, self._engine.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._fetched(sql)
+        except duckdb.InterruptException:
+            raise QueryLimitError(
+                f"the query took longer than {self._settings.seconds_max:g} s and was stopped: ask for fewer days "
+                "(`day >= '2026-01-31'`), or raise query.seconds_max"
+            ) from None
+        except duckdb.OutOfMemoryException as error:
+            raise QueryLimitError(
+                f"the query needs more than its {self._settings.memory_bytes >> 20} MiB of memory and "
+                f"{self._settings.spill_bytes >> 20} MiB of temporary files: ask for fewer rows or columns, or "
+                f"raise query.memory_bytes ({_first_line(error)})"
+            ) from None
+        except duckdb.IOException as error:
+            raise _unreadable(error) from error
+        except duckdb.Error as error:
+            raise QueryError(f"{_first_line(error)}; {self._hint()}") from None
+        finally:
+            timer.cancel()
+
+    def _check(self, sql: str) -> None:
+        import duckdb
+
+        try:
+            statements = self._engine.extract_statements(sql)
+        except duckdb.Error as error:
+            raise QueryError(f"{_first_line(error)}; {self._hint()}") from None
+        if len(statements) != 1:
+            raise QueryError(f"one statement is expected, {len(statements)} were found")
+        kind = statements[0].type.name
+        if kind != "SELECT":  # EXPLAIN ANALYZE runs what it explains, writing or not.
+            raise QueryError(
+                f"a query only reads: SELECT is expected, {kind} was found; the store is written by `bellwire sink`"
+            )
+
+    def _fetched(self, sql: str) -> Answer:
+        cursor = self._engine.execute(sql)
+        columns = [described[0] for described in cursor.description or ()]
+        rows: list[tuple[object, ...]] = []
+        wanted = self._settings.rows_max + 1  # One more, to know whether there are more.
+        while len(rows) < wanted:
+            fetched = cursor.fetchmany(min(FETCHED_ROWS, wanted - len(rows)))
+            if not fetched:
+                break
+            rows.extend(fetched)
+        more = len(rows) == wanted
+        return Answer(columns, rows[: self._settings.rows_max], more, self.damaged)
+
+    def _hint(self) -> str:
+        """Name the tables there are."""
+        names = [view.written for view in self.views if not view.other_name]
+        shown = ", ".join(names[:TABLES_NAMED_MAX])
+        rest = len(names) - TABLES_NAMED_MAX
+        return f"tables here: {shown}" + (f" and {rest} more (SHOW ALL TABLES)" if rest > 0 else "")
+
+
+@contextmanager
+def open_store(root: Path, settings: QuerySettings) -> Iterator[OpenStore]:
+    """Open a store for reading; whether a sink writes to it does not matter.
+
+    Raises:
+        AnalyticStoreError: There is no store, or it cannot be read.
+    """
+    folder = StoreFolder(root.absolute())
+    folder.check_there()
+    try:
+        found = folder.files()
+    except OSError as error:
+        raise AnalyticStoreError(
+            f"analytic store {root} cannot be read: {error.strerror}"
+        ) from error
+    files = [file for file in found if is_whole(file.path)]
+    # A file that is gone was compacted away meanwhile; one that is there and torn is damaged.
+    damaged = [file.path for file in found if file not in files and file.path.exists()]
+    spill = Path(tempfile.mkdtemp(prefix="bellwire-query-"))
+    try:
+        engine = open_engine(
+            settings.memory_bytes, spill, threads=settings.threads, spill_bytes=settings.spill_bytes
+        )
+        try:
+            views = _make_views(engine, files)
+            _close_in(engine, folder)
+            yield OpenStore(engine, settings, views, damaged)
+        finally:
+            engine.close()
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _make_views(engine: DuckDBPyConnection, files: Sequence[DataFile]) -> Sequence[View]:
+    import duckdb
+
+    try:
+        topics = topics_in(engine, [file.path for file in files])
+    except duckdb.Error as error:
+        raise _unreadable(error) from error
+    views = [messages_view(files), *topic_views(topics), *type_views(topics)]
+    for schema in sorted({view.schema for view in views} - {"main"}):
+        engine.execute(f"CREATE SCHEMA {quoted(schema)}")
+    for view in views:
+        engine.execute(view.create())
+    return views
+
+
+def _close_in(engine: DuckDBPyConnection, folder: StoreFolder) -> None:
+    """Let queries read the store and nothing else, and change no setting back."""
+    engine.execute("SET allowed_directories = ?", [[str(folder.messages), str(folder.daily)]])
+    engine.execute("SET enable_external_access = false")
+    engine.execute("SET lock_configuration = true")
+
+
+def ask(root: Path, sql: str, settings: QuerySettings) -> Answer:
+    """Open a store, ask once, and close it; looks again when a compaction took a file away meanwhile.
+
+    Raises:
+        AnalyticStoreError: There is no store, or it cannot be read.
+        QueryError: The query is wrong, or does more than read.
+        QueryLimitError: It needs more memory, or longer, than it may.
+    """
+    for _ in range(LOOKS_MAX - 1):
+        try:
+            with open_store(root, settings) as store:
+                return store.ask(sql)
+        except FileNotFoundError:
+            continue
+    try:
+        with open_store(root, settings) as store:
+            return store.ask(sql)
+    except FileNotFoundError as error:
+        raise AnalyticStoreError(
+            f"files of {root} went away while they were read, {LOOKS_MAX} times: is something else deleting them? "
+            f"({_first_line(error)})"
+        ) from error
+
+
+def _unreadable(error: Exception) -> Exception:
+    if "No such file" in str(error) or "No files found" in str(error):
+        return FileNotFoundError(str(error))
+    return AnalyticStoreError(f"a file of the store cannot be read: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    """Return what was wrong, without the drawing of where, and without guesses among tables that are not ours."""
+    for line in str(error).splitlines():
+        if line.strip():
+            return line.strip()
+    return type(error).__name__
