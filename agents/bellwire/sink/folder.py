@@ -153,18 +153,18 @@ def is_whole(path: Path) -> bool:
     """Tell whether a file begins and ends as a Parquet file does: a torn one does not.
 
     It reads twelve bytes; damage in between shows when it is read.
+
+    Raises:
+        OSError: It is not there, or cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            if file.read(len(_MAGIC)) != _MAGIC:
-                return False
-            size = file.seek(0, os.SEEK_END)
-            if size < 2 * len(_MAGIC) + _FOOTER_BYTES:
-                return False
-            file.seek(-_FOOTER_BYTES, os.SEEK_END)
-            footer = file.read()
-    except OSError:
-        return False
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            return False
+        size = file.seek(0, os.SEEK_END)
+        if size < 2 * len(_MAGIC) + _FOOTER_BYTES:
+            return False
+        file.seek(-_FOOTER_BYTES, os.SEEK_END)
+        footer = file.read()
     metadata_bytes = int.from_bytes(footer[:4], "little")
     return footer[4:] == _MAGIC and metadata_bytes + _FOOTER_BYTES + len(_MAGIC) <= size
 

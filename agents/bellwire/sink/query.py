@@ -25,7 +25,7 @@ __all__ = ["Answer", "OpenStore", "ask", "open_store"]
 
 FETCHED_ROWS: Final = 1_000
 # A compaction may remove a file between our look and our reading: then we look again, so often.
-LOOKS_MAX: Final = 5
+LOOKS_MAX: Final = 10
 TABLES_NAMED_MAX: Final = 30
 
 
@@ -137,18 +137,11 @@ def open_store(root: Path, settings: QuerySettings) -> Iterator[OpenStore]:
 
     Raises:
         AnalyticStoreError: There is no store, or it cannot be read.
+        FileNotFoundError: A compaction took a file away meanwhile: open it again.
     """
     folder = StoreFolder(root.absolute())
     folder.check_there()
-    try:
-        found = folder.files()
-    except OSError as error:
-        raise AnalyticStoreError(
-            f"analytic store {root} cannot be read: {error.strerror}"
-        ) from error
-    files = [file for file in found if is_whole(file.path)]
-    # A file that is gone was compacted away meanwhile; one that is there and torn is damaged.
-    damaged = [file.path for file in found if file not in files and file.path.exists()]
+    files, damaged = _look(folder)
     spill = Path(tempfile.mkdtemp(prefix="bellwire-query-"))
     try:
         engine = open_engine(
@@ -164,18 +157,39 @@ def open_store(root: Path, settings: QuerySettings) -> Iterator[OpenStore]:
         shutil.rmtree(spill, ignore_errors=True)
 
 
+def _look(folder: StoreFolder) -> tuple[Sequence[DataFile], Sequence[Path]]:
+    """Return the files that are whole, and those that are not.
+
+    A folder that changes while it is listed may show neither a new file nor those it replaces; two equal listings
+    are one moment.
+    """
+    try:
+        found = folder.files()
+        if folder.files() != found:
+            raise FileNotFoundError(f"{folder.messages} changed while it was listed")
+        whole = {file.path for file in found if is_whole(file.path)}
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise AnalyticStoreError(
+            f"analytic store {folder.root} cannot be read: {error.strerror}"
+        ) from error
+    files = [file for file in found if file.path in whole]
+    return files, [file.path for file in found if file.path not in whole]
+
+
 def _make_views(engine: DuckDBPyConnection, files: Sequence[DataFile]) -> Sequence[View]:
     import duckdb
 
     try:
         topics = topics_in(engine, [file.path for file in files])
+        views = [messages_view(files), *topic_views(topics), *type_views(topics)]
+        for schema in sorted({view.schema for view in views} - {"main"}):
+            engine.execute(f"CREATE SCHEMA {quoted(schema)}")
+        for view in views:
+            engine.execute(view.create())
     except duckdb.Error as error:
         raise _unreadable(error) from error
-    views = [messages_view(files), *topic_views(topics), *type_views(topics)]
-    for schema in sorted({view.schema for view in views} - {"main"}):
-        engine.execute(f"CREATE SCHEMA {quoted(schema)}")
-    for view in views:
-        engine.execute(view.create())
     return views
 
 
