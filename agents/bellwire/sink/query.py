@@ -234,5 +234,5 @@ def _first_line(error: Exception) -> str:
     """Return what was wrong, without the drawing of where, and without guesses among tables that are not ours."""
     for line in str(error).splitlines():
         if line.strip():
-            return line.strip()
+            return line.strip().rstrip(".")
     return type(error).__name__

@@ -6,6 +6,7 @@ import csv
 import math
 import sys
 from base64 import b64encode
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -57,7 +58,7 @@ def _print_table(answer: Answer) -> None:
     numbers = tuple(
         index
         for index in range(len(answer.columns))
-        if any(isinstance(row[index], int | float) for row in answer.rows)
+        if any(isinstance(row[index], int | float | Decimal) for row in answer.rows)
     )
     table = plain_table(*map(harmless, answer.columns), right=numbers)
     for row in answer.rows:
@@ -90,6 +91,9 @@ def _json_value(value: object) -> object:
         return b64encode(value).decode("ascii")
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, Decimal):
+        # A number where a reader's float is the same number, else the text, which loses nothing.
+        return float(value) if Decimal(repr(float(value))) == value else str(value)
     if isinstance(value, dict):
         return {str(key): _json_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
