@@ -11,7 +11,7 @@ from bellwire.sink.columns import COLUMNS
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["EMPTY_ROWS", "codec_word", "open_engine", "quoted", "read_files", "text"]
+__all__ = ["EMPTY_ROWS", "codec_options", "open_engine", "quoted", "read_files", "text"]
 
 EMPTY_ROWS: Final = "SELECT {} WHERE false".format(
     ", ".join(f'NULL::{column.sql_type} AS "{column.name}"' for column in COLUMNS)
@@ -41,10 +41,7 @@ def open_engine(
     }
     if spill_bytes is not None:
         config["max_temp_directory_size"] = f"{spill_bytes}B"
-    connection = duckdb.connect(":memory:", config=config)
-    # Times are UTC here, and stay so on a machine that is elsewhere.
-    connection.execute("SET preserve_insertion_order = true")
-    return connection
+    return duckdb.connect(":memory:", config=config)
 
 
 def text(content: str) -> str:
@@ -72,6 +69,15 @@ def read_files(paths: Iterable[Path]) -> str:
     return f"({EMPTY_ROWS}) UNION ALL BY NAME ({rows})"
 
 
-def codec_word(codec: str) -> str:
-    """Return DuckDB's word for a codec of the settings."""
-    return "uncompressed" if codec == "none" else "lz4_raw" if codec == "lz4" else codec
+def codec_options(codec: str) -> str:
+    """Return what COPY is told for a codec of the settings."""
+    return _CODEC_OPTIONS[codec]
+
+
+_CODEC_OPTIONS: Final = {
+    "zstd": "COMPRESSION zstd",
+    "zstd-9": "COMPRESSION zstd, COMPRESSION_LEVEL 9",
+    "snappy": "COMPRESSION snappy",
+    "lz4": "COMPRESSION lz4_raw",
+    "none": "COMPRESSION uncompressed",
+}

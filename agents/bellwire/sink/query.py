@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import threading
@@ -27,6 +28,9 @@ FETCHED_ROWS: Final = 1_000
 # A compaction may remove a file between our look and our reading: then we look again, so often.
 LOOKS_MAX: Final = 10
 TABLES_NAMED_MAX: Final = 30
+_CATALOG: Final = re.compile(
+    r"\b(show|describe|summarize|information_schema|pg_catalog|duckdb_\w+)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +136,8 @@ class OpenStore:
 
 
 @contextmanager
-def open_store(root: Path, settings: QuerySettings) -> Iterator[OpenStore]:
-    """Open a store for reading; whether a sink writes to it does not matter.
+def open_store(root: Path, settings: QuerySettings, sql: str) -> Iterator[OpenStore]:
+    """Open a store for one question; whether a sink writes to it does not matter.
 
     Raises:
         AnalyticStoreError: There is no store, or it cannot be read.
@@ -148,7 +152,7 @@ def open_store(root: Path, settings: QuerySettings) -> Iterator[OpenStore]:
             settings.memory_bytes, spill, threads=settings.threads, spill_bytes=settings.spill_bytes
         )
         try:
-            views = _make_views(engine, files)
+            views = _make_views(engine, files, sql)
             _close_in(engine, folder)
             yield OpenStore(engine, settings, views, damaged)
         finally:
@@ -178,7 +182,7 @@ def _look(folder: StoreFolder) -> tuple[Sequence[DataFile], Sequence[Path]]:
     return files, [file.path for file in found if file.path not in whole]
 
 
-def _make_views(engine: DuckDBPyConnection, files: Sequence[DataFile]) -> Sequence[View]:
+def _make_views(engine: DuckDBPyConnection, files: Sequence[DataFile], sql: str) -> Sequence[View]:
     import duckdb
 
     try:
@@ -186,11 +190,22 @@ def _make_views(engine: DuckDBPyConnection, files: Sequence[DataFile]) -> Sequen
         views = [messages_view(files), *topic_views(topics), *type_views(topics)]
         for schema in sorted({view.schema for view in views} - {"main"}):
             engine.execute(f"CREATE SCHEMA {quoted(schema)}")
-        for view in views:
+        for view in _asked_for(views, sql):
             engine.execute(view.create())
     except duckdb.Error as error:
         raise _unreadable(error) from error
     return views
+
+
+def _asked_for(views: Sequence[View], sql: str) -> Sequence[View]:
+    """Return the tables that a question may name: making one costs a look at every file.
+
+    Who asks which tables there are gets them all.
+    """
+    lowered = sql.lower()
+    if _CATALOG.search(lowered):
+        return views
+    return [view for view in views if view.is_base or view.name.lower() in lowered]
 
 
 def _close_in(engine: DuckDBPyConnection, folder: StoreFolder) -> None:
@@ -210,12 +225,12 @@ def ask(root: Path, sql: str, settings: QuerySettings) -> Answer:
     """
     for _ in range(LOOKS_MAX - 1):
         try:
-            with open_store(root, settings) as store:
+            with open_store(root, settings, sql) as store:
                 return store.ask(sql)
         except FileNotFoundError:
             continue
     try:
-        with open_store(root, settings) as store:
+        with open_store(root, settings, sql) as store:
             return store.ask(sql)
     except FileNotFoundError as error:
         raise AnalyticStoreError(

@@ -40,6 +40,11 @@ class View:
         self.other_name = other_name
 
     @property
+    def is_base(self) -> bool:
+        """True of the table that all others are made of."""
+        return (self.schema, self.name) == ("main", "messages")
+
+    @property
     def written(self) -> str:
         """How a query names it."""
         parts = (self.name,) if self.schema == "main" else (self.schema, self.name)

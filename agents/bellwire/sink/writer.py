@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from bellwire.sink.columns import CLUSTERED_BY, COLUMNS, IDENTITY, SCHEMA_VERSION, Row
 from bellwire.sink.contents import CONTENT_KEY
-from bellwire.sink.engine import codec_word, open_engine, quoted, read_files, text
+from bellwire.sink.engine import codec_options, open_engine, quoted, read_files, text
 from bellwire.sink.errors import AnalyticStoreError, SinkWriteError
 from bellwire.sink.folder import StoreFolder, is_whole, publish_file
 
@@ -151,7 +151,7 @@ def copy_rows(
     listed = json.dumps({topic: sorted(types) for topic, types in sorted(content.items())})
     engine.execute(
         f"COPY (SELECT * FROM ({rows}) ORDER BY {order}) TO {text(str(aside))} "
-        f"(FORMAT parquet, COMPRESSION {codec_word(codec)}, ROW_GROUP_SIZE {ROW_GROUP_ROWS}, "
+        f"(FORMAT parquet, {codec_options(codec)}, ROW_GROUP_SIZE {ROW_GROUP_ROWS}, "
         f"KV_METADATA {{{VERSION_KEY}: '{SCHEMA_VERSION}', {CONTENT_KEY}: {text(listed)}}})"
     )
 

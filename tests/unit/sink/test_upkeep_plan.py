@@ -34,12 +34,12 @@ def test_as_many_files_of_a_level_as_are_wanted_become_one_of_the_next():
     found = files(TODAY, 0, 0, 0, 0, 1)
     (merge,) = plan_upkeep(found, TODAY, SETTINGS).merges
     assert merge.files == tuple(found[:3])  # The oldest.
-    assert (merge.level, merge.codec, merge.rows, merge.stored_ns) == (1, "snappy", 1_500, 2)
+    assert (merge.level, merge.codec, merge.rows, merge.stored_ns) == (1, "zstd", 1_500, 2)
 
 
 def test_an_older_day_becomes_one_file_with_the_codec_of_old_days():
     (merge,) = plan_upkeep(files(days_ago(2), 0, 1, 1), TODAY, SETTINGS).merges
-    assert (merge.level, merge.codec, len(merge.files)) == (SEALED, "zstd", 3)
+    assert (merge.level, merge.codec, len(merge.files)) == (SEALED, "zstd-9", 3)
     assert plan_upkeep(files(days_ago(1), 0, 1, 1), TODAY, SETTINGS).merges == ()
 
 
