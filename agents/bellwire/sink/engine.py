@@ -6,12 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bellwire.sink.columns import COLUMNS
+from bellwire.sink.columns import COLUMNS, IDENTITY
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["EMPTY_ROWS", "codec_options", "open_engine", "quoted", "read_files", "text"]
+__all__ = [
+    "EMPTY_ROWS",
+    "codec_options",
+    "distinct_rows",
+    "open_engine",
+    "quoted",
+    "read_files",
+    "text",
+]
 
 EMPTY_ROWS: Final = "SELECT {} WHERE false".format(
     ", ".join(f'NULL::{column.sql_type} AS "{column.name}"' for column in COLUMNS)
@@ -67,6 +75,15 @@ def read_files(paths: Iterable[Path]) -> str:
         else "SELECT NULL::DATE AS day WHERE false"
     )
     return f"({EMPTY_ROWS}) UNION ALL BY NAME ({rows})"
+
+
+def distinct_rows(rows: str, *, also: str = "") -> str:
+    """Return a query of the rows without those whose message is there already; the first in the log stays."""
+    names = ", ".join([quoted(name) for name in IDENTITY] + ([also] if also else []))
+    return (
+        f"SELECT * FROM ({rows}) QUALIFY row_number() OVER "
+        f'(PARTITION BY {names} ORDER BY admitted_time, "partition", "offset", stored_time) = 1'
+    )
 
 
 def codec_options(codec: str) -> str:

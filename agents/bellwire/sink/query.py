@@ -13,11 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bellwire.sink.contents import topics_in
+from bellwire.sink.daily import daily_views
 from bellwire.sink.engine import open_engine, quoted
 from bellwire.sink.errors import AnalyticStoreError, QueryError, QueryLimitError
 from bellwire.sink.folder import DataFile, StoreFolder, is_whole
 from bellwire.sink.settings import QuerySettings
-from bellwire.sink.views import View, messages_view, topic_views, type_views
+from bellwire.sink.views import (
+    DAILY_SCHEMA,
+    TYPE_SCHEMA,
+    View,
+    messages_view,
+    topic_views,
+    type_views,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -152,7 +160,7 @@ def open_store(root: Path, settings: QuerySettings, sql: str) -> Iterator[OpenSt
             settings.memory_bytes, spill, threads=settings.threads, spill_bytes=settings.spill_bytes
         )
         try:
-            views = _make_views(engine, files, sql)
+            views = _make_views(engine, folder, files, sql)
             _close_in(engine, folder)
             yield OpenStore(engine, settings, views, damaged)
         finally:
@@ -182,12 +190,20 @@ def _look(folder: StoreFolder) -> tuple[Sequence[DataFile], Sequence[Path]]:
     return files, [file.path for file in found if file.path not in whole]
 
 
-def _make_views(engine: DuckDBPyConnection, files: Sequence[DataFile], sql: str) -> Sequence[View]:
+def _make_views(
+    engine: DuckDBPyConnection, folder: StoreFolder, files: Sequence[DataFile], sql: str
+) -> Sequence[View]:
     import duckdb
 
     try:
         topics = topics_in(engine, [file.path for file in files])
-        views = [messages_view(files), *topic_views(topics), *type_views(topics)]
+        types = {name for of_topic in topics.values() for name in of_topic}
+        views = [
+            messages_view(files),
+            *topic_views(topics),
+            *type_views(topics),
+            *daily_views(folder, files, types),
+        ]
         for schema in sorted({view.schema for view in views} - {"main"}):
             engine.execute(f"CREATE SCHEMA {quoted(schema)}")
         for view in _asked_for(views, sql):
@@ -205,7 +221,13 @@ def _asked_for(views: Sequence[View], sql: str) -> Sequence[View]:
     lowered = sql.lower()
     if _CATALOG.search(lowered):
         return views
-    return [view for view in views if view.is_base or view.name.lower() in lowered]
+    return [
+        view
+        for view in views
+        if view.is_base
+        or view.name.lower() in lowered
+        or (view.schema == TYPE_SCHEMA and DAILY_SCHEMA in lowered)  # Made of those.
+    ]
 
 
 def _close_in(engine: DuckDBPyConnection, folder: StoreFolder) -> None:

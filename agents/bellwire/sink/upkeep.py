@@ -9,11 +9,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bellwire.sink.columns import IDENTITY
 from bellwire.sink.contents import topics_in
-from bellwire.sink.engine import open_engine, quoted, read_files
+from bellwire.sink.engine import distinct_rows, open_engine, read_files
 from bellwire.sink.errors import SinkWriteError
 from bellwire.sink.folder import StoreFolder, is_whole, publish_file, sync
+from bellwire.sink.refresh import days_to_refresh, refresh_day, remove_dropped
 from bellwire.sink.upkeep_plan import Merge, plan_upkeep
 from bellwire.sink.writer import copy_rows
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bellwire.sink.settings import SinkSettings
 
-__all__ = ["UpkeepReport", "distinct_rows", "run_upkeep"]
+__all__ = ["UpkeepReport", "run_upkeep"]
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class UpkeepReport:
         bytes_before: Of the files that are gone.
         bytes_after: Of those made.
         dropped_days: Days that were too old.
+        refreshed_days: Days of materialised views computed, each table by itself.
         damaged: Files set apart because they could not be read.
     """
 
@@ -47,21 +48,13 @@ class UpkeepReport:
     bytes_before: int = 0
     bytes_after: int = 0
     dropped_days: int = 0
+    refreshed_days: int = 0
     damaged: tuple[Path, ...] = ()
 
     @property
     def did_something(self) -> bool:
         """True when the store has changed."""
-        return bool(self.made_files or self.dropped_days or self.damaged)
-
-
-def distinct_rows(rows: str, *, also: str = "") -> str:
-    """Return a query of the rows without those whose message is there already; the first in the log stays."""
-    names = ", ".join([quoted(name) for name in IDENTITY] + ([also] if also else []))
-    return (
-        f"SELECT * FROM ({rows}) QUALIFY row_number() OVER "
-        f'(PARTITION BY {names} ORDER BY admitted_time, "partition", "offset", stored_time) = 1'
-    )
+        return bool(self.made_files or self.dropped_days or self.refreshed_days or self.damaged)
 
 
 def run_upkeep(folder: StoreFolder, settings: SinkSettings, today: date) -> UpkeepReport:
@@ -76,8 +69,10 @@ def run_upkeep(folder: StoreFolder, settings: SinkSettings, today: date) -> Upke
     import duckdb
 
     report = UpkeepReport()
-    plan = plan_upkeep(folder.files(), today, settings)
     try:
+        damaged = [file.path for file in folder.files() if not is_whole(file.path)]
+        report.damaged = tuple(folder.set_apart(path) for path in damaged)
+        plan = plan_upkeep(folder.files(), today, settings)
         for day in plan.dropped:
             _drop_day(folder, day)
             report.dropped_days += 1
@@ -85,11 +80,27 @@ def run_upkeep(folder: StoreFolder, settings: SinkSettings, today: date) -> Upke
             with _engine(folder, settings) as engine:
                 for merge in plan.merges:
                     _merge(folder, engine, merge, report)
+        _refresh(folder, settings, today, report)
     except (OSError, duckdb.Error) as error:
         raise SinkWriteError(
             f"upkeep of {folder.root} stopped: {str(error).partition(chr(10))[0]}"
         ) from error
     return report
+
+
+def _refresh(
+    folder: StoreFolder, settings: SinkSettings, today: date, report: UpkeepReport
+) -> None:
+    files = folder.files()
+    if report.dropped_days:
+        remove_dropped(folder, files)
+    stale = days_to_refresh(folder, files, today)
+    if not stale:
+        return
+    with _engine(folder, settings) as engine:
+        for table, day in stale:
+            refresh_day(folder, engine, table, day, files, settings.codec)
+            report.refreshed_days += 1
 
 
 @contextmanager
@@ -106,11 +117,6 @@ def _engine(folder: StoreFolder, settings: SinkSettings) -> Iterator[DuckDBPyCon
 def _merge(
     folder: StoreFolder, engine: DuckDBPyConnection, merge: Merge, report: UpkeepReport
 ) -> None:
-    damaged = [file.path for file in merge.files if not is_whole(file.path)]
-    if damaged:
-        # The next look plans without them.
-        report.damaged += tuple(folder.set_apart(path) for path in damaged)
-        return
     paths = [file.path for file in merge.files]
     aside = folder.aside / f"merge-{merge.day}-{merge.level}-{merge.stored_ns}.parquet"
     rows = distinct_rows(f"SELECT * EXCLUDE (day) FROM ({read_files(paths)})")

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from bellwire.sink.columns import COLUMNS
-from bellwire.sink.engine import quoted, read_files, text
+from bellwire.sink.engine import distinct_rows, quoted, read_files, text
 from bellwire.sink.folder import DataFile, by_day
 from bellwire.sink.payload import PayloadColumn, payload_columns, view_name
-from bellwire.sink.upkeep import distinct_rows
 
-__all__ = ["TYPE_SCHEMA", "View", "messages_view", "topic_views", "type_views"]
+__all__ = ["DAILY_SCHEMA", "TYPE_SCHEMA", "View", "messages_view", "topic_views", "type_views"]
 
 TYPE_SCHEMA: Final = "trading"
+DAILY_SCHEMA: Final = "daily"
 _OWN: Final = frozenset(column.name for column in COLUMNS) | {"day", "trace_id", "span_id"}
 # W3C: version-traceid-spanid-flags, of 2, 32, 16 and 2 hex digits.
 _TRACE: Final = (
@@ -50,9 +50,10 @@ class View:
         parts = (self.name,) if self.schema == "main" else (self.schema, self.name)
         return ".".join(part if _is_plain(part) else quoted(part) for part in parts)
 
-    def create(self) -> str:
+    def create(self, *, replace: bool = False) -> str:
         """Return the SQL that makes it."""
-        return f"CREATE VIEW {quoted(self.schema)}.{quoted(self.name)} AS {self.sql}"
+        word = "CREATE OR REPLACE" if replace else "CREATE"
+        return f"{word} VIEW {quoted(self.schema)}.{quoted(self.name)} AS {self.sql}"
 
 
 def messages_view(files: Sequence[DataFile]) -> View:
@@ -99,7 +100,16 @@ def type_views(topics: Mapping[str, Iterable[str]]) -> Iterator[View]:
 
 RESERVED_NAMES: Final = frozenset({"messages"})
 RESERVED_SCHEMAS: Final = frozenset(
-    {"main", "temp", "system", "memory", "information_schema", "pg_catalog", TYPE_SCHEMA, "daily"}
+    {
+        "main",
+        "temp",
+        "system",
+        "memory",
+        "information_schema",
+        "pg_catalog",
+        TYPE_SCHEMA,
+        DAILY_SCHEMA,
+    }
 )
 
 

@@ -195,6 +195,7 @@ class _JsonEvents(_Lines):
                 "bytes_before": report.bytes_before,
                 "bytes_after": report.bytes_after,
                 "dropped_days": report.dropped_days,
+                "refreshed_days": report.refreshed_days,
                 "damaged": [str(path) for path in report.damaged],
             }
         )

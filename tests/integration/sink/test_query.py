@@ -69,7 +69,8 @@ def test_a_wrong_query_is_told_what_is_wrong_and_which_tables_there_are(filled: 
         filled.ask(sql)
     assert said in caught.value.message
     assert caught.value.message.endswith(
-        'tables here: messages, "a.b.c", bars."1h", signals.tactical, trading.signal'
+        'tables here: messages, "a.b.c", bars."1h", signals.tactical, trading.signal, '
+        "daily.signals_by_agent"
     )
     assert "\n" not in caught.value.message
 

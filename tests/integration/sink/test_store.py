@@ -227,6 +227,7 @@ def test_a_file_torn_after_the_start_is_set_apart_by_upkeep_and_the_others_go_on
     shop.put("signals.a", signals(5))
     assert shop.upkeep().rows == 15
     assert shop.rows("SELECT count(*) FROM messages") == [(15,)]
+    assert shop.upkeep(TODAY + timedelta(days=1)).refreshed_days > 0
 
 
 def test_the_latest_ids_are_known_after_a_restart(shop: Shop):
