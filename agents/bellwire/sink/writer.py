@@ -59,6 +59,8 @@ class ParquetWriter:
             AnalyticStoreError: The folder cannot be used.
             AnalyticStoreLockedError: Another sink works in it.
         """
+        import duckdb  # noqa: F401 - Its absence is told now, not when the first rows are to be written.
+
         self._folder = folder
         self._settings = settings
         self._lock = folder.lock()
