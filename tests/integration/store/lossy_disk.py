@@ -22,10 +22,7 @@ from fuse import (  # type: ignore[import-untyped]  # fusepy has no type informa
 )
 
 CRASH: Final = "/.crash"
-FOLDERS: Final = (
-    "/",
-    "/data",
-)  # Enough for a data folder; making and losing folders is not the point.
+FOLDERS: Final = ("/", "/data")  # There from the start; losing folders is not the point.
 
 
 class LossyDisk(Operations):  # type: ignore[misc]  # As above.
@@ -37,9 +34,11 @@ class LossyDisk(Operations):  # type: ignore[misc]  # As above.
             pickle.loads(platter.read_bytes()) if platter.exists() else {}
         )
         self._shown = {name: bytearray(held) for name, held in self._synced.items()}
+        above = (str(folder) for name in self._synced for folder in Path(name).parents)
+        self._folders = {*FOLDERS, *above}
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
-        if path in FOLDERS:
+        if path in self._folders:
             return {"st_mode": stat.S_IFDIR | 0o700, "st_nlink": 2}
         if path != CRASH and path not in self._shown:
             raise FuseOSError(ENOENT)
@@ -48,9 +47,15 @@ class LossyDisk(Operations):  # type: ignore[misc]  # As above.
 
     def readdir(self, path: str, fh: int) -> list[str]:
         prefix = path.rstrip("/") + "/"
-        names = [*self._shown, *FOLDERS[1:]]
+        names = [*self._shown, *(self._folders - {"/"})]
         below = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
         return [".", "..", *(name for name in below if "/" not in name)]
+
+    def mkdir(self, path: str, mode: int) -> None:
+        self._folders.add(path)
+
+    def rmdir(self, path: str) -> None:
+        self._folders.discard(path)
 
     def create(self, path: str, mode: int, fi: Any = None) -> int:
         self._shown[path] = bytearray()
