@@ -18,6 +18,7 @@ __all__ = [
     "COLUMNS",
     "IDENTITY",
     "SCHEMA_VERSION",
+    "TIME_NS_MAX",
     "Column",
     "Row",
     "day_of",
@@ -25,9 +26,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 1
-TIME_NS_MAX: Final = (
-    1 << 63
-) - 1  # 2262-04-11; DuckDB and Parquet count nanoseconds in 64 signed bits.
+# 2262-04-11: nanoseconds in 64 signed bits, of which DuckDB takes the largest for infinity.
+TIME_NS_MAX: Final = (1 << 63) - 2
 NANOS_PER_SECOND: Final = 1_000_000_000
 
 

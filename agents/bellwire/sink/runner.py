@@ -171,8 +171,7 @@ class SinkRunner:
                     coming = None
                 if self._pending.is_due(time.monotonic()):
                     await self._write_all(opened, stopping)
-            async with asyncio.timeout(CLOSING_SECONDS_MAX):
-                await self._write_once(opened)
+            await self._write_last(opened)
         finally:
             for task in (stopping, *([coming] if coming else [])):
                 task.cancel()
@@ -201,6 +200,16 @@ class SinkRunner:
             else:
                 self._backoff.reset()
                 return
+
+    async def _write_last(self, opened: Subscription) -> None:
+        try:
+            async with asyncio.timeout(CLOSING_SECONDS_MAX):
+                await self._write_once(opened)
+        except TimeoutError:
+            raise SinkWriteError(
+                f"{self._pending.rows} rows were not written within {CLOSING_SECONDS_MAX:g} s: stopped without them; "
+                "they are delivered again"
+            ) from None
 
     async def _write_once(self, opened: Subscription) -> None:
         for day, rows in self._pending.by_day().items():

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bellwire.sink.columns import COLUMNS
+from bellwire.sink.columns import COLUMNS, TIME_NS_MAX
 from bellwire.sink.engine import distinct_rows, quoted, read_files, text
 from bellwire.sink.folder import DataFile, by_day
 from bellwire.sink.payload import PayloadColumn, payload_columns, view_name
@@ -129,7 +129,8 @@ def _extracted(column: PayloadColumn) -> str:
         return f"json_extract(payload, {path})"
     found = f"json_extract_string(payload, {path})"
     if column.sql_type == "TIMESTAMP_NS":
-        return f"make_timestamp_ns(nullif(TRY_CAST({found} AS BIGINT), 0))"
+        nanos = f"TRY_CAST({found} AS BIGINT)"
+        return f"make_timestamp_ns(CASE WHEN {nanos} BETWEEN 1 AND {TIME_NS_MAX} THEN {nanos} END)"
     return found if column.sql_type == "VARCHAR" else f"TRY_CAST({found} AS {column.sql_type})"
 
 

@@ -116,6 +116,13 @@ def test_payloads_of_the_contract_are_columns_and_others_json_or_bytes(shop: Sho
     assert rows[:2] == [("7", 8), (None, 5)]
 
 
+def test_times_of_payloads_that_no_timestamp_holds_are_null_and_fail_no_query(shop: Shop):
+    for nanos in (0, 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1):
+        shop.put("signals.a", signals(1, decision_time_unix_nano=nanos))
+    found = 'SELECT epoch_ns(decision_time) FROM signals.a ORDER BY "offset"'
+    assert shop.rows(found) == [(None,), (1,), (None,), (None,), (None,)]
+
+
 def test_duplicates_are_shown_once_and_gone_after_compaction(shop: Shop):
     messages = signals(10)
     for _ in range(3):
