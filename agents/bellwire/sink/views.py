@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bellwire.sink.columns import COLUMNS, TIME_NS_MAX
+from bellwire.sink.columns import COLUMNS, IDENTITY, TIME_NS_MAX
 from bellwire.sink.engine import distinct_rows, quoted, read_files, text
 from bellwire.sink.folder import DataFile, by_day
 from bellwire.sink.payload import PayloadColumn, payload_columns, view_name
@@ -68,8 +68,23 @@ def messages_view(files: Sequence[DataFile]) -> View:
         (single if len(of_day) == 1 else several).extend(file.path for file in of_day)
     rows = f"({read_files(single)})"
     if several:
-        rows += f" UNION ALL BY NAME ({distinct_rows(read_files(several), also='day')})"
+        rows += f" UNION ALL BY NAME ({_each_once(read_files(several))})"
     return View("main", "messages", f"SELECT *, {_TRACE} FROM ({rows})")
+
+
+def _each_once(rows: str) -> str:
+    """Return a query of rows that shows each message of a day once.
+
+    Most messages are there once, and to count identities costs much less than to rank all rows; only the others are
+    ranked.
+    """
+    names = ", ".join(("day", *(quoted(name) for name in IDENTITY)))
+    again = f"SELECT {names} FROM ({rows}) GROUP BY ALL HAVING count(*) > 1"
+    several = distinct_rows(f"SELECT * FROM ({rows}) SEMI JOIN again USING ({names})", also="day")
+    return (
+        f"WITH again AS ({again}) SELECT * FROM ({rows}) ANTI JOIN again USING ({names}) "
+        f"UNION ALL BY NAME ({several})"
+    )
 
 
 def topic_views(topics: Mapping[str, Iterable[str]]) -> Iterator[View]:
