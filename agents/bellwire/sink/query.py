@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "OpenStore", "ask", "open_store"]
 
 FETCHED_ROWS: Final = 1_000
-# A compaction may remove a file between our look and our reading: then we look again, so often.
-LOOKS_MAX: Final = 10
+LOOK_AGAIN_SECONDS: Final = 0.01  # About what a compaction takes to remove its files.
 TABLES_NAMED_MAX: Final = 30
 _CATALOG: Final = re.compile(
     r"\b(show|describe|summarize|information_schema|pg_catalog|duckdb_\w+)\b"
@@ -238,27 +238,25 @@ def _close_in(engine: DuckDBPyConnection, folder: StoreFolder) -> None:
 
 
 def ask(root: Path, sql: str, settings: QuerySettings) -> Answer:
-    """Open a store, ask once, and close it; looks again when a compaction took a file away meanwhile.
+    """Open a store, ask, and close it; asks again, for `seconds_max`, when a compaction took a file away meanwhile.
 
     Raises:
         AnalyticStoreError: There is no store, or it cannot be read.
         QueryError: The query is wrong, or does more than read.
         QueryLimitError: It needs more memory, or longer, than it may.
     """
-    for _ in range(LOOKS_MAX - 1):
+    until = time.monotonic() + settings.seconds_max
+    while True:
         try:
             with open_store(root, settings, sql) as store:
                 return store.ask(sql)
-        except FileNotFoundError:
-            continue
-    try:
-        with open_store(root, settings, sql) as store:
-            return store.ask(sql)
-    except FileNotFoundError as error:
-        raise AnalyticStoreError(
-            f"files of {root} went away while they were read, {LOOKS_MAX} times: is something else deleting them? "
-            f"({_first_line(error)})"
-        ) from error
+        except FileNotFoundError as error:
+            if time.monotonic() > until:
+                raise AnalyticStoreError(
+                    f"files of {root} went away while they were read, for {settings.seconds_max:g} s: is something "
+                    f"else deleting them, or the query longer than compactions are apart? ({_first_line(error)})"
+                ) from error
+        time.sleep(LOOK_AGAIN_SECONDS)
 
 
 def _unreadable(error: Exception) -> Exception:

@@ -135,6 +135,14 @@ def test_a_folder_that_is_no_store_is_said(tmp_path: Path):
         ask(tmp_path, "SELECT 1", QuerySettings())
 
 
+def test_a_file_that_stays_away_is_an_error_after_a_while(filled: Shop):
+    path = filled.folder.files()[0].path
+    path.unlink()
+    path.symlink_to("nowhere")
+    with pytest.raises(AnalyticStoreError, match=r"went away while they were read, for 0\.2 s"):
+        filled.ask("SELECT count(*) FROM messages", seconds_max=0.2)
+
+
 def test_damage_within_a_file_is_an_error_and_not_an_empty_answer(filled: Shop):
     path = filled.folder.files()[0].path
     content = path.read_bytes()
