@@ -70,11 +70,12 @@ def kafka_jars() -> None:
 
 
 @pytest.fixture(scope="session")
-def kafka(kafka_jars: None) -> Iterator[str]:
+def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
     """HOST:PORT of a broker that all tests share: topics need names of their own."""
     running = os.environ.get(BOOTSTRAP_VARIABLE)
     if running:
         yield running
         return
+    request.getfixturevalue("kafka_jars")
     with running_kafka() as broker:
         yield broker.bootstrap

@@ -20,13 +20,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 VERSION: Final = "4.1.1"  # As in deploy/kafka/pom.xml.
 BOOTSTRAP_VARIABLE: Final = "BELLWIRE_KAFKA_BOOTSTRAP"
 CLASSPATH_VARIABLE: Final = "BELLWIRE_KAFKA_CLASSPATH"
 CLUSTER_ID: Final = "QmVsbHdpcmVUZXN0TG9nMQ"  # 16 bytes in Base64; any will do.
+JAVA_MIN: Final = 17  # What Kafka 4 is compiled for.
 HEAP: Final = ("-Xms192m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+# Into broker.log: what is wrong, and nothing else.
+LOGGING: Final = ("-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
+LOG_CHARACTERS_MAX: Final = 2_000  # Of a log in an error.
 READY_SECONDS: Final = 60.0
+LOOK_SECONDS: Final = 2.0  # For one connection or one request to a broker that may be starting.
 STOP_SECONDS: Final = 20.0
 FETCH_SECONDS: Final = 600.0
 POLL_SECONDS: Final = 0.1
@@ -48,6 +54,8 @@ group.initial.rebalance.delay.ms=0
 offsets.topic.num.partitions=1
 transaction.state.log.num.partitions=1
 log.cleaner.dedupe.buffer.size=2097152
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 """
 
 
@@ -57,6 +65,9 @@ class KafkaMissingError(Exception):
 
 class RunningKafka:
     """A broker that was started here, and its data.
+
+    `start`, `kill` and `stop` block; in an event loop they belong into `asyncio.to_thread`. A broker that was
+    killed takes its place again after its session has ended, which is 3 s here and 9 s by default.
 
     Attributes:
         bootstrap: HOST:PORT of it, the same after a restart.
@@ -68,7 +79,7 @@ class RunningKafka:
         self._properties = folder / "server.properties"
         self._log = folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
-        port = port or _free_port()
+        self._port = port = port or _free_port()
         self.bootstrap = f"127.0.0.1:{port}"
         data = folder / "data"
         self._properties.write_text(
@@ -81,14 +92,20 @@ class RunningKafka:
         """Start it and wait until it answers.
 
         Raises:
-            KafkaMissingError: It does not start; with the end of its log.
+            KafkaMissingError: Its port is taken, or it does not start; with the end of its log.
         """
+        assert self._process is None, "it runs already"
+        if not _is_free(self._port):
+            # Else whoever listens there would be taken for it.
+            raise KafkaMissingError(
+                f"port {self._port} of 127.0.0.1 is taken, by another broker perhaps: stop that, or choose another port"
+            )
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command("kafka.Kafka", str(self._properties)), stdout=log, stderr=log
             )
         deadline = time.monotonic() + READY_SECONDS
-        while not asyncio.run(_answers(self.bootstrap)):
+        while _is_free(self._port) or not asyncio.run(_answers(self.bootstrap)):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise KafkaMissingError(f"Kafka does not start: {self._tail()}")
@@ -122,24 +139,21 @@ class RunningKafka:
         command = self._command(main, *arguments, str(self._properties))
         done = subprocess.run(command, capture_output=True, check=False, timeout=READY_SECONDS)
         if done.returncode:
-            raise KafkaMissingError(
-                f"{main} failed: {(done.stdout + done.stderr).decode()[-2000:]}"
+            said = (done.stdout + done.stderr).decode(errors="replace")
+            hint = (
+                f"; Kafka {VERSION} needs Java {JAVA_MIN}"
+                if "UnsupportedClassVersion" in said
+                else ""
             )
+            raise KafkaMissingError(f"{main} failed: {said[-LOG_CHARACTERS_MAX:].strip()}{hint}")
 
     def _command(self, main: str, *arguments: str) -> list[str]:
-        return [
-            _tool("java"),
-            *HEAP,
-            "-Djava.awt.headless=true",
-            "-cp",
-            self._classpath,
-            main,
-            *arguments,
-        ]
+        return [_tool("java"), *HEAP, *LOGGING, "-cp", self._classpath, main, *arguments]
 
     def _tail(self) -> str:
         with suppress(OSError):
-            return self._log.read_text(errors="replace")[-2000:] or "it said nothing"
+            said = self._log.read_text(errors="replace")[-LOG_CHARACTERS_MAX:]
+            return said or "it said nothing"
         return "it left no log"
 
 
@@ -183,7 +197,12 @@ def kafka_classpath(*, fetch: bool = True) -> str:
     if given:
         return given
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    jars = cache / "bellwire" / f"kafka-{VERSION}"
+    if not _POM.exists():
+        raise KafkaMissingError(
+            f"{_POM} is not here: set {CLASSPATH_VARIABLE} to the jars of Kafka"
+        )
+    # Other contents are fetched anew, whatever a cache holds.
+    jars = cache / "bellwire" / f"kafka-{VERSION}-{crc32(_POM.read_bytes()):08x}"
     if not jars.exists():
         if not fetch:
             raise KafkaMissingError(f"Kafka {VERSION} is not here: `make kafka-jars` fetches it")
@@ -192,10 +211,6 @@ def kafka_classpath(*, fetch: bool = True) -> str:
 
 
 def _fetch(jars: Path) -> None:
-    if not _POM.exists():
-        raise KafkaMissingError(
-            f"{_POM} is not here: set {CLASSPATH_VARIABLE} to the jars of Kafka"
-        )
     jars.parent.mkdir(parents=True, exist_ok=True)
     fetched = Path(tempfile.mkdtemp(prefix="kafka-", dir=jars.parent))
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={fetched}"]
@@ -203,9 +218,14 @@ def _fetch(jars: Path) -> None:
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=FETCH_SECONDS)
         if done.returncode:
-            raise KafkaMissingError(f"Maven fetched no Kafka: {done.stdout.decode()[-2000:]}")
+            said = done.stdout.decode(errors="replace")[-LOG_CHARACTERS_MAX:]
+            raise KafkaMissingError(f"Maven fetched no Kafka: {said}")
         with suppress(OSError):  # Somebody else was quicker.
             fetched.rename(jars)
+    except subprocess.TimeoutExpired:
+        raise KafkaMissingError(
+            f"Maven has not fetched Kafka within {FETCH_SECONDS:g} s: try `make kafka-jars` again"
+        ) from None
     finally:
         shutil.rmtree(fetched, ignore_errors=True)
 
@@ -226,19 +246,28 @@ def _free_port() -> int:
         return port
 
 
+def _is_free(port: int) -> bool:
+    """Tell whether nobody listens there: asking a Kafka client would fill its log with failures."""
+    with socket.socket() as probe:
+        probe.settimeout(LOOK_SECONDS)
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 async def _answers(bootstrap: str) -> bool:
     """Tell whether a broker gives its metadata, which it does later than it takes connections."""
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000)
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap, request_timeout_ms=round(LOOK_SECONDS * 1_000)
+    )
     try:
         await admin.start()
         return bool((await admin.describe_cluster())["brokers"])
     except (KafkaError, OSError, KeyError):
         return False
     finally:
-        with suppress(Exception):
+        with suppress(KafkaError, OSError):
             await admin.close()
 
 
@@ -251,6 +280,8 @@ def main(arguments: list[str]) -> int:
         "--data", default="", help="folder that keeps its data; else it is temporary"
     )
     options = parser.parse_args(arguments)
+    # As Ctrl-C: else the broker would be left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.fetch:
             print(f"Kafka {VERSION}: {kafka_classpath()}")
