@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -25,7 +26,7 @@ from zlib import crc32
 VERSION: Final = "4.1.1"  # As in deploy/kafka/pom.xml.
 BOOTSTRAP_VARIABLE: Final = "BELLWIRE_KAFKA_BOOTSTRAP"
 CLASSPATH_VARIABLE: Final = "BELLWIRE_KAFKA_CLASSPATH"
-CLUSTER_ID: Final = "QmVsbHdpcmVUZXN0TG9nMQ"  # 16 bytes in Base64; any will do.
+CLUSTER_ID_BYTES: Final = 16
 JAVA_MIN: Final = 17  # What Kafka 4 is compiled for.
 HEAP: Final = ("-Xms192m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 # Into broker.log: what is wrong, and nothing else.
@@ -86,7 +87,9 @@ class RunningKafka:
             _PROPERTIES.format(port=port, controller=_free_port(), data=data)
         )
         if not (data / "meta.properties").exists():
-            self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c")
+            # An id that begins with "-" would be taken for an option.
+            cluster = "b" + secrets.token_urlsafe(CLUSTER_ID_BYTES)[1:]
+            self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c")
 
     def start(self) -> None:
         """Start it and wait until it answers.
