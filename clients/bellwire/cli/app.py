@@ -16,6 +16,7 @@ from typer.exceptions import Abort, TyperException
 from bellwire.cli import (
     agents,
     backup,
+    bridge,
     call,
     config,
     dead_letters,
@@ -45,7 +46,7 @@ from bellwire.wire.errors import BellwireError
 __all__ = ["app", "run"]
 
 # Extras of packages that only some verbs need.
-EXTRA_OF: Final = {"duckdb": "sinks", "numpy": "agents", "rich": "cli"}
+EXTRA_OF: Final = {"aiokafka": "kafka", "duckdb": "sinks", "numpy": "agents", "rich": "cli"}
 
 app = typer.Typer(
     name="bellwire",
@@ -61,6 +62,7 @@ app.command()(pub.pub)
 app.command()(sub.sub)
 app.command()(tail.tail)
 app.command()(replay.replay)
+app.command()(bridge.bridge)
 app.command()(loadtest.loadtest)
 app.command(cls=RelativeTimesCommand)(seek.seek)
 app.command()(call.call)

@@ -41,6 +41,12 @@ SECTIONS: Final = (
         "every process the command starts that talks to a coordinator",
     ),
     Section(
+        "bridge",
+        "bellwire.bridge.settings",
+        "BridgeSettings",
+        "what `bellwire bridge` mirrors between the bus and Kafka",
+    ),
+    Section(
         "telemetry", "bellwire.telemetry", "TelemetrySettings", "spans: how many, and where they go"
     ),
     Section(

@@ -1,0 +1,114 @@
+"""A bridge: all its routes, from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from bellwire.bridge.arrival import Arrival
+from bellwire.bridge.connection import Connection
+from bellwire.bridge.dead_letters import DeadLetters
+from bellwire.bridge.mirror_in import MirrorIn
+from bellwire.bridge.mirror_out import MirrorOut
+from bellwire.bridge.report import Counters, Report, silent
+from bellwire.bridge.sender import Sender
+from bellwire.bridge.settings import BridgeSettings
+from bellwire.bridge.topics import Topics
+from bellwire.bridge.watch import watch
+from bellwire.client import BellwireError, Client
+
+__all__ = ["run_bridge"]
+
+T = TypeVar("T")
+
+
+async def run_bridge(
+    client: Client, settings: BridgeSettings, stop: asyncio.Event, report: Report = silent
+) -> Counters:
+    """Mirror all topics of the settings until told to stop; return what was done.
+
+    Args:
+        client: Connected; stays open.
+        settings: What to mirror.
+        stop: Ends it in order: what is under way is finished within `stop_seconds`.
+        report: Told what happens meanwhile.
+
+    Raises:
+        KafkaUnreachableError: Kafka was not there in time, or away for too long.
+        KafkaTopicError: A topic in Kafka cannot be used.
+        BellwireError: What else ended a route; nothing is lost, a later start goes on from here.
+    """
+    counters = Counters()
+    connection = await _unless_stopped(Connection.open(settings, report, counters), stop)
+    if connection is None:
+        return counters
+    try:
+        producer = await _unless_stopped(connection.producer(), stop)
+        if producer is not None:
+            sender = Sender(connection, producer)
+            try:
+                await _run(client, connection, sender, stop)
+            finally:
+                await sender.close()
+    finally:
+        await connection.close()
+    return counters
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+    """Return what comes of the work; None = it was told to stop before."""
+    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for each in (task, stopped):
+            each.cancel()
+        await asyncio.wait([task, stopped])
+
+
+async def _run(client: Client, connection: Connection, sender: Sender, stop: asyncio.Event) -> None:
+    settings = connection.settings
+    topics = Topics(connection)
+    letters = DeadLetters(connection, sender, topics)
+    works: list[Coroutine[Any, Any, None]] = [watch(connection, stop)]
+    works += [
+        MirrorOut(client, connection, sender, topics, route).run(stop)
+        for route in settings.out_routes
+    ]
+    for route in settings.in_routes:
+        target, group = route.target_of(route.source), route.cursor(settings.name)
+        publisher = client.publisher(f"bridges/{settings.name}")
+        arrival = Arrival(connection, publisher, letters, target, group)
+        works.append(MirrorIn(connection, topics, route, arrival).run(stop))
+    connection.report("ready", kafka=settings.kafka, cluster=connection.cluster)
+    try:
+        await _until_stopped(works, stop, settings.stop_seconds)
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+async def _until_stopped(
+    works: list[Coroutine[Any, Any, None]], stop: asyncio.Event, seconds: float
+) -> None:
+    """Run all until told to stop, and then so long at most; the first that fails ends the others."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        await stop.wait()
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that says most: one of ours where there is one."""
+    leaves: list[BaseException] = []
+    stack: list[BaseException] = [group]
+    while stack:
+        error = stack.pop()
+        if isinstance(error, BaseExceptionGroup):
+            stack += reversed(error.exceptions)
+        else:
+            leaves.append(error)
+    return next((error for error in leaves if isinstance(error, BellwireError)), leaves[0])

@@ -1,0 +1,137 @@
+"""What all routes of a bridge share: the way to Kafka, how long to wait for it, and whom to tell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
+
+from bellwire.bridge.errors import KafkaTopicError, KafkaUnreachableError
+from bellwire.bridge.report import Counters, Report
+from bellwire.bridge.settings import BridgeSettings
+from bellwire.policy.backoff import Backoff
+
+__all__ = ["Connection", "close_quietly", "words"]
+
+T = TypeVar("T")
+
+ADMIN_REQUEST_MILLIS: Final = 5_000
+CLOSE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The way to Kafka.
+
+    Attributes:
+        cluster: Kafka's own id of the cluster.
+    """
+
+    settings: BridgeSettings
+    report: Report
+    counters: Counters
+    admin: AIOKafkaAdminClient
+    cluster: str
+
+    @classmethod
+    async def open(cls, settings: BridgeSettings, report: Report, counters: Counters) -> Connection:
+        """Connect, and try again for `connect_seconds`.
+
+        Raises:
+            KafkaUnreachableError: Nobody answered in time.
+        """
+        admin, cluster = await persevere(settings, lambda: _admin(settings))
+        return cls(settings, report, counters, admin, cluster)
+
+    async def producer(self) -> AIOKafkaProducer:
+        """Return a started producer, after tries for `connect_seconds`.
+
+        Raises:
+            KafkaUnreachableError: Nobody answered in time.
+        """
+        return await persevere(self.settings, lambda: _producer(self.settings))
+
+    async def close(self) -> None:
+        """Close the way."""
+        await close_quietly(self.admin.close())
+
+
+async def persevere(settings: BridgeSettings, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try until it works, with backoff, for `connect_seconds`.
+
+    Raises:
+        KafkaUnreachableError: It did not; says what the last try met.
+        KafkaTopicError: The broker is too old.
+    """
+    seconds = settings.connect_seconds
+    backoff = Backoff(settings.retry_first_seconds, settings.retry_max_seconds)
+    trouble = "it does not answer"
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    return await attempt()
+                except IncompatibleBrokerVersion as error:
+                    raise KafkaTopicError(
+                        f"the broker at {settings.kafka} is too old: {words(error)}; use Kafka 2.1 or newer"
+                    ) from None
+                except (KafkaError, OSError) as error:
+                    trouble = words(error)
+                await asyncio.sleep(backoff.next_delay())
+    except TimeoutError:
+        raise KafkaUnreachableError(
+            f"no Kafka at {settings.kafka} within {seconds:g} s: {trouble}; is it running, and is this its address?",
+            metadata={"kafka": settings.kafka},
+        ) from None
+
+
+def words(error: BaseException) -> str:
+    """Return what an error of the Kafka client says, for people, on one line."""
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return text if name in text else f"{name}: {text}" if text else name
+
+
+async def close_quietly(closing: Awaitable[Any]) -> None:
+    """Await the end of something that is not needed any more, for a bounded time."""
+    with suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await closing
+
+
+async def _admin(settings: BridgeSettings) -> tuple[AIOKafkaAdminClient, str]:
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.kafka,
+        client_id=f"bellwire-{settings.name}",
+        request_timeout_ms=ADMIN_REQUEST_MILLIS,
+    )
+    try:
+        await admin.start()
+        return admin, str((await admin.describe_cluster())["cluster_id"])
+    except BaseException:
+        await close_quietly(admin.close())
+        raise
+
+
+async def _producer(settings: BridgeSettings) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka,
+        client_id=f"bellwire-{settings.name}",
+        acks="all",
+        enable_idempotence=True,
+        compression_type="lz4",
+        max_batch_size=settings.record_bytes_max,
+        max_request_size=2 * settings.record_bytes_max,
+    )
+    try:
+        await producer.start()
+    except BaseException:
+        await close_quietly(producer.stop())
+        raise
+    return producer

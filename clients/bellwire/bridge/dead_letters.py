@@ -1,0 +1,70 @@
+"""Records that the bus cannot take, kept in Kafka beside their topic: as they were, with the reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from bellwire.bridge.connection import Connection
+from bellwire.bridge.errors import KafkaTopicError
+from bellwire.bridge.intake import Bad, Place
+from bellwire.bridge.outgoing import Record
+from bellwire.bridge.sender import Sender
+from bellwire.bridge.topics import Topics
+
+__all__ = ["DeadLetters", "letter_of"]
+
+PREFIX: Final = "bellwire_dlq_"
+REASON_BYTES_MAX: Final = 1_024
+NANOS_PER_MILLI: Final = 1_000_000
+
+
+class DeadLetters:
+    """Writes into `<topic>.dlq`."""
+
+    def __init__(self, connection: Connection, sender: Sender, topics: Topics) -> None:
+        self._connection = connection
+        self._sender = sender
+        self._topics = topics
+
+    async def write(self, place: Place, bad: Sequence[Bad]) -> None:
+        """Write letters and return when Kafka has acknowledged them.
+
+        Raises:
+            KafkaTopicError: They cannot be written: the bridge must not go past them.
+        """
+        name, count = await self._topics.dead_letters_of(place.topic)
+        now_ms = time.time_ns() // NANOS_PER_MILLI
+        records = [letter_of(one, place, now_ms) for one in bad]
+        for index, reason in await self._sender.send(name, place.partition % count, records):
+            raise KafkaTopicError(
+                f"record {bad[index].record.offset} of {place.topic}/{place.partition} can be put neither on "
+                f"the bus ({bad[index].reason}) nor into {name!r} ({reason})",
+                metadata={"topic": place.topic, "offset": str(bad[index].record.offset)},
+            )
+        self._connection.counters.dead_lettered += len(bad)
+        for one in bad:
+            self._connection.report(
+                "dead_lettered",
+                topic=place.topic,
+                partition=place.partition,
+                offset=one.record.offset,
+                into=name,
+                reason=one.reason,
+            )
+
+
+def letter_of(bad: Bad, place: Place, now_ms: int) -> Record:
+    """Return the record that keeps a bad one: its key, value and headers, and ours behind them."""
+    record = bad.record
+    reason = bad.reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
+    ours = {
+        "reason": reason,
+        "topic": place.topic,
+        "partition": str(place.partition),
+        "offset": str(record.offset),
+    }
+    headers = [(name, text or b"") for name, text in record.headers]
+    headers += [(PREFIX + name, text.encode()) for name, text in ours.items()]
+    return Record(now_ms, record.key, record.value or b"", headers)
