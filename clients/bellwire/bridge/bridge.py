@@ -24,7 +24,11 @@ T = TypeVar("T")
 
 
 async def run_bridge(
-    client: Client, settings: BridgeSettings, stop: asyncio.Event, report: Report = silent
+    client: Client,
+    settings: BridgeSettings,
+    stop: asyncio.Event,
+    report: Report = silent,
+    counters: Counters | None = None,
 ) -> Counters:
     """Mirror all topics of the settings until told to stop; return what was done.
 
@@ -33,13 +37,14 @@ async def run_bridge(
         settings: What to mirror.
         stop: Ends it in order: what is under way is finished within `stop_seconds`.
         report: Told what happens meanwhile.
+        counters: To be looked at while it runs; None = only returned.
 
     Raises:
         KafkaUnreachableError: Kafka was not there in time, or away for too long.
         KafkaTopicError: A topic in Kafka cannot be used.
         BellwireError: What else ended a route; nothing is lost, a later start goes on from here.
     """
-    counters = Counters()
+    counters = Counters() if counters is None else counters
     connection = await _unless_stopped(Connection.open(settings, report, counters), stop)
     if connection is None:
         return counters

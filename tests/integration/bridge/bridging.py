@@ -36,14 +36,14 @@ class Bridging:
 
     Attributes:
         events: What it reported, as (event, facts).
-        done: Its counters, once it has stopped.
+        counters: What it has done so far.
     """
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.stop = asyncio.Event()
         self.task: asyncio.Task[Counters] | None = None
-        self.done = Counters()
+        self.counters = Counters()
         self._changed = asyncio.Event()
 
     def report(self, event: str, **facts: str | float) -> None:
@@ -71,12 +71,14 @@ class Bridging:
 async def bridge(client: Client, settings: BridgeSettings) -> AsyncIterator[Bridging]:
     """Run a bridge for the length of the block."""
     running = Bridging()
-    running.task = asyncio.create_task(run_bridge(client, settings, running.stop, running.report))
+    running.task = asyncio.create_task(
+        run_bridge(client, settings, running.stop, running.report, running.counters)
+    )
     try:
         await running.reported("ready")
         yield running
         running.stop.set()
-        running.done = await within(running.task)
+        await within(running.task)
     finally:
         running.task.cancel()
         await asyncio.wait([running.task])
@@ -90,16 +92,17 @@ async def send(bootstrap: str, topic: str, *messages: Message) -> None:
         await producer.flush()
 
 
-async def records(bootstrap: str, topic: str, count: int) -> list[ConsumerRecord]:
-    """Read so many records, from the beginning."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, auto_offset_reset="earliest", metadata_max_age_ms=500
-    )
+async def records(bootstrap: str, topic: str, count: int | None = None) -> list[ConsumerRecord]:
+    """Read so many records, from the beginning; None = all that are there now."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     found: list[ConsumerRecord] = []
     async with consumer, asyncio.timeout(SECONDS):
         while not (partitions := consumer.partitions_for_topic(topic)):
             await consumer._client.force_metadata_update()
-        consumer.assign([TopicPartition(topic, each) for each in sorted(partitions)])
+        places = [TopicPartition(topic, each) for each in sorted(partitions)]
+        consumer.assign(places)
+        if count is None:
+            count = sum((await consumer.end_offsets(places)).values())
         while len(found) < count:
             for some in (await consumer.getmany(timeout_ms=200)).values():
                 found += some

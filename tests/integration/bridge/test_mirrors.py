@@ -59,7 +59,7 @@ async def test_a_topic_goes_out_by_key_in_order_with_its_origin(kafka: str, clie
     async with bridge(client, settings) as running:
         await client.publisher().publish_many(topic, sent)
         found = await records(kafka, target, len(sent))
-    assert running.done.sent == len(sent)
+    assert running.counters.sent == len(sent)
     assert keyed([decode_record(each) for each in found]) == keyed(sent)
     partitioner = DefaultPartitioner()
     for each in found:
@@ -81,7 +81,7 @@ async def test_a_topic_comes_in_by_key_in_order_with_its_origin(kafka: str, clie
     settings = BridgeSettings(kafka=kafka, in_topics=(f"{topic}=bars",), publish_messages_max=64)
     async with bridge(client, settings) as running:
         found = await take(client, "bars", len(sent))
-    assert running.done.received == len(sent)
+    assert running.counters.received == len(sent)
     assert keyed(found) == keyed(sent)
     assert {each.id for each in found} == {each.id for each in sent}
     origins = {
@@ -107,8 +107,8 @@ async def test_what_came_from_the_other_side_is_not_sent_back(kafka: str, client
         await send(kafka, topic, new_message(data=b"END", key="A", type="text", source="v"))
         found = await take(client, topic, 4)
         assert [each.data for each in found] == [b"of the bus", b"of Kafka", b"end", b"END"]
-    assert running.done.skipped >= 3
-    assert (running.done.sent, running.done.received) == (2, 2)
+    assert running.counters.skipped >= 3
+    assert (running.counters.sent, running.counters.received) == (2, 2)
 
 
 async def test_two_buses_share_a_kafka_and_nothing_goes_in_circles(
@@ -150,7 +150,7 @@ async def test_garbage_is_dead_lettered_with_the_reason_and_stops_nothing(
         found = await take(client, topic, 2)
         letters = await records(kafka, f"{topic}.dlq", 4)
     assert [each.data for each in found] == [b"good", b"good"]
-    assert running.done.dead_lettered == 4
+    assert running.counters.dead_lettered == 4
     said = [dict(each.headers) for each in letters]
     reasons = [each["bellwire_dlq_reason"].decode() for each in said]
     assert "the key is not UTF-8" in reasons[0]

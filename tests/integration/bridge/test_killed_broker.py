@@ -1,0 +1,157 @@
+"""The broker is killed under load, again and again: what was acknowledged arrives, each key in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from tests.integration.bridge.bridging import Bridging, bridge, make_topic, records, take, unique
+
+from bellwire.admin.v1.topic_pb2 import Topic
+from bellwire.bridge import BridgeSettings
+from bellwire.bridge.report import Counters
+from bellwire.client import Client, new_message
+from bellwire.client.kafka import decode_record
+from bellwire.testing.kafka import RunningKafka, running_kafka
+from bellwire.wire.cloud_events import headers_of, key_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+ROUNDS = 3
+KEYS = ("EURUSD", "GBPUSD", "USDJPY", "AUDUSD", "USDCHF")
+LOADED_MESSAGES = 300  # Through in both directions before each kill.
+PAUSE_SECONDS = 0.02
+TOGETHER = 5
+
+
+class Load:
+    """Sends numbered messages, one key after the other, and remembers those acknowledged.
+
+    Each lane has one call under way and its own keys, so that what it sends keeps its order.
+    """
+
+    def __init__(self, send: Callable[[str, int], Awaitable[None]]) -> None:
+        self._send = send
+        self._stop = asyncio.Event()
+        self.acknowledged: dict[str, list[int]] = {key: [] for key in KEYS}
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for key in KEYS:
+                group.create_task(self._lane(key))
+
+    async def _lane(self, key: str) -> None:
+        number = 0
+        while not self._stop.is_set():
+            for _ in range(TOGETHER):
+                await self._send(key, number)
+                self.acknowledged[key].append(number)
+                number += 1
+            await asyncio.sleep(PAUSE_SECONDS)  # The load's pace, not a wait for anything.
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.acknowledged.values()))
+
+
+@pytest.fixture
+async def broker(kafka_jars: None) -> AsyncIterator[RunningKafka]:
+    """A broker that may be killed."""
+    context = running_kafka()
+    running = await asyncio.to_thread(context.__enter__)
+    yield running
+    await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+async def more(counters: Counters, running: Bridging, messages: int) -> None:
+    """Wait until so many more have gone through in both directions."""
+    sent, received = counters.sent + messages, counters.received + messages
+    assert running.task is not None
+    async with asyncio.timeout(60):
+        while counters.sent < sent or counters.received < received:
+            assert not running.task.done(), running.task.exception()
+            await asyncio.sleep(0.005)  # Counters have no event.
+
+
+def repeated_and_checked(found: Iterable[tuple[str, int]], load: Load) -> int:
+    """Check loss and order per key by first arrival; return how many came twice."""
+    firsts: dict[str, dict[int, None]] = {key: {} for key in KEYS}
+    repeated = 0
+    for key, number in found:
+        repeated += number in firsts[key]
+        firsts[key].setdefault(number)
+    for key in KEYS:
+        assert list(firsts[key]) == load.acknowledged[key], f"{key}: lost or out of order"
+    return repeated
+
+
+@pytest.mark.timeout(240)
+async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed(
+    broker: RunningKafka, client: Client
+) -> None:
+    out_topic, in_topic, arrived = unique("orders"), unique("ticks"), "ticks"
+    await client.admin.create_topic(Topic(name=out_topic, partition_count=3))
+    await client.admin.create_topic(Topic(name=arrived, partition_count=3))
+    await make_topic(broker.bootstrap, in_topic, 3)
+    publisher = client.publisher("desk")
+    producer = AIOKafkaProducer(
+        bootstrap_servers=broker.bootstrap, acks="all", enable_idempotence=True
+    )
+    await producer.start()
+
+    async def to_bus(key: str, number: int) -> None:
+        await publisher.publish(out_topic, b"%d" % number, key=key)
+
+    async def to_kafka(key: str, number: int) -> None:
+        message = new_message(data=b"%d" % number, key=key, source="vendor", type="text")
+        await producer.send_and_wait(
+            in_topic, message.data, key_of(message), headers=headers_of(message)
+        )
+
+    settings = BridgeSettings(
+        kafka=broker.bootstrap,
+        out_topics=(out_topic,),
+        in_topics=(f"{in_topic}={arrived}",),
+        probe_seconds=0.2,
+    )
+    outwards, inwards = Load(to_bus), Load(to_kafka)
+    async with bridge(client, settings) as running:
+        loads = [asyncio.create_task(load.run()) for load in (outwards, inwards)]
+        for number in range(1, ROUNDS + 1):
+            await more(running.counters, running, LOADED_MESSAGES)
+            killed = time.monotonic()
+            await asyncio.to_thread(broker.kill)
+            await running.reported("kafka_away", number)
+            await asyncio.to_thread(broker.start)
+            answers = time.monotonic()
+            await more(running.counters, running, 1)
+            through = time.monotonic()
+            print(
+                f"round {number}: killed; the broker answers after {answers - killed:.2f} s, both directions "
+                f"flow {through - answers:.2f} s later"
+            )
+        await more(running.counters, running, LOADED_MESSAGES)
+        for load in (outwards, inwards):
+            load.stop()
+        await asyncio.gather(*loads)
+        await producer.stop()
+        async with asyncio.timeout(60):
+            while running.counters.sent < outwards.count:  # noqa: ASYNC110  # counters have no event
+                await asyncio.sleep(0.01)
+        there = await records(broker.bootstrap, out_topic)
+        here = await take(client, arrived, inwards.count)
+        stats = await client.admin.topic_stats(arrived)
+    decoded = [decode_record(each) for each in there]
+    repeats_out = repeated_and_checked(((each.key, int(each.data)) for each in decoded), outwards)
+    repeats_in = repeated_and_checked(((each.key, int(each.data)) for each in here), inwards)
+    repeats_in += stats.published_messages - inwards.count
+    print(
+        f"{outwards.count} messages out, {repeats_out} of them twice; {inwards.count} in, {repeats_in} twice"
+    )
+    assert repeats_in == 0
