@@ -17,6 +17,7 @@ from bellwire.client import (
     Publisher,
 )
 from bellwire.policy.backoff import Backoff
+from bellwire.wire.batch import BLOCK_BYTES_MAX
 from bellwire.wire.errors import DataCorruptError, InvalidBatchError
 
 __all__ = ["Arrival"]
@@ -51,6 +52,11 @@ class Arrival:
             BellwireError: The bus takes nothing, or has not answered for `outage_seconds_max`.
         """
         items, bad, skipped = sort(records, place, bus=self._settings.bus)
+        # What no request can hold is not asked about: gRPC would call it lack of room, and we would try again.
+        huge = [item for item in items if item.message.ByteSize() > BLOCK_BYTES_MAX]
+        if huge:
+            items = [item for item in items if item.message.ByteSize() <= BLOCK_BYTES_MAX]
+            bad += [Bad(item.record, _too_large(item)) for item in huge]
         bad += await self._publish(items)
         if bad:
             await self._letters.write(place, bad)
@@ -94,6 +100,10 @@ class Arrival:
 
     def _tell(self, error: BellwireError) -> None:
         self._connection.report("bus_refuses", topic=self._topic, reason=error.message)
+
+
+def _too_large(item: Item) -> str:
+    return f"message holds {item.message.ByteSize()} bytes, no bus takes more than {BLOCK_BYTES_MAX}: send a reference"
 
 
 def _is_of_a_message(error: CallerError) -> bool:

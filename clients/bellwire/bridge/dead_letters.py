@@ -12,8 +12,9 @@ from bellwire.bridge.intake import Bad, Place
 from bellwire.bridge.outgoing import Record
 from bellwire.bridge.sender import Sender
 from bellwire.bridge.topics import Topics
+from bellwire.wire.cloud_events import Header
 
-__all__ = ["DeadLetters", "letter_of"]
+__all__ = ["DeadLetters", "letter_of", "notice_of"]
 
 PREFIX: Final = "bellwire_dlq_"
 REASON_BYTES_MAX: Final = 1_024
@@ -31,17 +32,22 @@ class DeadLetters:
     async def write(self, place: Place, bad: Sequence[Bad]) -> None:
         """Write letters and return when Kafka has acknowledged them.
 
+        Of a record too large for a letter only its place is kept: the record stays where it is.
+
         Raises:
             KafkaTopicError: They cannot be written: the bridge must not go past them.
         """
         name, count = await self._topics.dead_letters_of(place.topic)
         now_ms = time.time_ns() // NANOS_PER_MILLI
+        partition = place.partition % count
         records = [letter_of(one, place, now_ms) for one in bad]
-        for index, reason in await self._sender.send(name, place.partition % count, records):
+        large = [bad[index] for index, _ in await self._sender.send(name, partition, records)]
+        records = [notice_of(one, place, now_ms) for one in large]
+        for index, reason in await self._sender.send(name, partition, records):
             raise KafkaTopicError(
-                f"record {bad[index].record.offset} of {place.topic}/{place.partition} can be put neither on "
-                f"the bus ({bad[index].reason}) nor into {name!r} ({reason})",
-                metadata={"topic": place.topic, "offset": str(bad[index].record.offset)},
+                f"record {large[index].record.offset} of {place.topic}/{place.partition} can be put neither on "
+                f"the bus ({large[index].reason}) nor into {name!r} ({reason})",
+                metadata={"topic": place.topic, "offset": str(large[index].record.offset)},
             )
         self._connection.counters.dead_lettered += len(bad)
         for one in bad:
@@ -58,13 +64,22 @@ class DeadLetters:
 def letter_of(bad: Bad, place: Place, now_ms: int) -> Record:
     """Return the record that keeps a bad one: its key, value and headers, and ours behind them."""
     record = bad.record
-    reason = bad.reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
-    ours = {
-        "reason": reason,
+    headers = [(name, text or b"") for name, text in record.headers]
+    return Record(now_ms, record.key, record.value or b"", headers + _ours(bad, place))
+
+
+def notice_of(bad: Bad, place: Place, now_ms: int) -> Record:
+    """Return what is kept of a record too large for a letter: where it stands, and how large it is."""
+    size = len(bad.record.value or b"")
+    headers = [*_ours(bad, place), (f"{PREFIX}value_bytes", str(size).encode())]
+    return Record(now_ms, None, b"", headers)
+
+
+def _ours(bad: Bad, place: Place) -> list[Header]:
+    facts = {
+        "reason": bad.reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore"),
         "topic": place.topic,
         "partition": str(place.partition),
-        "offset": str(record.offset),
+        "offset": str(bad.record.offset),
     }
-    headers = [(name, text or b"") for name, text in record.headers]
-    headers += [(PREFIX + name, text.encode()) for name, text in ours.items()]
-    return Record(now_ms, record.key, record.value or b"", headers)
+    return [(PREFIX + name, text.encode()) for name, text in facts.items()]

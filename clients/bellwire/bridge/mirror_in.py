@@ -11,8 +11,8 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from bellwire.bridge.arrival import Arrival
 from bellwire.bridge.connection import Connection, close_quietly, persevere
-from bellwire.bridge.errors import KafkaUnreachableError
-from bellwire.bridge.intake import Commit, Intake, Place, Stretch
+from bellwire.bridge.errors import KafkaTopicError, KafkaUnreachableError
+from bellwire.bridge.intake import Commit, Intake, Place, ReadRecord, Stretch
 from bellwire.bridge.route import Route
 from bellwire.bridge.topics import Topics
 
@@ -106,7 +106,7 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         hungry = [each for each in assigned if not self._is_full(each)]
         if hungry or not assigned:
             timeout = 0 if any(each.waiting for each in self._intakes.values()) else POLL_MILLIS
-            read = await consumer.getmany(*hungry, timeout_ms=timeout)
+            read = await self._read(consumer, hungry, timeout)
             for partition, records in read.items():
                 if partition in self._intakes:
                     self._intakes[partition].add(records)
@@ -118,6 +118,24 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         async with asyncio.TaskGroup() as group:
             for partition, stretch in stretches.items():
                 group.create_task(self._publish(partition, stretch, held[partition]))
+
+    async def _read(
+        self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition], wait_millis: int
+    ) -> dict[TopicPartition, list[ReadRecord]]:
+        try:
+            read: dict[TopicPartition, list[ReadRecord]] = await consumer.getmany(
+                *partitions, timeout_ms=wait_millis
+            )
+        except UnicodeDecodeError as error:
+            # The client stops in the middle of the batch: to go on would lose the records behind it.
+            places = [f"{each.partition}@{await consumer.position(each)}" for each in partitions]
+            raise KafkaTopicError(
+                f"Kafka topic {self._route.source!r} holds a record that cannot be read, at one of these positions "
+                f"or soon after: {', '.join(places)}: the name of a header is not UTF-8 ({error}); delete it, or "
+                f"move group {self.group!r} behind its batch",
+                metadata={"topic": self._route.source},
+            ) from None
+        return read
 
     def _is_full(self, partition: TopicPartition) -> bool:
         intake = self._intakes.get(partition)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -33,14 +35,15 @@ from bellwire.client import (
 )
 from bellwire.client.kafka import decode_record, origin_of
 from bellwire.testing import running_coordinator
+from bellwire.wire.cloud_events import headers_of
 
 pytestmark = pytest.mark.integration
 KEYS = ("EURUSD", "GBPUSD", "USDJPY", "AUDUSD", "")
 
 
-def numbered(count: int, **fields: str):
+def numbered(count: int, source: str) -> list[Message]:
     return [
-        new_message(data=str(number).encode(), key=KEYS[number % len(KEYS)], **fields)
+        new_message(data=b"%d" % number, key=KEYS[number % len(KEYS)], type="text", source=source)
         for number in range(count)
     ]
 
@@ -54,7 +57,7 @@ def keyed(messages: list[Message]) -> dict[str, list[bytes]]:
 async def test_a_topic_goes_out_by_key_in_order_with_its_origin(kafka: str, client: Client) -> None:
     topic, target = unique("signals"), unique("mirrored")
     await client.admin.create_topic(Topic(name=topic, partition_count=3))
-    sent = numbered(1_000, type="text", source="rules-0")
+    sent = numbered(1_000, "rules-0")
     settings = BridgeSettings(kafka=kafka, out_topics=(f"{topic}={target}",), bus="desk")
     async with bridge(client, settings) as running:
         await client.publisher().publish_many(topic, sent)
@@ -76,7 +79,7 @@ async def test_a_topic_goes_out_by_key_in_order_with_its_origin(kafka: str, clie
 async def test_a_topic_comes_in_by_key_in_order_with_its_origin(kafka: str, client: Client) -> None:
     topic = unique("vendor")
     await make_topic(kafka, topic, 3)
-    sent = numbered(1_000, type="text", source="vendor")
+    sent = numbered(1_000, "vendor")
     await send(kafka, topic, *sent)
     settings = BridgeSettings(kafka=kafka, in_topics=(f"{topic}=bars",), publish_messages_max=64)
     async with bridge(client, settings) as running:
@@ -181,12 +184,48 @@ async def test_a_record_too_large_becomes_a_dead_letter_of_the_bus_and_the_rest_
     assert all("too large for Kafka" in each for each in reasons)
 
 
+async def test_a_record_that_no_bus_takes_is_named_in_the_dead_letters(
+    kafka: str, client: Client
+) -> None:
+    topic = unique("huge")
+    await make_topic(kafka, topic, 1, **{"max.message.bytes": "20000000"})
+    async with AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=20_000_000) as producer:
+        for size in (600_000, 2_000_000, 6_000_000):
+            message = new_message(data=b"x" * size, key="A", type="text", source="v")
+            await producer.send_and_wait(topic, message.data, b"A", headers=headers_of(message))
+    await send(kafka, topic, new_message(data=b"good", key="A", type="text", source="v"))
+    async with bridge(client, BridgeSettings(kafka=kafka, in_topics=(topic,))):
+        assert [each.data for each in await take(client, topic, 1)] == [b"good"]
+        letters = await records(kafka, f"{topic}.dlq", 3)
+    assert [len(each.value) for each in letters] == [600_000, 0, 0]
+    said = [{name: text.decode() for name, text in each.headers} for each in letters]
+    assert "limit is 524288" in said[0]["bellwire_dlq_reason"]
+    assert said[1]["bellwire_dlq_value_bytes"] == "2000000"
+    assert "no bus takes more than 4194304" in said[2]["bellwire_dlq_reason"]
+    assert said[2]["bellwire_dlq_offset"] == "2"
+
+
+async def test_a_record_that_no_client_can_read_ends_the_bridge_with_its_place(
+    kafka: str, client: Client, find_tool: Callable[[str], Path], tmp_path: Path
+) -> None:
+    topic = unique("unreadable")
+    await make_topic(kafka, topic, 1)
+    (tmp_path / "value").write_bytes(b"x")
+    write = ("-b", kafka, "-P", "-t", topic, "-H", b"\xff=1", str(tmp_path / "value"))
+    kcat = await asyncio.create_subprocess_exec(str(find_tool("kcat")), *write)
+    assert await kcat.wait() == 0
+    error = await ended(client, BridgeSettings(kafka=kafka, in_topics=(topic,)))
+    assert isinstance(error, KafkaTopicError)
+    assert "0@0: the name of a header is not UTF-8" in str(error)
+    assert f"move group 'bridge.{topic}' behind its batch" in str(error)
+
+
 async def test_a_bridge_that_is_cut_off_publishes_nothing_twice_and_loses_nothing(
     kafka: str, client: Client
 ) -> None:
     topic = unique("cut")
     await make_topic(kafka, topic, 2)
-    sent = numbered(3_000, type="text", source="v")
+    sent = numbered(3_000, "v")
     await send(kafka, topic, *sent)
     settings = BridgeSettings(kafka=kafka, in_topics=(f"{topic}=bars",))
     await client.admin.create_topic(Topic(name="bars", partition_count=2))

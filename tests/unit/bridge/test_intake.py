@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -24,9 +25,7 @@ class Read:
     value: bytes | None = b"x"
     key: bytes | None = b"A"
     timestamp: int = 1_700_000_000_000
-    headers: list[tuple[str, bytes | None]] = field(
-        default_factory=lambda: list(headers_of(MESSAGE))
-    )
+    headers: Sequence[tuple[str, bytes | None]] = field(default_factory=lambda: headers_of(MESSAGE))
 
 
 def test_a_stretch_is_committed_before_it_is_published_and_forgotten_after() -> None:
