@@ -86,12 +86,12 @@ def in_order_by_first_arrival(messages):
 async def test_nothing_is_lost_when_one_is_killed(bellwire, kafka, victim):
     mark = uuid4().hex[:12]
     topics = {"out": f"orders.{mark}", "in": f"ticks.{mark}"}
-    serve = ("serve", "--json", "--data", "data", "--default-log", "sqlite")
     address = f"unix://{bellwire.folder}/bus.sock"
-    mirror = ("bridge", "--json", "--kafka", kafka, "-a", address)
-    mirror += ("--out", topics["out"], "--in", topics["in"])
-    mirror += ("--set", "bridge.publish_messages_max=20")
-    serve += ("--listen", address)
+    durable = ("--data", "data", "--default-log", "sqlite")
+    serve = ("serve", "--json", "--listen", address, *durable)
+    routes = ("--out", topics["out"], "--in", topics["in"])
+    small = ("--set", "bridge.publish_messages_max=20")
+    mirror = ("bridge", "--json", "--kafka", kafka, "-a", address, *routes, *small)
     producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True)
     server = bridge = None
     async with producer, asyncio.timeout(230):
