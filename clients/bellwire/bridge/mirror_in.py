@@ -19,6 +19,7 @@ from bellwire.bridge.topics import Topics
 __all__ = ["MirrorIn"]
 
 POLL_MILLIS: Final = 200  # How long an idle consumer waits before it looks whether it should stop.
+HEARTBEAT_MILLIS: Final = 1_000  # A member hears of a rebalance with its heartbeat.
 NO_OFFSET: Final = -1
 
 
@@ -65,6 +66,7 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             max_poll_records=self._settings.publish_messages_max,
+            heartbeat_interval_ms=HEARTBEAT_MILLIS,
         )
         consumer.subscribe([self._route.source], listener=self)
         try:

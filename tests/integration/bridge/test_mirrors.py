@@ -251,6 +251,34 @@ async def test_a_bridge_that_is_cut_off_publishes_nothing_twice_and_loses_nothin
     assert await appended() == len(sent) + 1
 
 
+@pytest.mark.slow
+async def test_two_bridges_of_one_name_share_the_partitions_and_hand_them_over(
+    kafka: str, client: Client
+) -> None:
+    topic = unique("shared")
+    await make_topic(kafka, topic, 4)
+    settings = BridgeSettings(kafka=kafka, in_topics=(f"{topic}=ticks",), publish_messages_max=20)
+    await client.admin.create_topic(Topic(name="ticks", partition_count=4))
+    sent: list[Message] = []
+
+    async def more() -> None:
+        sent.extend(fresh := numbered(200, "v"))
+        await send(kafka, topic, *fresh)
+
+    async with bridge(client, settings) as first:
+        await more()
+        await take(client, "ticks", 1)
+        async with bridge(client, settings) as second, asyncio.timeout(30):
+            while not second.counters.received:  # The group rebalances at its next heartbeat.
+                await more()
+            await more()
+        await more()
+        found = await take(client, "ticks", len(sent))
+    assert first.counters.received > 0
+    assert keyed(found) == keyed(sent)
+    assert (await client.admin.topic_stats("ticks")).published_messages == len(sent)
+
+
 # ---------------------------------------------------------------- what stops a bridge
 
 
