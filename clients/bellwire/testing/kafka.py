@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import secrets
 import shutil
 import signal
@@ -21,23 +20,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
-from zlib import crc32
 
-VERSION: Final = "4.1.1"  # As in deploy/kafka/pom.xml.
-BOOTSTRAP_VARIABLE: Final = "BELLWIRE_KAFKA_BOOTSTRAP"
-CLASSPATH_VARIABLE: Final = "BELLWIRE_KAFKA_CLASSPATH"
+from bellwire.testing.kafka_jars import (
+    BOOTSTRAP_VARIABLE,
+    CLASSPATH_VARIABLE,
+    LOG_CHARACTERS_MAX,
+    VERSION,
+    KafkaMissingError,
+    kafka_classpath,
+    tool,
+)
+
+__all__ = [
+    "BOOTSTRAP_VARIABLE",
+    "CLASSPATH_VARIABLE",
+    "KafkaMissingError",
+    "RunningKafka",
+    "kafka_classpath",
+    "running_kafka",
+]
+
 CLUSTER_ID_BYTES: Final = 16
 JAVA_MIN: Final = 17  # What Kafka 4 is compiled for.
 HEAP: Final = ("-Xms192m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 # Into broker.log: what is wrong, and nothing else.
 LOGGING: Final = ("-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
-LOG_CHARACTERS_MAX: Final = 2_000  # Of a log in an error.
 READY_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 2.0  # For one connection or one request to a broker that may be starting.
 STOP_SECONDS: Final = 20.0
-FETCH_SECONDS: Final = 600.0
 POLL_SECONDS: Final = 0.1
-_POM: Final = Path(__file__).resolve().parents[3] / "deploy/kafka/pom.xml"
 _PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id=1
@@ -58,10 +69,6 @@ log.cleaner.dedupe.buffer.size=2097152
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 """
-
-
-class KafkaMissingError(Exception):
-    """There is no broker, and nothing to start one with; says what is missing."""
 
 
 class RunningKafka:
@@ -151,7 +158,7 @@ class RunningKafka:
             raise KafkaMissingError(f"{main} failed: {said[-LOG_CHARACTERS_MAX:].strip()}{hint}")
 
     def _command(self, main: str, *arguments: str) -> list[str]:
-        return [_tool("java"), *HEAP, *LOGGING, "-cp", self._classpath, main, *arguments]
+        return [tool("java"), *HEAP, *LOGGING, "-cp", self._classpath, main, *arguments]
 
     def _tail(self) -> str:
         with suppress(OSError):
@@ -184,62 +191,6 @@ def running_kafka(folder: Path | None = None, port: int = 0) -> Iterator[Running
     finally:
         if folder is None:
             shutil.rmtree(kept, ignore_errors=True)
-
-
-def kafka_classpath(*, fetch: bool = True) -> str:
-    """Return the class path of a broker.
-
-    Args:
-        fetch: Have Maven fetch it where it is not there yet, which takes a minute.
-
-    Raises:
-        KafkaMissingError: There is no Java; or Maven is needed and is not there, or fails.
-    """
-    _tool("java")
-    given = os.environ.get(CLASSPATH_VARIABLE)
-    if given:
-        return given
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    if not _POM.exists():
-        raise KafkaMissingError(
-            f"{_POM} is not here: set {CLASSPATH_VARIABLE} to the jars of Kafka"
-        )
-    # Other contents are fetched anew, whatever a cache holds.
-    jars = cache / "bellwire" / f"kafka-{VERSION}-{crc32(_POM.read_bytes()):08x}"
-    if not jars.exists():
-        if not fetch:
-            raise KafkaMissingError(f"Kafka {VERSION} is not here: `make kafka-jars` fetches it")
-        _fetch(jars)
-    return str(jars / "*")
-
-
-def _fetch(jars: Path) -> None:
-    jars.parent.mkdir(parents=True, exist_ok=True)
-    fetched = Path(tempfile.mkdtemp(prefix="kafka-", dir=jars.parent))
-    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={fetched}"]
-    command = [_tool("mvn"), "-q", "-B", "-f", str(_POM), *goal]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=FETCH_SECONDS)
-        if done.returncode:
-            said = done.stdout.decode(errors="replace")[-LOG_CHARACTERS_MAX:]
-            raise KafkaMissingError(f"Maven fetched no Kafka: {said}")
-        with suppress(OSError):  # Somebody else was quicker.
-            fetched.rename(jars)
-    except subprocess.TimeoutExpired:
-        raise KafkaMissingError(
-            f"Maven has not fetched Kafka within {FETCH_SECONDS:g} s: try `make kafka-jars` again"
-        ) from None
-    finally:
-        shutil.rmtree(fetched, ignore_errors=True)
-
-
-def _tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise KafkaMissingError(
-            f"{name} is not installed: install Java 17 and Maven, or name a broker in {BOOTSTRAP_VARIABLE}"
-        )
-    return found
 
 
 def _free_port() -> int:

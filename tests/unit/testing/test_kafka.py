@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bellwire.testing import kafka
+from bellwire.testing import kafka_jars
 from bellwire.testing.kafka import KafkaMissingError, RunningKafka, kafka_classpath
 
 
@@ -29,7 +29,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv(kafka.CLASSPATH_VARIABLE, raising=False)
+    monkeypatch.delenv(kafka_jars.CLASSPATH_VARIABLE, raising=False)
     return Tools(folder)
 
 
@@ -53,7 +53,7 @@ def test_what_is_not_fetched_is_not_fetched_behind_ones_back(tools: Tools) -> No
 
 def test_jars_on_the_disk_come_before_maven(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     tools.add("java", "exit 0")
-    monkeypatch.setenv(kafka.CLASSPATH_VARIABLE, "lib/*")
+    monkeypatch.setenv(kafka_jars.CLASSPATH_VARIABLE, "lib/*")
     assert kafka_classpath() == "lib/*"
 
 
@@ -71,7 +71,7 @@ def test_a_fetch_that_takes_too_long_is_given_up(
 ) -> None:
     tools.add("java", "exit 0")
     tools.add("mvn", "exec /bin/sleep 60")
-    monkeypatch.setattr(kafka, "FETCH_SECONDS", 0.1)
+    monkeypatch.setattr(kafka_jars, "FETCH_SECONDS", 0.1)
     with pytest.raises(KafkaMissingError, match=r"has not fetched Kafka within 0\.1 s"):
         kafka_classpath()
 
