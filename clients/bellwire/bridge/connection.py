@@ -49,6 +49,11 @@ class Connection:
         admin, cluster = await persevere(settings, lambda: _admin(settings))
         return cls(settings, report, counters, admin, cluster)
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long to wait for an answer: longer than `watch`, which knows whether Kafka is away, waits for it."""
+        return self.settings.outage_seconds_max + 3 * (self.settings.probe_seconds + 1.0)
+
     async def producer(self) -> AIOKafkaProducer:
         """Return a started producer, after tries for `connect_seconds`.
 

@@ -170,7 +170,7 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         """Commit what is done and what comes next; False = the partitions are not ours any more.
 
         Raises:
-            KafkaUnreachableError: It could not be committed within `outage_seconds_max`.
+            KafkaUnreachableError: It could not be committed in `patience_seconds`.
         """
         commits: dict[TopicPartition, Commit] = {}
         for partition, intake in self._intakes.items():
@@ -181,7 +181,7 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         if not commits:
             return True
         held = dict(self._intakes)
-        seconds = self._settings.outage_seconds_max
+        seconds = self._connection.patience_seconds
         try:
             async with asyncio.timeout(seconds):
                 await consumer.commit({each: tuple(commit) for each, commit in commits.items()})

@@ -62,7 +62,7 @@ class Sender:
 
         Raises:
             KafkaTopicError: The topic cannot be written.
-            KafkaUnreachableError: A batch was not acknowledged within `outage_seconds_max`.
+            KafkaUnreachableError: A batch was not acknowledged in `patience_seconds`.
         """
         refused: list[Refused] = []
         backoff = Backoff(self._settings.retry_first_seconds, self._settings.retry_max_seconds)
@@ -123,7 +123,8 @@ class Sender:
         self, future: asyncio.Future[object], producer: AIOKafkaProducer, where: str
     ) -> None:
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self._settings.outage_seconds_max
+        seconds = self._connection.patience_seconds
+        deadline = clock() + seconds
         while not future.done():
             await asyncio.wait([future], timeout=LOOK_SECONDS)
             if future.done():
@@ -133,7 +134,7 @@ class Sender:
             if clock() > deadline:
                 raise KafkaUnreachableError(
                     f"Kafka at {self._settings.kafka} has not acknowledged a batch for {where} within "
-                    f"{self._settings.outage_seconds_max:g} s: has it enough replicas in sync?"
+                    f"{seconds:g} s: has it enough replicas in sync?"
                 )
         future.result()
 

@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from tests.integration.bridge.bridging import Bridging, bridge, make_topic, records, take, unique
+from tests.integration.bridge.bridging import (
+    Bridging,
+    bridge,
+    make_topic,
+    records,
+    take,
+    unique,
+    within,
+)
 
 from bellwire.admin.v1.topic_pb2 import Topic
-from bellwire.bridge import BridgeSettings
+from bellwire.bridge import BridgeSettings, KafkaUnreachableError
+from bellwire.bridge.bridge import run_bridge
 from bellwire.bridge.report import Counters
 from bellwire.client import Client, new_message
 from bellwire.client.kafka import decode_record
@@ -155,3 +165,45 @@ async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed(
         f"{outwards.count} messages out, {repeats_out} of them twice; {inwards.count} in, {repeats_in} twice"
     )
     assert repeats_in == 0
+
+
+async def test_a_broker_that_stays_away_ends_the_bridge_and_the_next_one_goes_on(
+    broker: RunningKafka, client: Client
+) -> None:
+    out_topic, in_topic = unique("orders"), unique("ticks")
+    await make_topic(broker.bootstrap, in_topic, 1)
+    settings = BridgeSettings(
+        kafka=broker.bootstrap,
+        out_topics=(out_topic,),
+        in_topics=(in_topic,),
+        probe_seconds=0.2,
+        outage_seconds_max=1.0,
+        stop_seconds=1.0,
+    )
+    await client.publisher().publish(out_topic, b"before", key="A")
+    running = Bridging()
+    running.task = asyncio.create_task(run_bridge(client, settings, running.stop, running.report))
+    await running.reported("ready")
+    assert [each.value for each in await records(broker.bootstrap, out_topic, 1)] == [b"before"]
+    await asyncio.to_thread(broker.kill)
+    await client.publisher().publish(out_topic, b"meanwhile", key="A")
+    with pytest.raises(KafkaUnreachableError, match=r"has been away for 1 s: .*; nothing is lost"):
+        await within(running.task)
+    starting = asyncio.create_task(asyncio.to_thread(broker.start))
+    async with bridge(client, replace(settings, connect_seconds=30.0)):
+        await starting
+        found = await records(broker.bootstrap, out_topic, 2)
+    assert found[-1].value == b"meanwhile"
+
+
+async def test_a_bridge_stops_in_time_while_kafka_is_away(
+    broker: RunningKafka, client: Client
+) -> None:
+    topic = unique("orders")
+    settings = BridgeSettings(
+        kafka=broker.bootstrap, out_topics=(topic,), probe_seconds=0.2, stop_seconds=0.5
+    )
+    async with bridge(client, settings) as running:
+        await asyncio.to_thread(broker.kill)
+        await running.reported("kafka_away")
+        await client.publisher().publish(topic, b"waits", key="A")
