@@ -121,6 +121,11 @@ class Intake:
         """Records that are in no stretch yet."""
         return len(self._waiting)
 
+    @property
+    def has_work(self) -> bool:
+        """Tell whether a stretch can be cut without reading more."""
+        return self._promised is None and bool(self._waiting)
+
     def is_full(self, messages_max: int) -> bool:
         """Tell whether there is enough to cut; a stretch that was promised is read to its end."""
         return self._promised is None and len(self._waiting) >= messages_max

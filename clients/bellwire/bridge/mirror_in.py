@@ -107,7 +107,8 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             await self._begin(missing)
         hungry = [each for each in assigned if not self._is_full(each)]
         if hungry or not assigned:
-            timeout = 0 if any(each.waiting for each in self._intakes.values()) else POLL_MILLIS
+            # Not to wait while half a promised stretch is here would spin: nothing else could read the rest.
+            timeout = 0 if any(each.has_work for each in self._intakes.values()) else POLL_MILLIS
             read = await self._read(consumer, hungry, timeout)
             for partition, records in read.items():
                 if partition in self._intakes:

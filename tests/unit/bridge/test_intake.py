@@ -46,6 +46,7 @@ def test_a_promised_stretch_is_read_to_its_end_whatever_the_limits() -> None:
     intake = Intake(0, "until=5")
     intake.add(map(Read, range(4)))
     assert intake.next_stretch(4, **LIMITS) is None
+    assert not intake.has_work  # Or its reader would not wait for the rest.
     assert intake.idle_commit() is None  # The promise stands.
     intake.add([Read(6)])
     stretch = intake.next_stretch(7, **LIMITS)  # 4 and 5 are gone: Kafka has compacted them.
