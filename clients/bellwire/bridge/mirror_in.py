@@ -20,6 +20,7 @@ __all__ = ["MirrorIn"]
 
 POLL_MILLIS: Final = 200  # How long an idle consumer waits before it looks whether it should stop.
 HEARTBEAT_MILLIS: Final = 1_000  # A member hears of a rebalance with its heartbeat.
+REBALANCE_MILLIS: Final = 10_000  # A member that died while it joined holds the group up so long.
 NO_OFFSET: Final = -1
 
 
@@ -67,6 +68,7 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             isolation_level="read_committed",
             max_poll_records=self._settings.publish_messages_max,
             heartbeat_interval_ms=HEARTBEAT_MILLIS,
+            rebalance_timeout_ms=REBALANCE_MILLIS,
         )
         consumer.subscribe([self._route.source], listener=self)
         try:
