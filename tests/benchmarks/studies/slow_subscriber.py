@@ -63,8 +63,7 @@ class SlowSubscriberStudy:
                     await _aim(processes, log, policy)
                     await _fast_phase(processes, durations.warm_up_seconds)
                     turns = [
-                        await _turn(processes, log, policy, seconds, alone_first=bool(number % 2))
-                        for number in range(self._turns)
+                        await _turn(processes, log, policy, seconds) for _ in range(self._turns)
                     ]
                     cases[f"{log} {policy}"] = _together(turns)
         others = median(each["alone"]["others"] for each in cases.values())
@@ -230,21 +229,17 @@ async def _aim(processes: _Processes, log: str, policy: str) -> None:
     await processes.fast.do("aim", topic=topic, durable=durable)
 
 
-async def _turn(
-    processes: _Processes, log: str, policy: str, seconds: float, *, alone_first: bool
-) -> Reply:
-    if not alone_first:
-        beside, slow = await _beside(processes, log, policy, seconds)
+async def _turn(processes: _Processes, log: str, policy: str, seconds: float) -> Reply:
     alone = await _fast_phase(processes, seconds)
-    if alone_first:
-        beside, slow = await _beside(processes, log, policy, seconds)
+    beside, slow = await _beside(processes, log, policy, seconds)
     return {"alone": alone, "beside": beside, "slow": slow}
 
 
 def _together(turns: Sequence[Reply]) -> Reply:
     """Put the turns of a case together: their messages, and what the slow one told, summed."""
     slow = [turn["slow"] for turn in turns if turn["slow"] is not None]
-    told = {key: sum(each[key] for each in slow) for key in ("read", "dropped")} if slow else None
+    counted = ("read", "dropped", "received")  # The last only where it was told to catch up.
+    told = {key: sum(each.get(key, 0) for each in slow) for key in counted} if slow else None
     if told is not None:
         told["ended"] = ", ".join(sorted({each["ended"] for each in slow} - {""}))
     return {part: _pooled([turn[part] for turn in turns]) for part in ("alone", "beside")} | {
