@@ -245,11 +245,15 @@ class _CallbackPump:
             return
         timer = self._timer
         if timer is not None:
-            if self._loop.time() < self._fires_at <= at:
+            if self._fires_at <= at:
                 return
             timer.cancel()
         self._fires_at = at
-        self._timer = self._loop.call_at(at, self.wake)
+        self._timer = self._loop.call_at(at, self._fired)
+
+    def _fired(self) -> None:
+        self._timer = None  # By the time it may be earlier than asked: loops round to milliseconds.
+        self.wake()
 
     def _finish(self, error: Exception | None) -> None:
         if self._over.done():

@@ -130,11 +130,15 @@ class Driver:
     def _wake_at(self, at: float, now: float) -> None:
         """Wake by then; a timer that fires sooner serves as well, and asks again."""
         if self._timer is not None:
-            if now < self._fires_at <= at:
+            if self._fires_at <= at:
                 return
             self._timer.cancel()
         self._fires_at = at
-        self._timer = self._loop.call_later(max(0.0, at - now), self._wake)
+        self._timer = self._loop.call_later(max(0.0, at - now), self._fired)
+
+    def _fired(self) -> None:
+        self._timer = None  # By the time it may be earlier than asked: loops round to milliseconds.
+        self._wake()
 
     def _end(self, error: Exception | None) -> None:
         if self._over.done():
