@@ -17,11 +17,11 @@ from bellwire.wire.cloud_events import headers_of
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
-# What it finds has been: nothing lost, nothing twice inwards, and in one run of seven nothing inwards any more.
+# In one run of seven nothing came inwards any more for a minute; nothing was lost or came twice in any that ended.
 STANDS_STILL = pytest.mark.xfail(
     raises=TimeoutError,
     strict=False,
-    reason="a bridge that is killed while its group rebalances may leave its successor without partitions",
+    reason="after several kills within seconds it may bring nothing inwards any more; why is not known",
 )
 ROUNDS = 3
 KEYS = ("EURUSD", "GBPUSD", "USDJPY")
