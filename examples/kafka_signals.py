@@ -26,9 +26,10 @@ def main(topic: str = "signals.tactical", brokers: str = "127.0.0.1:9092", count
             if record is None:
                 continue
             if record.error():
-                if record.error().code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    continue  # The bridge makes it with the first signal.
-                raise KafkaException(record.error())
+                trouble = record.error()
+                if trouble.retriable() or trouble.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue  # The bridge makes the topic with the first signal.
+                raise KafkaException(trouble)
             try:
                 signal = payload_of(decode(record.key(), record.value(), record.headers()), Signal)
             except CloudEventError as error:
