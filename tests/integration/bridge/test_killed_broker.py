@@ -207,3 +207,6 @@ async def test_a_bridge_stops_in_time_while_kafka_is_away(
         await asyncio.to_thread(broker.kill)
         await running.reported("kafka_away")
         await client.publisher().publish(topic, b"waits", key="A")
+    assert running.task is not None
+    assert running.task.done()
+    assert not running.task.cancelled()
