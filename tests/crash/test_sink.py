@@ -198,6 +198,14 @@ async def connect_later(place: Any) -> AsyncIterator[_Start]:
             await start.coordinator.killed()
 
 
+async def filled(sink: SinkProcess, load: Load, client: Client) -> dict[str, Any]:
+    """Publish until a write of the sink fails."""
+    waiting = asyncio.create_task(sink.event("write_failed"))
+    while not waiting.done():
+        await load.publish(client, size=20_000)
+    return await waiting
+
+
 async def test_on_a_full_disk_nothing_is_accepted_and_all_comes_when_there_is_space(
     place, make_volume, capsys
 ):
@@ -210,10 +218,7 @@ async def test_on_a_full_disk_nothing_is_accepted_and_all_comes_when_there_is_sp
         await create_topics(client)
         async with sinking(place, store) as sink:
             await sink.event("ready")
-            waiting = asyncio.create_task(sink.event("write_failed"))
-            while not waiting.done():
-                await load.publish(client, size=20_000)
-            failed = await waiting
+            failed = await filled(sink, load, client)
             assert "No space left on device" in failed["error"]
             assert str(store) in failed["error"]
             assert failed["rows_waiting"] > 0
@@ -222,7 +227,8 @@ async def test_on_a_full_disk_nothing_is_accepted_and_all_comes_when_there_is_sp
             # Killed while it waits: had it accepted what it holds, that would be gone now.
         async with sinking(place, store) as sink:
             await sink.event("ready")
-            await sink.event("write_failed")
+            # What the first life left may fit by now: more comes until nothing does.
+            await filled(sink, load, client)
             filler.unlink()
             async with asyncio.timeout(EVENT_SECONDS_MAX):
                 while not load.acknowledged <= set(rows := await seen(store)):
