@@ -4,6 +4,8 @@ from tests.benchmarks.page_section import markdown_table, provenance
 from tests.benchmarks.peers import PEERS
 from tests.benchmarks.stage_timing import Figures
 
+PACED_HEAD = "1, after 1 ms of sleep"
+
 
 def render_stages(document: Figures) -> str:
     """Give where it was measured, the steps, the transports, and the sum."""
@@ -11,7 +13,7 @@ def render_stages(document: Figures) -> str:
     parts = [
         provenance(document),
         "**Functions of the product, µs a batch (p50); in brackets µs a message**\n",
-        _steps_table(sizes),
+        _steps_table(sizes, document["paced"]),
     ]
     if any(size["floors"] for size in sizes):
         parts += [
@@ -32,8 +34,9 @@ def waited_us(size: Figures) -> float:
     )
 
 
-def _steps_table(sizes: list[Figures]) -> str:
-    heads = ["step", "process", *(f"{size['batch_messages']:,}" for size in sizes)]
+def _steps_table(sizes: list[Figures], paced: Figures) -> str:
+    heads = ["step", "process", *(f"{size['batch_messages']:,}" for size in sizes), PACED_HEAD]
+    apart = {step["name"]: f"{step['p50_us']:.1f}" for step in paced["steps"]}
     rows = []
     for index, step in enumerate(sizes[0]["steps"]):
         name = f"  of *{step['part_of']}*: {step['name']}" if step["part_of"] else step["name"]
@@ -42,11 +45,12 @@ def _steps_table(sizes: list[Figures]) -> str:
         figures = [
             _per_batch(size["steps"][index]["p50_us"], size["batch_messages"]) for size in sizes
         ]
-        rows.append([name.strip(), step["where"], *figures])
+        last = "" if step["part_of"] else apart[step["name"]]
+        rows.append([name.strip(), step["where"], *figures, last])
     sums = [_per_batch(waited_us(size), size["batch_messages"]) for size in sizes]
-    rows.append(["**sum the message waits for**", "", *sums])
+    rows.append(["**sum the message waits for**", "", *sums, f"{waited_us(paced):.1f}"])
     weights = [f"{size['frame_bytes']['delivery']:,} B" for size in sizes]
-    rows.append(["weight of the frame", "", *weights])
+    rows.append(["weight of the frame", "", *weights, ""])
     return markdown_table(heads, rows)
 
 
@@ -74,14 +78,24 @@ def _floors_table(sizes: list[Figures]) -> str:
 def _sum_table(document: Figures) -> str:
     """Set floor + functions of one message beside the measured whole; the rest is named as such."""
     single = document["sizes"][0]
-    functions = waited_us(single)
+    back_to_back = waited_us(single)
+    functions = waited_us(document["paced"])
     floors = {floor["name"]: floor["p50_us"] for floor in single["floors"]}
     rows = []
     for whole in document["end_to_end"]:
         floor = floors[whole["floor"]]
         together = floor + functions
-        figures = (floor, functions, together, whole["p50_us"], whole["p50_us"] - together)
+        rest = whole["p50_us"] - together
+        figures = (floor, back_to_back, functions, together, whole["p50_us"], rest)
         rows.append([PEERS[whole["name"]].title, *(f"{each:,.0f}" for each in figures)])
-    heads = ["system", "its transport", "functions", "sum", "measured", "rest"]
-    note = "\n*Rest*: tasks and wake-ups of the event loops, client bookkeeping, flow control.\n"
+    heads = [
+        "system",
+        "its transport",
+        "functions, back to back",
+        "functions, after 1 ms of sleep",
+        "transport and those",
+        "measured",
+        "rest",
+    ]
+    note = "\n*Rest*: tasks of the event loops, client bookkeeping, flow control, and waiting for a processor.\n"
     return markdown_table(heads, rows) + note

@@ -23,6 +23,10 @@ MESSAGES_TIMED: Final = 60_000  # Of one batch size; some seconds of work.
 BATCHES_MAX: Final = 3_000
 BATCHES_MIN: Final = 100
 CLOCK_CALLS: Final = 20_000
+PACE_SECONDS: Final = (
+    0.001  # As on the bus at one message per ms: each process has slept before its turn.
+)
+PACED_BATCHES: Final = 1_000
 
 Figures = dict[str, Any]
 
@@ -59,21 +63,50 @@ def time_steps(batch_messages: int, batches: int) -> Figures:
     }
 
 
+def time_paced_steps(share: float = 1.0) -> Figures:
+    """Give the median time of each step for single messages, when each process slept for 1 ms before its turn.
+
+    A processor that was idle, or did something else meanwhile, has forgotten branches, code and data: the same
+    functions take several times as long as back to back.
+    """
+    batches = max(3, int(PACED_BATCHES * share))
+    times, _ = _walk(1, batches, with_parts=False, pause=lambda: time.sleep(PACE_SECONDS))
+    overhead = clock_overhead_ns(time.perf_counter_ns)
+    return {
+        "batches": batches,
+        "pause_us": PACE_SECONDS * 1e6,
+        "steps": [
+            {"name": step.name, "waited_for": step.waited_for, "part_of": step.part_of}
+            | _microseconds(times[step.name], overhead)
+            for step in Way(1, 0).steps()
+            if not step.part_of
+        ],
+    }
+
+
 def _walk(
-    batch_messages: int, batches: int, *, with_parts: bool
+    batch_messages: int,
+    batches: int,
+    *,
+    with_parts: bool,
+    pause: Callable[[], None] | None = None,
 ) -> tuple[dict[str, list[int]], dict[str, int]]:
     """Give the durations of each step, nanoseconds, and the weight of the last frames.
 
     A part warms the caches for the step that contains it, so the whole steps are timed on a walk
-    without their parts.
+    without their parts. `pause` is called whenever the way goes on in another process.
     """
     way = Way(batch_messages, WARM_UP_BATCHES + batches)
     steps = [step for step in way.steps() if with_parts or not step.part_of]
     times: dict[str, list[int]] = {step.name: [] for step in steps}
     clock = time.perf_counter_ns
     gc.collect()
+    where = ""
     for number in range(WARM_UP_BATCHES + batches):
         for step in steps:
+            if pause is not None and step.where != where:
+                pause()
+            where = step.where
             began = clock()
             step.run(number)
             times[step.name].append(clock() - began)

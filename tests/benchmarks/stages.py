@@ -27,6 +27,7 @@ from tests.benchmarks.stage_timing import (
     batches_for,
     time_end_to_end,
     time_floor,
+    time_paced_steps,
     time_steps,
 )
 
@@ -77,6 +78,8 @@ def measure_all(options: argparse.Namespace) -> Figures:
             floor = time_floor(name, figures["frame_bytes"]["delivery"], durations)
             figures["floors"].append(floor)
         document["sizes"].append(figures)
+    _progress("single messages, 1 ms apart")
+    document["paced"] = time_paced_steps(share)
     for name in () if options.no_transports else TRANSPORT_OF:
         _progress(f"end to end: {name}")
         document["end_to_end"].append(time_end_to_end(name, durations))

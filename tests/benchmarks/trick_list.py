@@ -13,6 +13,7 @@ SITE: Final = Path(__file__).with_name("trick_site")
 TRICK_VARIABLE: Final = "BELLWIRE_BENCH_TRICK"
 SOCKET: Final = "bellwire_socket"
 TCP: Final = "bellwire_tcp"
+DIRECT: Final = "bellwire_direct"
 _JEMALLOC: Final = next(iter(sorted(glob.glob("/usr/lib/*/libjemalloc.so.2"))), "")
 _CORES: Final = sorted(os.sched_getaffinity(0))
 
@@ -93,6 +94,18 @@ TRICKS: Final[dict[str, Trick]] = {
             "all on one core",
             start=_cpus(_CORES[:1], _CORES[:1]),
             missing=_ONE_CORE,
+        ),
+        Trick(
+            "busy_subscriber",
+            "the subscriber's event loop never sleeps",
+            start={"busy": ["subscriber"]},
+            peer=DIRECT,
+        ),
+        Trick(
+            "busy_clients",
+            "the event loops of publisher and subscriber never sleep",
+            start={"busy": ["publisher", "subscriber"]},
+            peer=DIRECT,
         ),
         Trick("arena_1", "MALLOC_ARENA_MAX=1", {"MALLOC_ARENA_MAX": "1"}),
         Trick("malloc", "PYTHONMALLOC=malloc (no pymalloc)", {"PYTHONMALLOC": "malloc"}),

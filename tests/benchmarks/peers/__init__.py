@@ -52,6 +52,7 @@ NEIGHBOURS: Final[dict[str, Entry]] = {
 # Bare transports: what no bus on them can beat. `tests/benchmarks/stages.py` shows them.
 FLOORS: Final[dict[str, Entry]] = {
     "floor_unix_direct": Entry("Unix socket", "raw", "UNIX_DIRECT"),
+    "floor_unix_polled": Entry("Unix socket, the reader never sleeps", "raw", "UNIX_POLLED"),
     "floor_unix_relayed": Entry("Unix socket, relayed", "raw", "UNIX_RELAYED"),
     "floor_grpc_direct": Entry("grpc.aio stream", "raw", "GRPC_DIRECT"),
     "floor_grpc_relayed": Entry("grpc.aio stream, relayed", "raw", "GRPC_RELAYED"),

@@ -95,6 +95,11 @@ class RawPublisher:
         """Return at once: nothing is acknowledged here."""
 
 
+def keep_polling(loop: asyncio.AbstractEventLoop) -> None:
+    """Let a loop never wait in the kernel, as long as it runs."""
+    loop.call_soon(keep_polling, loop)
+
+
 class _Raw:
     def missing(self) -> str | None:
         """Never: Bellwire itself needs what this needs."""
@@ -106,10 +111,14 @@ class _Raw:
 
 
 class RawUnix(_Raw):
-    """A Unix socket from publisher to subscriber, or to a process that passes every frame on."""
+    """A Unix socket from publisher to subscriber, or to a process that passes every frame on.
 
-    def __init__(self, *, relayed: bool) -> None:
+    A subscriber that polls never sleeps: it asks the socket again and again, and takes a core for it.
+    """
+
+    def __init__(self, *, relayed: bool, polls: bool = False) -> None:
         self._relayed = relayed
+        self._polls = polls
 
     @asynccontextmanager
     async def serve(self, directory: Path) -> AsyncIterator[Broker]:
@@ -135,6 +144,8 @@ class RawUnix(_Raw):
     async def subscriber(self, address: str, receiver: Receiver) -> AsyncIterator[None]:
         """Connect to the relay, or be the one that is connected to."""
         loop = asyncio.get_running_loop()
+        if self._polls:
+            keep_polling(loop)
         known = loop.create_future()
 
         def take(_: Frames, frame: bytes) -> None:
@@ -273,6 +284,7 @@ async def _stream(
 
 
 UNIX_DIRECT: Final = RawUnix(relayed=False)
+UNIX_POLLED: Final = RawUnix(relayed=False, polls=True)
 UNIX_RELAYED: Final = RawUnix(relayed=True)
 GRPC_DIRECT: Final = RawGrpc(relayed=False)
 GRPC_RELAYED: Final = RawGrpc(relayed=True)

@@ -28,6 +28,7 @@ def apply(trick: dict[str, Any]) -> None:
         "switch_interval_seconds": sys.setswitchinterval,
         "cpus": _apply_cpus,
         "loop": _apply_loop,
+        "busy": _apply_busy,
         "socket_buffer_bytes": _apply_socket_buffers,
         "grpc_options": _apply_grpc_options,
         "grpc_threads": _apply_grpc_threads,
@@ -76,6 +77,15 @@ def _apply_loop(name: str) -> None:
     if name != "asyncio":
         raise ValueError(f"loop: {name!r}")
     setattr(uvloop, "run", asyncio.run)  # noqa: B010 - its type is another
+
+
+def _apply_busy(roles: list[str]) -> None:
+    if role() in roles:
+        _around_main(_keep_polling)
+
+
+def _keep_polling(loop: Any) -> None:
+    loop.call_soon(_keep_polling, loop)
 
 
 def _apply_grpc_options(options: list[list[Any]]) -> None:

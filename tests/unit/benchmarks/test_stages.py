@@ -5,7 +5,7 @@ from tests.benchmarks.markdown_page import PageError
 from tests.benchmarks.page_section import fill_section, markdown_table
 from tests.benchmarks.stage_parts import TRANSPORT_OF, Way
 from tests.benchmarks.stage_table import render_stages, waited_us
-from tests.benchmarks.stage_timing import time_steps
+from tests.benchmarks.stage_timing import time_paced_steps, time_steps
 
 PROVENANCE = {
     "taken_at": "2026-01-01T00:00:00+00:00",
@@ -54,11 +54,19 @@ def test_the_page_shows_steps_transports_and_the_rest():
     names = sorted({*TRANSPORT_OF.values()})
     size["floors"] = [{"name": n, "title": n, "p50_us": 100.0, "p99_us": 200.0} for n in names]
     whole = {"name": "bellwire_tcp", "floor": TRANSPORT_OF["bellwire_tcp"], "p50_us": 10_000.0}
-    page = render_stages(PROVENANCE | {"sizes": [size], "end_to_end": [whole]})
+    paced = time_paced_steps(0)
+    page = render_stages(PROVENANCE | {"sizes": [size], "paced": paced, "end_to_end": [whole]})
     assert "| take the frame | coordinator |" in page
     assert "100 / 200" in page
     rest = page[page.index("| Bellwire TCP |") :].split(" | ")[-1].partition(" |")[0]
-    assert int(rest.replace(",", "")) == pytest.approx(9_900 - waited_us(size), abs=1)
+    assert int(rest.replace(",", "")) == pytest.approx(9_900 - waited_us(paced), abs=1)
+
+
+def test_single_messages_apart_take_the_same_steps():
+    paced = time_paced_steps(0)
+    steps = [step.name for step in Way(1, 0).steps() if not step.part_of]
+    assert [step["name"] for step in paced["steps"]] == steps
+    assert waited_us(paced) > 0
 
 
 def test_a_section_is_replaced_and_a_page_without_it_is_refused():

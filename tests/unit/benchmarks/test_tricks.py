@@ -77,6 +77,27 @@ def test_a_trick_is_in_force(name, source, expected):
     assert told(TRICKS[name], source) == expected
 
 
+@pytest.mark.parametrize(("role", "polls"), [("subscriber", True), ("broker", False)])
+def test_a_busy_loop_goes_round_though_nothing_happens(role, polls):
+    source = """
+import asyncio, sitecustomize, uvloop
+rounds = 0
+go_on = sitecustomize._keep_polling
+def counted(loop):
+    global rounds
+    rounds += 1
+    go_on(loop)
+sitecustomize._keep_polling = counted
+async def main():
+    for _ in range(50):
+        await asyncio.sleep(0.002)
+    print(rounds > 1_000)
+uvloop.run(main())
+"""
+    told_role = json.dumps({"role": role})
+    assert told(TRICKS["busy_subscriber"], source, told_role) == str(polls)
+
+
 def test_socket_buffers_are_set_at_both_ends_of_what_the_loop_connects(tmp_path):
     trick = Trick("b", "b", start={"socket_buffer_bytes": 64 << 10})
     source = f"""
