@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
 from tests.benchmarks.disk import kept_bytes, written_bytes
 from tests.benchmarks.peers.peer import DATA_FOLDER
 from tests.benchmarks.process import MeasurementError, Reply, Worker, Workplace
@@ -20,7 +19,7 @@ from tests.benchmarks.scenario import (
     Study,
     Throughput,
 )
-from tests.benchmarks.usage import measured_usage
+from tests.benchmarks.usage import family, measured_usage
 
 __all__ = ["Measurement", "MeasurementError", "measure"]
 
@@ -134,7 +133,7 @@ class Measurement:
     def _disk(self) -> dict[str, int | None]:
         return {
             "kept_bytes": kept_bytes(self.data),
-            "written_bytes": written_bytes(psutil.Process(self.broker.pid)),
+            "written_bytes": written_bytes(family(self.broker.pid)),
         }
 
 

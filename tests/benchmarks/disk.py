@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,10 +27,10 @@ def kept_bytes(folder: Path) -> int:
     return total
 
 
-def written_bytes(process: psutil.Process) -> int | None:
-    """Give what a process has caused to be written so far; None where it may not be known."""
+def written_bytes(processes: Sequence[psutil.Process]) -> int | None:
+    """Give what processes have caused to be written so far; None where it may not be known."""
     try:
-        written: int = process.io_counters().write_bytes
+        written: int = sum(process.io_counters().write_bytes for process in processes)
     except (AttributeError, psutil.AccessDenied):
         return None
     return written

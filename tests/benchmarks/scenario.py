@@ -41,6 +41,11 @@ DURABLE: Final = Suite(
     ),
     durable=True,
 )
+REPLICATED: Final = Suite(
+    ("confluent_kafka", "aiokafka", "bellwire_kafka"),
+    (("× confluent", "confluent_kafka"), ("× aiokafka", "aiokafka")),
+    durable=True,
+)
 # What a peer is to carry here is the same payload; NATS takes up to a megabyte by default.
 COLUMNS: Final = Suite(("nats", "bellwire_tcp", "bellwire_socket"), (("× NATS", "nats"),))
 
@@ -201,6 +206,18 @@ SCENARIOS: Final[dict[str, Scenario]] = {
                 ("jetstream_always", _JETSTREAM_ALWAYS),
                 ("bellwire_durable", _BELLWIRE),
             ),
+        ),
+        Latency(
+            "kafka-latency-1k",
+            "On one Kafka broker, one-way latency, paced 1 message per ms",
+            1_000,
+            suite=REPLICATED,
+        ),
+        Throughput(
+            "kafka-throughput-1000",
+            "On one Kafka broker, end to end, batches of at most 1,000",
+            1_000,
+            suite=REPLICATED,
         ),
         Study("curves", "Cost as the bus grows"),
         Study(

@@ -11,19 +11,25 @@ from tests.benchmarks.process import Reply, Worker
 @contextmanager
 def measured_usage(workers: tuple[Worker, ...]) -> Iterator[Reply]:
     """Give a reply that is filled when the block ends."""
-    processes = {worker.role: psutil.Process(worker.pid) for worker in workers}
-    before = {role: _cpu_seconds(process) for role, process in processes.items()}
+    processes = {worker.role: family(worker.pid) for worker in workers}
+    before = {role: _cpu_seconds(members) for role, members in processes.items()}
     machine_before = psutil.cpu_times()
     usage: Reply = {}
     yield usage
     machine_after = psutil.cpu_times()
-    for role, process in processes.items():
+    for role, members in processes.items():
         usage[role] = {
-            "cpu_seconds": round(_cpu_seconds(process) - before[role], 3),
-            "rss_bytes": process.memory_info().rss,
+            "cpu_seconds": round(_cpu_seconds(members) - before[role], 3),
+            "rss_bytes": sum(member.memory_info().rss for member in members),
         }
     own = sum(used["cpu_seconds"] for used in usage.values())
     usage["others"] = {"cpu_share": _share_of_others(machine_before, machine_after, own)}
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """Give a process and what it has started: a coordinator on Kafka counts with its broker."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
 
 
 def _share_of_others(before: Any, after: Any, own_seconds: float) -> float:
@@ -33,6 +39,6 @@ def _share_of_others(before: Any, after: Any, own_seconds: float) -> float:
     return round(max(total - idle - own_seconds, 0.0) / max(total, 1e-9), 3)
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
+def _cpu_seconds(members: list[psutil.Process]) -> float:
+    times = [member.cpu_times() for member in members]
+    return sum(each.user + each.system for each in times)

@@ -121,6 +121,12 @@ class RunningKafka:
                 raise KafkaMissingError(f"Kafka does not start: {self._tail()}")
             time.sleep(POLL_SECONDS)
 
+    @property
+    def pid(self) -> int:
+        """Its process, while it runs."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would."""
         self._end(signal.SIGKILL)

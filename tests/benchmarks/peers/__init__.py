@@ -43,6 +43,9 @@ PEERS: Final[dict[str, Entry]] = {
     "jetstream_always": Entry("JetStream always", "jetstream", "JETSTREAM_ALWAYS"),
     "redis_always": Entry("Redis always", "redis_streams", "REDIS_ALWAYS"),
     "bellwire_durable": Entry("Bellwire", "bellwire_durable", "BELLWIRE_DURABLE"),
+    "confluent_kafka": Entry("confluent-kafka", "kafka_confluent", "CONFLUENT"),
+    "aiokafka": Entry("aiokafka", "kafka_aiokafka", "AIOKAFKA"),
+    "bellwire_kafka": Entry("Bellwire on Kafka", "bellwire_kafka", "BELLWIRE_KAFKA"),
 }
 # They only keep a broker busy while another system is measured on it.
 NEIGHBOURS: Final[dict[str, Entry]] = {

@@ -14,8 +14,8 @@ from tests.benchmarks.peers.bellwire import (
 )
 from tests.benchmarks.peers.peer import DATA_FOLDER, Broker, CommitTimes, Receiver
 
-from bellwire.admin.v1.topic_pb2 import LOG_KIND_SQLITE, Topic
-from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_PERSISTED
+from bellwire.admin.v1.topic_pb2 import LOG_KIND_SQLITE, LogKind, Topic
+from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_PERSISTED, AckLevel
 from bellwire.client import Client, connect
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.server import Coordinator
@@ -25,14 +25,14 @@ SUBSCRIPTION: Final = "bench"
 
 
 class DurablePublisher(BellwirePublisher):
-    """Publishes with ack level PERSISTED."""
+    """Publishes to the durable topic."""
 
-    def __init__(self, client: Client) -> None:
-        super().__init__(client.publisher(SOURCE, ack_level=ACK_LEVEL_PERSISTED), TOPIC)
+    def __init__(self, client: Client, ack_level: AckLevel.ValueType) -> None:
+        super().__init__(client.publisher(SOURCE, ack_level=ack_level), TOPIC)
         self._client = client
 
     async def publish_acknowledged(self, payload: bytes) -> None:
-        """Publish one message and wait until it is on the disk."""
+        """Publish one message and wait until it is stored as the ack level says."""
         await self._publisher.publish(TOPIC, payload)
 
     async def commit_times(self) -> CommitTimes | None:
@@ -43,6 +43,14 @@ class DurablePublisher(BellwirePublisher):
 
 class BellwireDurable:
     """A coordinator with a data folder and one durable topic, over TCP."""
+
+    def __init__(
+        self,
+        log: LogKind.ValueType = LOG_KIND_SQLITE,
+        ack_level: AckLevel.ValueType = ACK_LEVEL_PERSISTED,
+    ) -> None:
+        self._topic = Topic(name=TOPIC, log=log)
+        self._ack_level = ack_level
 
     def missing(self) -> str | None:
         """Never: this is what the repository holds."""
@@ -67,20 +75,16 @@ class BellwireDurable:
     ) -> AsyncIterator[DurablePublisher]:
         """Connect a publisher; without a limit it keeps the client's default."""
         async with connect(address, settings=settings_at(address, batch_messages_max)) as client:
-            await _create_topic(client)
-            yield DurablePublisher(client)
+            await client.admin.create_topic(self._topic)
+            yield DurablePublisher(client, self._ack_level)
 
     @asynccontextmanager
     async def subscriber(self, address: str, receiver: Receiver) -> AsyncIterator[None]:
         """Subscribe with a name, so that the cursor is durable, too, and accept each batch."""
         async with connect(address, settings_at(address)) as client:
-            await _create_topic(client)
+            await client.admin.create_topic(self._topic)
             async with reading(client.subscribe(TOPIC, subscription=SUBSCRIPTION), receiver):
                 yield
-
-
-async def _create_topic(client: Client) -> None:
-    await client.admin.create_topic(Topic(name=TOPIC, log=LOG_KIND_SQLITE))
 
 
 BELLWIRE_DURABLE: Final = BellwireDurable()
