@@ -11,6 +11,7 @@ MODULES: Final = {
     "slow-subscriber": "slow_subscriber",
     "payload": "payload_size",
     "tracing": "tracing",
+    "sink": "sink_writes",
 }
 
 

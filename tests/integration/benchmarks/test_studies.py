@@ -1,5 +1,6 @@
 """Whole studies, too short for their figures to mean anything: they must just add up."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,11 @@ from tests.benchmarks.process import Workplace
 from tests.benchmarks.scenario import Durations
 from tests.benchmarks.studies.curves import SERIES, Curve, CurvesStudy
 from tests.benchmarks.studies.payload_size import BATCHED, HTTP, IDENTITY, LZ4, PACED, PayloadStudy
+from tests.benchmarks.studies.sink_writes import BATCH_ROWS, SINK, SQLITE, SYSTEMS, SinkStudy
 from tests.benchmarks.studies.slow_subscriber import SlowSubscriberStudy
 from tests.benchmarks.studies.tracing import AGENT, CLIENT, RATIOS, TracingStudy
+
+from bellwire.sink import QuerySettings, ask
 
 pytestmark = pytest.mark.integration
 
@@ -63,6 +67,22 @@ async def test_the_demo_is_recorded_and_its_bytes_are_counted(workplace):
     assert counted[HTTP][PACED]["publish"] > measured["json_bytes"]
     assert counted[IDENTITY][PACED]["deliver"] > measured["protobuf_bytes"]
     assert counted[LZ4][BATCHED]["publish"] < counted[IDENTITY][BATCHED]["publish"]
+
+
+async def test_every_store_keeps_every_row_of_the_sink_study(workplace):
+    measured = await SinkStudy().measure("bellwire_tcp", BRIEF, workplace)
+    assert measured["writes"].keys() == SYSTEMS.keys()
+    for found in measured["writes"].values():
+        assert found["rows_per_second"] > 0 < found["disk_bytes_per_row"]
+        assert found["p50_ms"] <= found["p99_ms"]
+    connection = sqlite3.connect(workplace.directory / SYSTEMS[SQLITE].__name__ / "messages.sqlite")
+    (kept,) = connection.execute("SELECT count(*) FROM messages").fetchone()
+    connection.close()
+    files = ask(
+        workplace.directory / SYSTEMS[SINK].__name__, "SELECT count(*) FROM messages", QuerySettings()
+    )
+    assert kept % BATCH_ROWS == 0 < kept
+    assert 0 < files.rows[0][0] <= measured["writes"][SINK]["rows"]
 
 
 @pytest.mark.slow
