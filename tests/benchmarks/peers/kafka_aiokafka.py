@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "aiokafka"
 BATCH_MESSAGES_MAX: Final = 1_000  # Where the scenario sets no other.
-BATCH_BYTES_MAX: Final = 1 << 20  # Above the client's default, so that messages are what limits a batch.
+BATCH_BYTES_MAX: Final = (
+    1 << 20
+)  # Above the client's default, so that messages are what limits a batch.
 READ_MILLIS: Final = 1_000
 
 

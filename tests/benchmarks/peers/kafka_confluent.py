@@ -139,7 +139,7 @@ def _read(
         if first is None:
             continue
         messages = [first, *consumer.consume(FETCH_MESSAGES_MAX, 0)]
-        payloads = [message.value() for message in messages if message.error() is None]
+        payloads = [message.value() or b"" for message in messages if message.error() is None]
         loop.call_soon_threadsafe(receiver.take_all, payloads)
     consumer.close()
 

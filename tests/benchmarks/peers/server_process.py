@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-START_SECONDS_MAX: Final = 10.0  # Half of what the harness waits for the process that starts it.
+START_SECONDS_MAX: Final = 10.0  # Far below what the harness waits for the process that starts it.
 STOP_SECONDS_MAX: Final = 3.0
 START_POLL_SECONDS: Final = 0.02
 PROBE_SECONDS_MAX: Final = 5.0

@@ -81,10 +81,11 @@ class SinkStudy:
 
 
 def _beside_duckdb(system: str, measurements: Sequence[Measurement]) -> float:
-    return median(
-        each["writes"][system]["rows_per_second"] / each["writes"][DUCKDB]["rows_per_second"]
-        for each in measurements
-    )
+    return median(_rate(system, each) / _rate(DUCKDB, each) for each in measurements)
+
+
+def _rate(system: str, measurement: Measurement) -> float:
+    return float(measurement["writes"][system]["rows_per_second"])
 
 
 def batches_of_rows(count: int) -> list[list[Row]]:
@@ -92,7 +93,9 @@ def batches_of_rows(count: int) -> list[list[Row]]:
     random = Random(5)
     now_ns = time.time_ns()
     return [
-        list(rows_of(Batch(_signals(random), "signals.bench", 0, at * BATCH_ROWS, _Nobody()), now_ns))
+        list(
+            rows_of(Batch(_signals(random), "signals.bench", 0, at * BATCH_ROWS, _Nobody()), now_ns)
+        )
         for at in range(count)
     ]
 

@@ -1,7 +1,7 @@
 """librdkafka's mock cluster: brokers within this process that answer late, with errors, or not at all.
 
-It is reached through the C library that confluent-kafka's wheel carries (`rdkafka_mock.h`). It keeps everything in memory,
-knows no CreateTopics, and shows what aborted transactions wrote.
+It is reached through the C library that confluent-kafka's wheel carries (`rdkafka_mock.h`). It keeps everything in
+memory, knows no CreateTopics, and ends a transaction with a record that bears no checksum.
 """
 
 from __future__ import annotations
@@ -101,9 +101,7 @@ def mock_cluster(brokers: int = 3) -> Iterator[MockCluster]:
     error = ctypes.create_string_buffer(ERROR_BYTES)
     types = (integer, pointer, ctypes.c_char_p, ctypes.c_size_t)
     configuration = _function(library, "conf_new", pointer)()
-    handle = _function(library, "new", pointer, *types)(
-        PRODUCER, configuration, error, ERROR_BYTES
-    )
+    handle = _function(library, "new", pointer, *types)(PRODUCER, configuration, error, ERROR_BYTES)
     assert handle, error.value.decode()
     cluster = _function(library, "mock_cluster_new", pointer, pointer, integer)(handle, brokers)
     try:
