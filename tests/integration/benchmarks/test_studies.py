@@ -10,7 +10,6 @@ from tests.benchmarks.studies.curves import SERIES, Curve, CurvesStudy
 from tests.benchmarks.studies.payload_size import BATCHED, HTTP, IDENTITY, LZ4, PACED, PayloadStudy
 from tests.benchmarks.studies.sink_writes import (
     BATCH_ROWS,
-    ROWS_POOL,
     SINK,
     SQLITE,
     SYSTEMS,
