@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 from bellwire.bridge.arrival import Arrival
 from bellwire.bridge.connection import Connection
@@ -14,13 +14,12 @@ from bellwire.bridge.mirror_out import MirrorOut
 from bellwire.bridge.report import Counters, Report, silent
 from bellwire.bridge.sender import Sender
 from bellwire.bridge.settings import BridgeSettings
+from bellwire.bridge.stopping import unless_stopped
 from bellwire.bridge.topics import Topics
 from bellwire.bridge.watch import watch
 from bellwire.client import BellwireError, Client
 
 __all__ = ["run_bridge"]
-
-T = TypeVar("T")
 
 
 async def run_bridge(
@@ -45,11 +44,11 @@ async def run_bridge(
         BellwireError: What else ended a route; nothing is lost, a later start goes on from here.
     """
     counters = Counters() if counters is None else counters
-    connection = await _unless_stopped(Connection.open(settings, report, counters), stop)
+    connection = await unless_stopped(Connection.open(settings, report, counters), stop)
     if connection is None:
         return counters
     try:
-        producer = await _unless_stopped(connection.producer(), stop)
+        producer = await unless_stopped(connection.producer(), stop)
         if producer is not None:
             sender = Sender(connection, producer)
             try:
@@ -59,18 +58,6 @@ async def run_bridge(
     finally:
         await connection.close()
     return counters
-
-
-async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
-    """Return what comes of the work; None = it was told to stop before."""
-    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        for each in (task, stopped):
-            each.cancel()
-        await asyncio.wait([task, stopped])
 
 
 async def _run(client: Client, connection: Connection, sender: Sender, stop: asyncio.Event) -> None:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, GroupLoadInProgressError, IllegalStateError
 
 from bellwire.bridge.arrival import Arrival
 from bellwire.bridge.connection import Connection, close_quietly, persevere
 from bellwire.bridge.errors import KafkaTopicError, KafkaUnreachableError
 from bellwire.bridge.intake import Commit, Intake, Place, ReadRecord, Stretch
 from bellwire.bridge.route import Route
+from bellwire.bridge.stopping import unless_stopped
 from bellwire.bridge.topics import Topics
 
 __all__ = ["MirrorIn"]
 
-POLL_MILLIS: Final = 200  # How long an idle consumer waits before it looks whether it should stop.
+POLL_MILLIS: Final = 200  # How long an idle consumer waits before it looks for new partitions.
 HEARTBEAT_MILLIS: Final = 1_000  # A member hears of a rebalance with its heartbeat.
-REBALANCE_MILLIS: Final = 10_000  # A member that died while it joined holds the group up so long.
+SESSION_MILLIS: Final = 6_000  # A member that died holds its partitions so long; Kafka's least.
+REBALANCE_MILLIS: Final = 6_000  # One that died while it joined holds the group up so long.
 NO_OFFSET: Final = -1
+
+Intakes: TypeAlias = "dict[TopicPartition, Intake]"
 
 
 class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -29,6 +33,10 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     In each round it commits where the stretches end, publishes them, and goes on: `intake` says why. What is
     held is bounded by one stretch and one poll a partition.
+
+    The client changes the assignment while a round waits for something, and a read that was begun before gives
+    records of the new one. So a round works on the intakes it began with, a rebalance puts empty ones in their
+    place, and whoever makes an intake moves the consumer to where it begins: what was read between is read again.
     """
 
     def __init__(
@@ -40,7 +48,7 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._route = route
         self._arrival = arrival
         self.group = arrival.group
-        self._intakes: dict[TopicPartition, Intake] = {}
+        self._intakes: Intakes = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Mirror until told to stop; the round under way is finished.
@@ -52,9 +60,11 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         await self._topics.partition_count(self._route.source, wanted=wanted)
         consumer = await persevere(self._settings, self._started)
         try:
+            # After the start, which would wait for the group and take members that died for a Kafka that is away.
+            consumer.subscribe([self._route.source], listener=self)
             while not stop.is_set():
-                await self._round(consumer)
-            await self._commit(consumer, {})
+                await self._round(consumer, stop)
+            await self._commit(consumer, self._intakes, {})
         finally:
             await close_quietly(consumer.stop())
 
@@ -68,9 +78,9 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             isolation_level="read_committed",
             max_poll_records=self._settings.publish_messages_max,
             heartbeat_interval_ms=HEARTBEAT_MILLIS,
+            session_timeout_ms=SESSION_MILLIS,
             rebalance_timeout_ms=REBALANCE_MILLIS,
         )
-        consumer.subscribe([self._route.source], listener=self)
         try:
             await consumer.start()
         except BaseException:
@@ -82,47 +92,69 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget what is under way: whoever gets the partitions publishes it under the same request ids."""
-        self._intakes.clear()
+        self._intakes = {}
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Nothing: where to begin is asked before the first round."""
+        """Forget it again: a round may have begun since, with what was assigned before."""
+        self._intakes = {}
 
-    async def _begin(self, missing: list[TopicPartition]) -> None:
-        found = await persevere(
-            self._settings,
-            lambda: self._connection.admin.list_consumer_group_offsets(
-                self.group, partitions=missing
-            ),
+    async def _begin(self, consumer: AIOKafkaConsumer, intakes: Intakes) -> None:
+        """Make the intakes that are missing, and read from where they begin; none where the group changes."""
+        missing = [partition for partition in consumer.assignment() if partition not in intakes]
+        if not missing:
+            return
+        begins = await persevere(self._settings, lambda: self._begins(consumer, missing))
+        if self._intakes is not intakes:
+            return
+        try:
+            for partition, (position, offset, metadata) in begins.items():
+                consumer.seek(partition, position)
+                intakes[partition] = Intake(offset, metadata)
+        except IllegalStateError:
+            self._intakes = {}  # It was taken away, and we are about to be told.
+
+    async def _begins(
+        self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, int | None, str]]:
+        """Return where to read from, what is committed (None = nothing) and with which metadata."""
+        found = await self._connection.admin.list_consumer_group_offsets(
+            self.group, partitions=partitions
         )
-        for partition in missing:
-            offset, metadata = found.get(partition, (NO_OFFSET, ""))
-            self._intakes[partition] = Intake(
-                None if offset == NO_OFFSET else offset, metadata or ""
-            )
+        if not found.keys() >= set(partitions):
+            # The answer is an error, which the client passes over: no offset at all would be said with -1.
+            raise GroupLoadInProgressError(self.group)
+        begins: dict[TopicPartition, tuple[int, int | None, str]] = {}
+        fresh = [each for each in partitions if found[each].offset == NO_OFFSET]
+        for each, position in (await consumer.beginning_offsets(fresh)).items():
+            begins[each] = (position, None, "")
+        for each in partitions:
+            if each not in begins:
+                offset, metadata = found[each]
+                begins[each] = (offset, offset, metadata or "")
+        return begins
 
     # ------------------------------------------------------------ a round
 
-    async def _round(self, consumer: AIOKafkaConsumer) -> None:
-        assigned = consumer.assignment()
-        missing = [partition for partition in assigned if partition not in self._intakes]
-        if missing:
-            await self._begin(missing)
-        hungry = [each for each in assigned if not self._is_full(each)]
-        if hungry or not assigned:
+    async def _round(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
+        intakes = self._intakes
+        await self._begin(consumer, intakes)
+        hungry = [each for each, intake in intakes.items() if not self._is_full(intake)]
+        if hungry or not intakes:
             # Not to wait while half a promised stretch is here would spin: nothing else could read the rest.
-            timeout = 0 if any(each.has_work for each in self._intakes.values()) else POLL_MILLIS
-            read = await self._read(consumer, hungry, timeout)
+            timeout = 0 if any(each.has_work for each in intakes.values()) else POLL_MILLIS
+            read = await unless_stopped(self._read(consumer, hungry, timeout), stop) or {}
+            if self._intakes is not intakes:
+                return  # Whose records these are is not certain.
             for partition, records in read.items():
-                if partition in self._intakes:
-                    self._intakes[partition].add(records)
-        stretches = await self._cut(consumer)
-        if not await self._commit(consumer, stretches):
-            self._intakes.clear()  # The group has changed: the partitions come anew.
+                if partition in intakes:
+                    intakes[partition].add(records)
+        stretches = await self._cut(consumer, intakes)
+        if not await self._commit(consumer, intakes, stretches):
+            self._intakes = {}  # The group has changed: the partitions come anew.
             return
-        held = dict(self._intakes)
         async with asyncio.TaskGroup() as group:
             for partition, stretch in stretches.items():
-                group.create_task(self._publish(partition, stretch, held[partition]))
+                group.create_task(self._publish(partition, stretch, intakes[partition]))
 
     async def _read(
         self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition], wait_millis: int
@@ -142,13 +174,14 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             ) from None
         return read
 
-    def _is_full(self, partition: TopicPartition) -> bool:
-        intake = self._intakes.get(partition)
-        return intake is not None and intake.is_full(self._settings.publish_messages_max)
+    def _is_full(self, intake: Intake) -> bool:
+        return intake.is_full(self._settings.publish_messages_max)
 
-    async def _cut(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, Stretch]:
+    async def _cut(
+        self, consumer: AIOKafkaConsumer, intakes: Intakes
+    ) -> dict[TopicPartition, Stretch]:
         found = {}
-        for partition, intake in tuple(self._intakes.items()):
+        for partition, intake in intakes.items():
             try:
                 position = await consumer.position(partition)
             except IllegalStateError:
@@ -168,7 +201,7 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         intake.published(stretch)
 
     async def _commit(
-        self, consumer: AIOKafkaConsumer, stretches: dict[TopicPartition, Stretch]
+        self, consumer: AIOKafkaConsumer, intakes: Intakes, stretches: dict[TopicPartition, Stretch]
     ) -> bool:
         """Commit what is done and what comes next; False = the partitions are not ours any more.
 
@@ -176,24 +209,22 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             KafkaUnreachableError: It could not be committed in `patience_seconds`.
         """
         commits: dict[TopicPartition, Commit] = {}
-        for partition, intake in self._intakes.items():
+        for partition, intake in intakes.items():
             stretch = stretches.get(partition)
             commit = intake.idle_commit() if stretch is None else stretch.commit
             if commit is not None:
                 commits[partition] = commit
-        if not commits:
-            return True
-        held = dict(self._intakes)
-        seconds = self._connection.patience_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                await consumer.commit({each: tuple(commit) for each, commit in commits.items()})
-        except (CommitFailedError, IllegalStateError):
-            return False
-        except TimeoutError:
-            raise KafkaUnreachableError(
-                f"offsets of group {self.group!r} could not be committed for {seconds:g} s"
-            ) from None
-        for partition, commit in commits.items():
-            held[partition].committed(commit)
-        return self._intakes.keys() >= stretches.keys()
+        if commits and self._intakes is intakes:
+            seconds = self._connection.patience_seconds
+            try:
+                async with asyncio.timeout(seconds):
+                    await consumer.commit({each: tuple(commit) for each, commit in commits.items()})
+            except (CommitFailedError, IllegalStateError):
+                return False
+            except TimeoutError:
+                raise KafkaUnreachableError(
+                    f"offsets of group {self.group!r} could not be committed for {seconds:g} s"
+                ) from None
+            for partition, commit in commits.items():
+                intakes[partition].committed(commit)
+        return self._intakes is intakes

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 
 from bellwire.bridge.connection import Connection, words
 from bellwire.bridge.errors import KafkaUnreachableError
+from bellwire.bridge.stopping import wait_for_event
 
 __all__ = ["watch"]
 
@@ -38,16 +39,6 @@ async def watch(connection: Connection, stop: asyncio.Event) -> None:
                 metadata={"kafka": settings.kafka},
             )
         await wait_for_event(stop, settings.probe_seconds)
-
-
-async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event at most so long; tell whether it came."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 async def _probe(connection: Connection) -> str:

@@ -135,3 +135,18 @@ def by_key(messages: list[Message]) -> dict[str, list[bytes]]:
     for message in messages:
         found.setdefault(message.key, []).append(message.data)
     return found
+
+
+async def stable_group(bootstrap: str, group: str, members: int) -> None:
+    """Wait until a group has so many members and all of them know their partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        async with asyncio.timeout(SECONDS):
+            while True:
+                (described,) = await admin.describe_consumer_groups([group])
+                _, _, state, _, _, found, *_ = described.groups[0]
+                if (state, len(found)) == ("Stable", members):
+                    return
+    finally:
+        await admin.close()
