@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from bellwire.sink.payload import payload_json
 
@@ -20,6 +20,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "TIME_NS_MAX",
     "Column",
+    "Identity",
     "Row",
     "day_of",
     "rows_of",
@@ -86,6 +87,7 @@ CLUSTERED_BY: Final = ("key", "source", "topic", "partition", "offset")
 # CloudEvents 1.0: source and id together name an event. A topic is part of it, since what is published again
 # elsewhere is another message.
 IDENTITY: Final = ("topic", "source", "id")
+Identity: TypeAlias = "tuple[str, str, str]"  # Values of `IDENTITY`.
 
 
 class Row(NamedTuple):
@@ -117,7 +119,7 @@ class Row(NamedTuple):
     payload: str | None
 
     @property
-    def identity(self) -> tuple[str, str, str]:
+    def identity(self) -> Identity:
         """What the same message has again when it comes again."""
         return self.topic, self.source, self.id
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from bellwire.sink.columns import Row, day_of
+from bellwire.sink.columns import Identity, Row, day_of
 
 if TYPE_CHECKING:
     from bellwire.client import Batch
 
 __all__ = ["PendingRows", "RecentIds"]
-
-Identity = tuple[str, str, str]
 
 
 class RecentIds:
@@ -90,11 +88,16 @@ class PendingRows:
         """Return what waits, by day; days without rows are left out."""
         return {day: list(rows.values()) for day, rows in sorted(self._by_day.items()) if rows}
 
-    def written(self, day: date) -> None:
-        """Note that the rows of a day are durable: a retry after a failure of another day leaves them out."""
+    def written(self, day: date, refused: Collection[Identity] = ()) -> None:
+        """Note that the rows of a day are durable: a retry after a failure of another day leaves them out.
+
+        Args:
+            day: Of these rows.
+            refused: Of them, those that were not taken: redriven, they are not duplicates.
+        """
         rows = self._by_day.pop(day)
         self._rows -= len(rows)
-        self._recent.add(rows)
+        self._recent.add(identity for identity in rows if identity not in refused)
 
     def take_accepted(self) -> Sequence[Batch]:
         """Return the deliveries to accept, once nothing waits any more."""

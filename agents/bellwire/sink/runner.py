@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from bellwire.sink.upkeep import UpkeepReport
 
 if TYPE_CHECKING:
     from bellwire.client import Batch, Client, SettleFailure, Subscription
+    from bellwire.sink.columns import Identity, Row
     from bellwire.sink.settings import SinkSettings
     from bellwire.sink.writer import RowWriter
 
@@ -34,6 +35,7 @@ WINDOW_BATCHES: Final = (
 )
 RETRY_FIRST_SECONDS: Final = 0.5
 CLOSING_SECONDS_MAX: Final = 10.0  # For what waits when the sink is told to stop.
+REASON_BYTES_MAX: Final = 1_000  # Of a dead letter, which takes 1,024.
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class SinkTotals:
         rows: Rows made durable.
         files: Files written.
         duplicates: Messages that were there already.
+        refused: Messages that the store can never take; they are dead letters of the subscription.
         failed_writes: Tries to write that failed.
         settle_failures: Dispositions the coordinator refused; those messages come again and are known then.
     """
@@ -51,6 +54,7 @@ class SinkTotals:
     rows: int = 0
     files: int = 0
     duplicates: int = 0
+    refused: int = 0
     failed_writes: int = 0
     settle_failures: int = 0
 
@@ -63,6 +67,9 @@ class SinkEvents:
 
     def wrote(self, rows: int) -> None:
         """Call when rows are durable."""
+
+    def refused(self, row: Row, reason: str) -> None:
+        """Call when a message becomes a dead letter, because the store can never take it."""
 
     def write_failed(self, error: SinkWriteError, waiting: int, retry_seconds: float) -> None:
         """Call when so many rows wait for the next try."""
@@ -107,7 +114,7 @@ class SinkRunner:
             min(RETRY_FIRST_SECONDS, settings.retry_max_seconds), settings.retry_max_seconds
         )
         self._stopping = asyncio.Event()
-        self._failed = 0
+        self._refused: dict[tuple[str, int, int], str] = {}  # By topic, partition and offset.
         self.totals = SinkTotals()
 
     def stop(self) -> None:
@@ -194,7 +201,7 @@ class SinkRunner:
                 await self._write_once(opened)
             except SinkWriteError as error:
                 self.totals.failed_writes += 1
-                delay = self._backoff.next_delay()
+                delay = self._backoff.next_delay(error.retry_delay_seconds or 0.0)
                 self._events.write_failed(error, self._pending.rows, delay)
                 await asyncio.wait((stopping,), timeout=delay)
             else:
@@ -213,14 +220,35 @@ class SinkRunner:
 
     async def _write_once(self, opened: Subscription) -> None:
         for day, rows in self._pending.by_day().items():
-            await self._in_thread(self._writer.write, day, rows)
-            self._pending.written(day)
-            self.totals.rows += len(rows)
-            self.totals.files += 1
-            self._events.wrote(len(rows))
+            refused = await self._in_thread(self._writer.write, day, rows)
+            self._pending.written(day, refused)
+            self._note_refused(rows, refused)
+            taken = len(rows) - len(refused)
+            self.totals.rows += taken
+            self.totals.files += bool(taken)
+            if taken:
+                self._events.wrote(taken)
         for delivery in self._pending.take_accepted():
-            await opened.accept(delivery)
+            await self._settle(opened, delivery)
+        self._refused.clear()
         self.totals.duplicates = self._pending.duplicates
+
+    def _note_refused(self, rows: Sequence[Row], refused: Mapping[Identity, str]) -> None:
+        for row in rows if refused else ():
+            reason = refused.get(row.identity)
+            if reason is not None:
+                self._refused[row.topic, row.partition, row.offset] = reason
+                self.totals.refused += 1
+                self._events.refused(row, reason)
+
+    async def _settle(self, opened: Subscription, delivery: Batch) -> None:
+        """Accept a delivery; of its messages those that the store can never take become dead letters."""
+        for message in delivery if self._refused else ():
+            reason = self._refused.get((message.topic, message.partition, message.offset))
+            if reason is not None:
+                told = f"refused by the analytic store: {reason}".encode()[:REASON_BYTES_MAX]
+                await opened.reject(message, reason=told.decode(errors="ignore"))
+        await delivery.accept()
 
     async def _upkeep_forever(self) -> None:
         while self._upkeep is not None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from bellwire.wire.settings import check_settings, setting
+from bellwire.wire.settings import SettingsError, check_settings, setting
 
-__all__ = ["CODECS", "QuerySettings", "SinkSettings"]
+__all__ = ["BIGQUERY_TABLE", "CODECS", "QuerySettings", "SinkSettings"]
 
 CODECS: Final = ("zstd", "zstd-9", "snappy", "lz4", "none")
+BIGQUERY_TABLE: Final = re.compile(
+    r"(?P<project>[^\s/`]+)\.(?P<dataset>\w+)\.(?P<table>[\w-]+)", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,20 @@ class SinkSettings:
         default="analytics",
         metadata=setting(
             unit="", why="folder of the Parquet files, below where the sink is started"
+        ),
+    )
+    bigquery: str = field(
+        default="",
+        metadata=setting(
+            unit="",
+            why="PROJECT.DATASET.TABLE to append to instead of `store`; none: Parquet files need no account",
+        ),
+    )
+    bigquery_endpoint: str = field(
+        default="",
+        metadata=setting(
+            unit="",
+            why="HOST:PORT of another write service, without TLS and credentials; Google's own",
         ),
     )
     topics: tuple[str, ...] = field(
@@ -128,6 +146,8 @@ class SinkSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.bigquery and BIGQUERY_TABLE.fullmatch(self.bigquery) is None:
+            raise SettingsError("sink", "bigquery", self.bigquery, "PROJECT.DATASET.TABLE")
 
 
 @dataclass(frozen=True, slots=True)

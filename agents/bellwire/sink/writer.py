@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bellwire.sink.columns import CLUSTERED_BY, COLUMNS, IDENTITY, SCHEMA_VERSION, Row
+from bellwire.sink.columns import (
+    CLUSTERED_BY,
+    COLUMNS,
+    IDENTITY,
+    SCHEMA_VERSION,
+    Identity,
+    Row,
+)
 from bellwire.sink.contents import CONTENT_KEY
 from bellwire.sink.engine import codec_options, open_engine, quoted, read_files, text
 from bellwire.sink.errors import AnalyticStoreError, SinkWriteError
@@ -35,11 +42,13 @@ NANOS: Final = 1_000_000_000
 class RowWriter(Protocol):
     """Where rows go: Parquet files here, a table of a warehouse elsewhere."""
 
-    def recent_identities(self, count_max: int) -> Sequence[tuple[str, str, str]]:
+    def recent_identities(self, count_max: int) -> Sequence[Identity]:
         """Return the identities stored last, oldest first; at most `count_max`."""
 
-    def write(self, day: date, rows: Sequence[Row]) -> None:
-        """Make rows durable; when it returns they are, when it raises none of them can be seen.
+    def write(self, day: date, rows: Sequence[Row]) -> Mapping[Identity, str]:
+        """Make rows durable; return those that can never be, each with the reason.
+
+        When it raises, none of them can be seen, or the same rows again add only what is missing.
 
         Raises:
             SinkWriteError: It could not; trying again may help.
@@ -77,7 +86,7 @@ class ParquetWriter:
             ) from error
         self._engine: DuckDBPyConnection | None = None
 
-    def recent_identities(self, count_max: int) -> Sequence[tuple[str, str, str]]:
+    def recent_identities(self, count_max: int) -> Sequence[Identity]:
         """Return the identities stored last, oldest first; at most `count_max`."""
         files = self._folder.files()
         since_ns = max((file.stored_ns for file in files), default=0) - RECENT_SECONDS * NANOS
@@ -90,8 +99,8 @@ class ParquetWriter:
         )
         return [(topic, source, id_) for topic, source, id_ in reversed(found.fetchall())]
 
-    def write(self, day: date, rows: Sequence[Row]) -> None:
-        """Make rows durable as one file; when it raises none of them can be seen.
+    def write(self, day: date, rows: Sequence[Row]) -> Mapping[Identity, str]:
+        """Make rows durable as one file, which refuses none; when it raises none of them can be seen.
 
         Raises:
             SinkWriteError: The disk took them not; nothing of them is left behind.
@@ -110,6 +119,7 @@ class ParquetWriter:
             raise SinkWriteError(
                 f"{len(rows)} rows cannot be written to {self._folder.root}: {_why(error)}"
             ) from error
+        return {}
 
     def _copy(self, rows: Sequence[Row], aside: Path) -> None:
         engine = self._opened()

@@ -46,7 +46,13 @@ from bellwire.wire.errors import BellwireError
 __all__ = ["app", "run"]
 
 # Extras of packages that only some verbs need.
-EXTRA_OF: Final = {"aiokafka": "kafka", "duckdb": "sinks", "numpy": "agents", "rich": "cli"}
+EXTRA_OF: Final = {
+    "aiokafka": "kafka",
+    "duckdb": "sinks",
+    "google": "bigquery",
+    "numpy": "agents",
+    "rich": "cli",
+}
 
 app = typer.Typer(
     name="bellwire",

@@ -1,4 +1,4 @@
-"""`bellwire sink`: keep what goes over the bus as Parquet files."""
+"""`bellwire sink`: keep what goes over the bus as Parquet files, or in a BigQuery table."""
 
 from __future__ import annotations
 
@@ -19,6 +19,22 @@ def sink(
     store: Annotated[
         str | None,
         typer.Option("--store", metavar="DIR", help="Folder of the Parquet files; made if absent."),
+    ] = None,
+    bigquery: Annotated[
+        str | None,
+        typer.Option(
+            "--bigquery",
+            metavar="PROJECT.DATASET.TABLE",
+            help="Append to this table instead; it must exist.",
+        ),
+    ] = None,
+    bigquery_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--bigquery-endpoint",
+            metavar="HOST:PORT",
+            help="Another write service than Google's, without TLS and credentials.",
+        ),
     ] = None,
     subscription: Annotated[
         str | None,
@@ -46,6 +62,8 @@ def sink(
                 "command.address": address,
                 "sink.topics": tuple(topics) if topics else None,
                 "sink.store": store,
+                "sink.bigquery": bigquery,
+                "sink.bigquery_endpoint": bigquery_endpoint,
                 "sink.subscription": subscription,
             },
             sections=("command", "client", "sink"),

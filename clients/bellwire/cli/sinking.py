@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from bellwire.sink import (
     AnalyticStoreError,
     AnalyticStoreLockedError,
     ParquetWriter,
+    RowWriter,
     SinkEvents,
     SinkRunner,
     SinkTotals,
@@ -27,6 +29,7 @@ from bellwire.sink.upkeep import UpkeepReport, run_upkeep
 if TYPE_CHECKING:
     from bellwire.client import ClientSettings
     from bellwire.sink import SinkSettings, SinkWriteError
+    from bellwire.sink.columns import Row
 
 __all__ = ["SinkPlan", "run_sink"]
 
@@ -39,6 +42,21 @@ class SinkPlan:
     client: ClientSettings
     sink: SinkSettings
 
+    @property
+    def place(self) -> str:
+        """Where rows go, for people."""
+        if self.sink.bigquery:
+            return f"BigQuery table {self.sink.bigquery}"
+        return str(Path(self.sink.store).absolute())
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """What rows are written with, and who looks after them then; None = nobody has to."""
+
+    writer: RowWriter
+    upkeep: Callable[[datetime], UpkeepReport] | None = None
+
 
 def run_sink(plan: SinkPlan, *, as_json: bool) -> None:
     """Write until told to stop.
@@ -46,31 +64,45 @@ def run_sink(plan: SinkPlan, *, as_json: bool) -> None:
     Raises:
         UsageFault: When the store cannot be used.
     """
-    folder = StoreFolder(Path(plan.sink.store).absolute())
+    events = _JsonEvents(plan) if as_json else _Lines(plan)
     try:
-        writer = ParquetWriter(folder, plan.sink)
+        store = _big_query(plan, events) if plan.sink.bigquery else _folder(plan, events)
     except (AnalyticStoreError, AnalyticStoreLockedError) as error:
         raise UsageFault(error.message) from error
     try:
-        run_async(lambda: _sink(plan, folder, writer, as_json))
+        run_async(lambda: _sink(plan, store, events))
     finally:
-        writer.close()
+        store.writer.close()
 
 
-async def _sink(plan: SinkPlan, folder: StoreFolder, writer: ParquetWriter, as_json: bool) -> None:
-    from bellwire.client import connect
-
-    events = _JsonEvents(plan, folder) if as_json else _Lines(plan, folder)
+def _folder(plan: SinkPlan, events: _Lines) -> _Store:
+    folder = StoreFolder(Path(plan.place))
+    writer = ParquetWriter(folder, plan.sink)
     for path in writer.set_apart:
         events.damaged(path)
-    gate = SignalGate()
-    gate.install()
 
     def upkeep(now: datetime) -> UpkeepReport:
         return run_upkeep(folder, plan.sink, now.date())
 
+    return _Store(writer, upkeep)
+
+
+def _big_query(plan: SinkPlan, events: _Lines) -> _Store:
+    from bellwire.sink.bigquery import BigQueryWriter
+    from bellwire.sink.bigquery.table import TableName
+
+    table = TableName.parse(plan.sink.bigquery)
+    endpoint = plan.sink.bigquery_endpoint
+    return _Store(BigQueryWriter(table, endpoint, columns_changed=events.columns_changed))
+
+
+async def _sink(plan: SinkPlan, store: _Store, events: _Lines) -> None:
+    from bellwire.client import connect
+
+    gate = SignalGate()
+    gate.install()
     async with connect(plan.address, plan.client) as client:
-        runner = SinkRunner(client, plan.sink, writer, upkeep=upkeep, events=events)
+        runner = SinkRunner(client, plan.sink, store.writer, upkeep=store.upkeep, events=events)
         work = asyncio.create_task(runner.run())
         stop = asyncio.create_task(gate.wait())
         try:
@@ -86,16 +118,15 @@ async def _sink(plan: SinkPlan, folder: StoreFolder, writer: ParquetWriter, as_j
 class _Lines(SinkEvents):
     """Lines for people: the beginning, the end, and what is wrong."""
 
-    def __init__(self, plan: SinkPlan, folder: StoreFolder) -> None:
+    def __init__(self, plan: SinkPlan) -> None:
         self._plan = plan
-        self._folder = folder
         self._failing = False
 
     def ready(self, known: int) -> None:
         out = console()
         sink = self._plan.sink
         out.print(
-            f"{', '.join(sink.topics)} → {self._folder.root}",
+            f"{', '.join(sink.topics)} → {self._plan.place}",
             style=Style.NAME,
             soft_wrap=True,
             markup=False,
@@ -113,6 +144,23 @@ class _Lines(SinkEvents):
             error_console().print(
                 f"the store takes rows again ({rows:,} written)", style=Style.GOOD
             )
+
+    def refused(self, row: Row, reason: str) -> None:
+        error_console().print(
+            f"dead letter {row.topic}/{row.partition}@{row.offset}: {reason}",
+            style=Style.BAD,
+            soft_wrap=True,
+            markup=False,
+        )
+
+    def columns_changed(self, columns: Sequence[str]) -> None:
+        """Tell that the table has changed."""
+        error_console().print(
+            f"the table has changed; written from now on: {', '.join(columns)}",
+            style=Style.WARN,
+            soft_wrap=True,
+            markup=False,
+        )
 
     def write_failed(self, error: SinkWriteError, waiting: int, retry_seconds: float) -> None:
         self._failing = True
@@ -149,8 +197,11 @@ class _Lines(SinkEvents):
 
     def stopped(self, totals: SinkTotals) -> None:
         """Tell what was done."""
+        unit = "writes" if self._plan.sink.bigquery else "files"
+        refused = f", {totals.refused:,} dead letters" if totals.refused else ""
         console().print(
-            f"stopped: {totals.rows:,} rows in {totals.files:,} files, {totals.duplicates:,} duplicates left out",
+            f"stopped: {totals.rows:,} rows in {totals.files:,} {unit}, "
+            f"{totals.duplicates:,} duplicates left out{refused}",
             style=Style.FAINT,
             soft_wrap=True,
         )
@@ -164,7 +215,7 @@ class _JsonEvents(_Lines):
         print_json(
             {
                 "event": "ready",
-                "store": str(self._folder.root),
+                "store": self._plan.place,
                 "topics": list(sink.topics),
                 "subscription": sink.subscription,
                 "known": known,
@@ -173,6 +224,21 @@ class _JsonEvents(_Lines):
 
     def wrote(self, rows: int) -> None:
         print_json({"event": "wrote", "rows": rows})
+
+    def refused(self, row: Row, reason: str) -> None:
+        print_json(
+            {
+                "event": "refused",
+                "topic": row.topic,
+                "partition": row.partition,
+                "offset": row.offset,
+                "reason": reason,
+            }
+        )
+
+    def columns_changed(self, columns: Sequence[str]) -> None:
+        """Tell that the table has changed."""
+        print_json({"event": "columns_changed", "columns": list(columns)})
 
     def write_failed(self, error: SinkWriteError, waiting: int, retry_seconds: float) -> None:
         print_json(
@@ -215,6 +281,7 @@ class _JsonEvents(_Lines):
                 "rows": totals.rows,
                 "files": totals.files,
                 "duplicates": totals.duplicates,
+                "refused": totals.refused,
                 "failed_writes": totals.failed_writes,
                 "settle_failures": totals.settle_failures,
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date
@@ -21,7 +21,7 @@ from bellwire.sink import (
     SinkWriteError,
     ask,
 )
-from bellwire.sink.columns import Row
+from bellwire.sink.columns import Identity, Row
 from bellwire.sink.folder import StoreFolder
 from bellwire.testing import running_coordinator
 
@@ -64,10 +64,10 @@ class BrokenWriter:
     def recent_identities(self, count_max: int) -> Sequence[tuple[str, str, str]]:
         return self._writer.recent_identities(count_max)
 
-    def write(self, day: date, rows: Sequence[Row]) -> None:
+    def write(self, day: date, rows: Sequence[Row]) -> Mapping[Identity, str]:
         if self.broken:
             raise SinkWriteError("the disk is full")
-        self._writer.write(day, rows)
+        return self._writer.write(day, rows)
 
     def close(self) -> None:
         self._writer.close()
