@@ -138,16 +138,12 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
     async def _round(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         intakes = self._intakes
         await self._begin(consumer, intakes)
-        hungry = [each for each, intake in intakes.items() if not self._is_full(intake)]
-        if hungry or not intakes:
-            # Not to wait while half a promised stretch is here would spin: nothing else could read the rest.
-            timeout = 0 if any(each.has_work for each in intakes.values()) else POLL_MILLIS
-            read = await unless_stopped(self._read(consumer, hungry, timeout), stop) or {}
-            if self._intakes is not intakes:
-                return  # Whose records these are is not certain.
-            for partition, records in read.items():
-                if partition in intakes:
-                    intakes[partition].add(records)
+        read = await unless_stopped(self._read(consumer, intakes), stop) or {}
+        if self._intakes is not intakes:
+            return  # Whose records these are is not certain.
+        for partition, records in read.items():
+            if partition in intakes:
+                intakes[partition].add(records)
         stretches = await self._cut(consumer, intakes)
         if not await self._commit(consumer, intakes, stretches):
             self._intakes = {}  # The group has changed: the partitions come anew.
@@ -157,13 +153,21 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 group.create_task(self._publish(partition, stretch, intakes[partition]))
 
     async def _read(
-        self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition], wait_millis: int
+        self, consumer: AIOKafkaConsumer, intakes: Intakes
     ) -> dict[TopicPartition, list[ReadRecord]]:
+        """Read for those intakes that have room; without any, wait for partitions."""
+        partitions = [each for each, intake in intakes.items() if not self._is_full(intake)]
+        if intakes and not partitions:
+            return {}
+        # Not to wait while half a promised stretch is here would spin: nothing else could read the rest.
+        wait_millis = 0 if any(each.has_work for each in intakes.values()) else POLL_MILLIS
         try:
             read: dict[TopicPartition, list[ReadRecord]] = await consumer.getmany(
                 *partitions, timeout_ms=wait_millis
             )
         except UnicodeDecodeError as error:
+            if self._intakes is not intakes:
+                return {}  # It is of partitions that came meanwhile, and is met again where those begin.
             # The client stops in the middle of the batch: to go on would lose the records behind it.
             places = [f"{each.partition}@{await consumer.position(each)}" for each in partitions]
             raise KafkaTopicError(
