@@ -148,6 +148,15 @@ def test_a_lost_acknowledgement_is_known_in_the_next_try_of_the_sink_too(service
     assert ids(table) == numbered(10)
 
 
+def test_other_rows_are_not_taken_for_those_whose_acknowledgement_was_lost(service, table, writer):
+    service.faults += ["acknowledgement lost", *[UNAVAILABLE] * (TRIES_MAX - 1)]
+    with pytest.raises(SinkWriteError, match="away for a moment"):
+        writer.write(DAY, rows(10))
+    assert writer.write(DAY, rows(5, first=10)) == {}
+    assert ids(table) == numbered(15)
+    assert len(table.streams) == 2
+
+
 def test_what_was_acknowledged_before_a_failure_is_not_written_again(service, table, writer):
     same = rows(600)
     service.faults += ["", *[UNAVAILABLE] * TRIES_MAX]

@@ -16,7 +16,7 @@ VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 
 def test_credentials_that_are_not_there_are_said(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "absent.json"))
-    with pytest.raises(AnalyticStoreError, match="no credentials for BigQuery: .*absent.json"):
+    with pytest.raises(AnalyticStoreError, match=r"no credentials for BigQuery: .*absent.json"):
         open_channel("")
 
 

@@ -46,3 +46,12 @@ def test_a_name_that_is_no_table_is_refused_before_anything_is_tried(tmp_path):
     done = command(tmp_path, "sink", "--bigquery", "only-a-table")
     assert done.returncode == 2
     assert "sink.bigquery is 'only-a-table'; expected PROJECT.DATASET.TABLE" in done.stderr
+
+
+def test_a_table_is_written_without_duckdb():
+    check = (
+        "import sys; sys.modules['duckdb'] = None; "
+        "import bellwire.cli.sinking, bellwire.sink.bigquery"
+    )
+    done = subprocess.run([sys.executable, "-c", check], timeout=30, check=False)
+    assert done.returncode == 0

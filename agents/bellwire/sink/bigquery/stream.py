@@ -29,7 +29,7 @@ class AppendStream:
     """Appends at offsets, one request after the other.
 
     A request whose answer was lost may have been carried out. Sent again as it was, it is appended if it was not,
-    and refused as being there if it was: either way its rows are there once.
+    and refused as being there if it was: either way its rows are there once. Other rows at that offset are an error.
 
     Attributes:
         name: The stream's.
@@ -47,10 +47,6 @@ class AppendStream:
         self._unsure: bytes | None = None
         self._requests: SimpleQueue[Any] | None = None
         self._call: Any = None
-
-    def is_unsure_of_others(self, rows: Sequence[bytes]) -> bool:
-        """Tell whether other rows than these may be at our offset: then no answer there would be theirs."""
-        return self._unsure is not None and self._unsure != _digest(rows)
 
     def append(self, descriptor: Any, rows: Sequence[bytes], seconds: float) -> Any:
         """Append rows and return the answer, in which single rows may be refused, and then none was appended.

@@ -160,8 +160,7 @@ class BigQueryWriter:
 
     def _try_append(self, chunk: Sequence[tuple[Identity, bytes]]) -> None:
         rows = [encoded for _, encoded in chunk]
-        if self._stream is None or self._stream.is_unsure_of_others(rows):
-            self._leave_stream()
+        if self._stream is None:
             self._stream = self._new_stream()
         answer = self._stream.append(self._encoder.descriptor, rows, self._append_seconds)
         if answer.row_errors:
