@@ -2,6 +2,20 @@
 
 from bellwire.policy.backoff import Backoff
 from bellwire.policy.balancer import pick_of_two
+from bellwire.policy.bounded_cache import BoundedCache, CacheBounds
+from bellwire.policy.breaker import Breaker, BreakerState
+from bellwire.policy.generations import Generations
 from bellwire.policy.lru import LruTtlCache
+from bellwire.policy.single_flight import SingleFlight
 
-__all__ = ["Backoff", "LruTtlCache", "pick_of_two"]
+__all__ = [
+    "Backoff",
+    "BoundedCache",
+    "Breaker",
+    "BreakerState",
+    "CacheBounds",
+    "Generations",
+    "LruTtlCache",
+    "SingleFlight",
+    "pick_of_two",
+]
