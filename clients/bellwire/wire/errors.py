@@ -309,6 +309,20 @@ class SchemaVersionError(CallerError):
     code = StatusCode.FAILED_PRECONDITION
 
 
+class RedisRefusedError(CallerError):
+    """Redis does not let us in: user or password is wrong."""
+
+    reason = "REDIS_REFUSED"
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class RedisEvictsError(CallerError):
+    """This Redis forgets keys when its memory is full; leases need one that does not."""
+
+    reason = "REDIS_EVICTS"
+    code = StatusCode.FAILED_PRECONDITION
+
+
 class ClosedError(CallerError):
     """The client, publisher or subscription is closed."""
 
@@ -358,6 +372,12 @@ class StoreUnavailableError(PeerError):
     """What keeps the durable topics cannot be reached; start it, or try again."""
 
     reason = "STORE_UNAVAILABLE"
+
+
+class RedisUnavailableError(PeerError):
+    """Redis cannot be reached, or does not answer in time."""
+
+    reason = "REDIS_UNAVAILABLE"
 
 
 class StoreReadOnlyError(PeerError):

@@ -26,7 +26,14 @@ from typing import Any, Final, TypeAlias
 
 from bellwire.wire.errors import CallerError
 
-__all__ = ["SettingInfo", "SettingsError", "check_settings", "setting", "setting_info"]
+__all__ = [
+    "SettingInfo",
+    "SettingsError",
+    "check_settings",
+    "setting",
+    "setting_info",
+    "without_password",
+]
 
 METADATA_KEY: Final = "bellwire.setting"
 GROUPED_FROM: Final = 10_000
@@ -117,6 +124,13 @@ def setting_info(field: dataclasses.Field[Any]) -> SettingInfo | None:
     """Return what `setting()` stored on a dataclass field, or None for a plain field."""
     info = field.metadata.get(METADATA_KEY)
     return info if isinstance(info, SettingInfo) else None
+
+
+def without_password(url: str) -> str:
+    """Return a URL without what stands before the "@" of its host: for people and logs."""
+    scheme, slashes, rest = url.partition("://")
+    secret, at, place = rest.rpartition("@")
+    return f"{scheme}{slashes}{'***' if secret else ''}{at}{place}"
 
 
 def check_settings(instance: object) -> None:
