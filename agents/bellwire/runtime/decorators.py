@@ -1,6 +1,6 @@
 """The marks by which an agent's methods become handlers and tools."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -27,11 +27,13 @@ class SubscribeMark:
 
 @dataclass(frozen=True, slots=True)
 class ToolMark:
-    """How a tool presents itself; empty = taken from the method."""
+    """How a tool presents itself; empty = taken from the method, 0 seconds = not cacheable."""
 
     name: str
     description: str
     title: str
+    cache_seconds: float = 0.0
+    outdated_by: tuple[str, ...] = ()
 
 
 def subscribe(topic: str, type: type[ProtoMessage] | None = None) -> Callable[[HandlerT], HandlerT]:
@@ -64,17 +66,29 @@ def on_watermark(topic: str) -> Callable[[HandlerT], HandlerT]:
     return mark
 
 
-def tool(*, name: str = "", description: str = "", title: str = "") -> Callable[[ToolT], ToolT]:
+def tool(
+    *,
+    name: str = "",
+    description: str = "",
+    title: str = "",
+    cache_seconds: float = 0.0,
+    outdated_by: Sequence[str] = (),
+) -> Callable[[ToolT], ToolT]:
     """Offer the method to callers as an MCP tool.
 
     Args:
         name: Name on the bus; empty = the method's name.
         description: One sentence for people and models; empty = first line of the docstring.
         title: Short title for people.
+        cache_seconds: How long the coordinator may give an answer again to equal arguments, up to a day; 0 = it must
+            not. Only for tools that answer equal arguments alike, whoever asks, and do nothing else.
+        outdated_by: Topics or patterns whose messages make cached answers wrong, at most 16.
     """
 
     def mark(method: ToolT) -> ToolT:
-        setattr(method, TOOL_MARK, ToolMark(name, description, title))
+        setattr(
+            method, TOOL_MARK, ToolMark(name, description, title, cache_seconds, tuple(outdated_by))
+        )
         return method
 
     return mark

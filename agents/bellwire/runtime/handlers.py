@@ -20,8 +20,12 @@ from bellwire.runtime.decorators import (
 )
 from bellwire.runtime.errors import AgentDefinitionError
 from bellwire.runtime.tool_schema import SCHEMA_BYTES_MAX, Signature, signature_of
+from bellwire.wire.errors import InvalidTopicNameError
+from bellwire.wire.topic import TopicPattern
 
 HANDLER_ARGUMENTS: Final = 3  # self, payload, context
+MILLIS: Final = 1_000
+CACHE_SECONDS_MAX: Final = 86_400  # agent.proto: CachePolicy.ttl_millis
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,10 @@ class ToolSpec:
     description: str
     signature: Signature
     input_schema_json: bytes
+    cache_millis: int = 0
+    """How long an answer may be given again; 0 = it may not."""
+    outdated_by: tuple[str, ...] = ()
+    """Topics or patterns whose messages make cached answers wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,4 +155,29 @@ def _tool(where: str, method: str, function: Callable[..., Any], mark: ToolMark)
         )
     first_line = (inspect.getdoc(function) or "").split("\n", 1)[0]
     description = mark.description or first_line
-    return ToolSpec(method, name, mark.title, description, signature, schema)
+    return ToolSpec(
+        method,
+        name,
+        mark.title,
+        description,
+        signature,
+        schema,
+        _cache_millis(where, mark),
+        mark.outdated_by,
+    )
+
+
+def _cache_millis(where: str, mark: ToolMark) -> int:
+    seconds = mark.cache_seconds
+    if not 0 <= seconds <= CACHE_SECONDS_MAX or 0 < seconds < 1 / MILLIS:
+        raise AgentDefinitionError(
+            f"{where}: cache_seconds is {seconds}, 0.001 to {CACHE_SECONDS_MAX} are allowed, or 0 for no caching"
+        )
+    if mark.outdated_by and not seconds:
+        raise AgentDefinitionError(f"{where}: outdated_by needs cache_seconds")
+    for text in mark.outdated_by:
+        try:
+            TopicPattern(text)
+        except InvalidTopicNameError as error:
+            raise AgentDefinitionError(f"{where}: outdated_by: {error.message}") from error
+    return round(seconds * MILLIS)

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from bellwire.agent.v1.agent_pb2 import CAPABILITY_KIND_TOOL, Capability
+from bellwire.agent.v1.agent_pb2 import CAPABILITY_KIND_TOOL, CachePolicy, Capability
 from bellwire.agent.v1.agent_pb2 import Agent as AgentEntry
 from bellwire.runtime.dispatch import Dispatcher
 from bellwire.runtime.handlers import ToolSpec
@@ -45,4 +45,11 @@ def _capability(spec: ToolSpec) -> Capability:
         description=spec.description,
         input_schema_json=spec.input_schema_json,
         title=spec.title,
+        cache=_cache(spec),
     )
+
+
+def _cache(spec: ToolSpec) -> CachePolicy | None:
+    if not spec.cache_millis:
+        return None
+    return CachePolicy(ttl_millis=spec.cache_millis, outdated_by=spec.outdated_by)

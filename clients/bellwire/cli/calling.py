@@ -57,6 +57,7 @@ async def call_one(
                 "agent": reply.agent_id,
                 "is_error": reply.is_error,
                 "replayed": reply.replayed,
+                "cached": reply.cached,
                 "result": structured,
                 "text": reply.text,
             }
@@ -66,7 +67,8 @@ async def call_one(
     if not as_json:
         _print_answer(structured, reply.text)
         before = " before" if reply.replayed else ""
-        error_console().print(f"answered{before} by {reply.agent_id}", style=Style.FAINT)
+        cached = " (cached)" if reply.cached else ""
+        error_console().print(f"answered{before} by {reply.agent_id}{cached}", style=Style.FAINT)
 
 
 def _print_answer(structured: object, text: str) -> None:

@@ -18,7 +18,7 @@ from bellwire.cli.settings.fields import Leaf
 from bellwire.cli.settings.sections import SECTIONS
 from bellwire.cli.settings.sources import environment_name
 from bellwire.cli.settings.tree import Setting
-from bellwire.wire.settings import GROUPED_FROM
+from bellwire.wire.settings import GROUPED_FROM, without_password
 
 __all__ = ["print_settings", "setting_json", "type_text", "value_text"]
 
@@ -106,11 +106,13 @@ def value_text(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, int | Decimal) and value == int(value) and value >= GROUPED_FROM:
         return f"{int(value):_}"
-    return str(value) if value != "" else '""'
+    return without_password(str(value)) if value != "" else '""'
 
 
 def _plain(value: object) -> object:
-    """Return a value JSON can hold."""
+    """Return a value JSON can hold; passwords in addresses are left out."""
+    if isinstance(value, str):
+        return without_password(value)
     if isinstance(value, enum.Enum):
         return _plain(value.value)
     if isinstance(value, tuple | list):

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bellwire.admin.v1.server_pb2 import GetServerInfoResponse, StoreInfo
+from bellwire.cli.cache_view import add_cache, cache_json
 from bellwire.cli.output import Style, console, harmless, plain_table, print_json
 from bellwire.cli.recovery import recovery_json, recovery_text
 from bellwire.cli.session import Target, connected
@@ -63,6 +64,7 @@ def info_table(found: GetServerInfoResponse, now_ns: int) -> Table:
         _add_store(table, found.store)
     else:
         table.add_row("store", "none: everything is kept in memory (`bellwire serve --data DIR`)")
+    add_cache(table, found.cache)
     return table
 
 
@@ -99,6 +101,7 @@ def info_json(found: GetServerInfoResponse) -> dict[str, object]:
         "open_streams": found.open_streams,
         "draining": found.draining,
         "store": _store_json(found.store) if found.HasField("store") else None,
+        "cache": cache_json(found.cache),
     }
 
 

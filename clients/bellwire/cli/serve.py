@@ -69,7 +69,7 @@ def serve(
                 "coordinator.kafka": kafka,
                 "coordinator.default_log": None if default_log is None else default_log.value,
             },
-            sections=("command", "coordinator", "telemetry"),
+            sections=("command", "coordinator", "cache", "telemetry"),
         )
     )
     run_coordinator(tree, Announcement(ready_fd=ready_fd, ready_file=ready_file, as_json=json))

@@ -50,7 +50,7 @@ def run_coordinator(tree: SettingsTree, announcement: Announcement) -> None:
     """Serve until told to stop.
 
     Raises:
-        UsageFault: When an address cannot be served, the data folder cannot be used, or readiness
+        UsageFault: When an address cannot be served, the data folder or Redis cannot be used, or readiness
             cannot be told.
         DataCorruptError: When what the folder holds cannot be read back.
     """
@@ -68,17 +68,19 @@ def run_coordinator(tree: SettingsTree, announcement: Announcement) -> None:
 
 
 async def _serve(tree: SettingsTree, announcement: Announcement) -> None:
+    from bellwire.coordinator.cache.settings import CacheSettings
     from bellwire.coordinator.config import CoordinatorSettings
     from bellwire.coordinator.listen import ListenError
     from bellwire.coordinator.server import Coordinator
     from bellwire.transport.address import AddressError
+    from bellwire.wire.errors import RedisRefusedError
 
     gate = SignalGate()
     gate.install()
-    coordinator = Coordinator(tree.of(CoordinatorSettings))
+    coordinator = Coordinator(tree.of(CoordinatorSettings), tree.of(CacheSettings))
     try:
         await coordinator.start()
-    except (AddressError, ListenError, *DATA_FAULTS) as error:
+    except (AddressError, ListenError, RedisRefusedError, *DATA_FAULTS) as error:
         raise UsageFault(error.message) from error
     try:
         announcement.ready(coordinator.addresses, coordinator.recovery())

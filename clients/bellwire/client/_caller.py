@@ -74,6 +74,7 @@ class Caller:
             response.agent_id,
             response.duration_micros,
             response.replayed,
+            response.cache_level,
         )
 
     async def list_tools(self, seconds: float) -> list[Tool]:

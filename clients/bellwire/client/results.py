@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from bellwire.agent.v1.invocation_pb2 import CACHE_LEVEL_UNSPECIFIED, CacheLevel
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_UNSPECIFIED, AckLevel
 from bellwire.mcp.v1.mcp_pb2 import CallToolResponse
 from bellwire.wire.errors import AgentFailedError
@@ -55,6 +56,8 @@ class CallReply:
     """From dispatch to result as the coordinator saw it, µs."""
     replayed: bool = False
     """True when this is the stored answer to an earlier call with the same request_id."""
+    cache_level: CacheLevel.ValueType = CACHE_LEVEL_UNSPECIFIED
+    """Where the answer came from when the capability is cacheable and no agent was called for this."""
 
     def json(self) -> object:
         """Return the decoded result.
@@ -85,6 +88,11 @@ class ToolReply:
     def replayed(self) -> bool:
         """True when this is the stored answer to an earlier call with the same request_id."""
         return self.response.replayed
+
+    @property
+    def cached(self) -> bool:
+        """True when no agent was called for this: an equal call was answered before, or was under way."""
+        return self.response.cached
 
     @property
     def text(self) -> str:

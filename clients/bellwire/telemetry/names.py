@@ -34,6 +34,7 @@ CALL_ID: Final = "messaging.bellwire.call.id"
 LANE: Final = "messaging.bellwire.lane"
 LANE_DIRECT: Final = "direct"
 ATTEMPT: Final = "messaging.bellwire.delivery.attempt"
+CACHE_LEVEL: Final = "messaging.bellwire.cache.level"
 
 SERVICE_NAME: Final = "service.name"
 SERVICE_NAMESPACE: Final = "service.namespace"

@@ -7,6 +7,7 @@ from typing import Any
 
 from bellwire.client.client import Client
 from bellwire.client.settings import ClientSettings
+from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.log.memory_store import MemoryStore
 from bellwire.coordinator.server import add_services
@@ -31,14 +32,22 @@ class InMemoryBus:
     Clients satisfy `bellwire.client.protocol.BusClient`. Use it from one event loop.
     """
 
-    def __init__(self, settings: CoordinatorSettings | None = None, **overrides: Any) -> None:
+    def __init__(
+        self,
+        settings: CoordinatorSettings | None = None,
+        *,
+        cache: CacheSettings | None = None,
+        **overrides: Any,
+    ) -> None:
         """Make an empty bus.
 
         Args:
             settings: What a coordinator may be told; addresses are ignored.
+            cache: Settings of its cache; Redis is left out.
             overrides: Single settings by name, for example `default_partitions=4`.
         """
         self.settings = replace(settings or CoordinatorSettings(), **overrides)
+        self._cache = cache
         self._server: InMemoryServer | None = None
         self._channels: list[InMemoryChannel] = []
 
@@ -63,7 +72,8 @@ class InMemoryBus:
         if self._server is None:
             self._server = InMemoryServer()
             store = MemoryStore(dead_letters_max=self.settings.dead_letters_max)
-            add_services(self._server, CoordinatorState(self.settings, store, store.load()))
+            state = CoordinatorState(self.settings, store, store.load(), self._cache)
+            add_services(self._server, state)
         return self._server
 
 

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from bellwire.coordinator.cache.settings import CacheSettings
+from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.server import Coordinator
 
@@ -28,12 +30,18 @@ class RunningCoordinator:
 
 @asynccontextmanager
 async def running_coordinator(
-    settings: CoordinatorSettings | None = None, **overrides: object
+    settings: CoordinatorSettings | None = None,
+    *,
+    cache: CacheSettings | None = None,
+    source: ValueSource | None = None,
+    **overrides: object,
 ) -> AsyncIterator[RunningCoordinator]:
     """Run a coordinator in this event loop until the block ends.
 
     Args:
         settings: Everything but `listen`.
+        cache: Settings of its cache.
+        source: Third level of its cache.
         overrides: Single settings by name.
     """
     with tempfile.TemporaryDirectory(prefix="bellwire-") as folder:
@@ -42,7 +50,7 @@ async def running_coordinator(
             settings or CoordinatorSettings(),
             **{**overrides, "listen": ("127.0.0.1:0", unix)},  # type: ignore[arg-type]  # checked there
         )
-        async with Coordinator(chosen) as coordinator:
+        async with Coordinator(chosen, cache, source) as coordinator:
             yield RunningCoordinator(coordinator, coordinator.addresses[0], unix)
 
 

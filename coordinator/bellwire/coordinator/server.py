@@ -16,6 +16,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from bellwire.admin.v1 import dead_letter_pb2, server_pb2, topic_pb2
 from bellwire.agent.v1 import agent_pb2, invocation_pb2
 from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
+from bellwire.coordinator.cache.settings import CacheSettings
+from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.lane.direct import DirectEnds
 from bellwire.coordinator.lane.server import LaneServer
@@ -66,8 +68,22 @@ class Coordinator:
             await coordinator.wait_closed()
     """
 
-    def __init__(self, settings: CoordinatorSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: CoordinatorSettings | None = None,
+        cache: CacheSettings | None = None,
+        source: ValueSource | None = None,
+    ) -> None:
+        """Prepare a coordinator; `start` opens and serves it.
+
+        Args:
+            settings: Bounds, folders and addresses.
+            cache: Of the cache; cacheable is what agents declare so.
+            source: Third level of the cache.
+        """
         self.settings = settings or CoordinatorSettings()
+        self._cache = cache
+        self._source = source
         self._state: CoordinatorState | None = None
         self._server: grpc.aio.Server | None = None
         self._health: health.aio.HealthServicer | None = None
@@ -86,6 +102,7 @@ class Coordinator:
 
         Raises:
             AddressError, ListenError: An address cannot be served; then none is.
+            RedisRefusedError: The Redis of the cache does not let us in.
         """
         state = self._state = await self._open()
         server = self._server = grpc.aio.server(
@@ -134,7 +151,12 @@ class Coordinator:
         store = open_store(self.settings)
         loop = asyncio.get_running_loop()
         snapshot = await loop.run_in_executor(None, store.load)
-        state = CoordinatorState(self.settings, store, snapshot)
+        state = CoordinatorState(self.settings, store, snapshot, self._cache, self._source)
+        try:
+            await state.cache.open()
+        except BaseException:
+            await state.close()
+            raise
         state.recovery_millis = int((time.monotonic() - began) * 1_000)
         return state
 

@@ -7,6 +7,9 @@ import os
 import time
 from typing import Final, Protocol
 
+from bellwire.coordinator.cache.calls import CallCache
+from bellwire.coordinator.cache.settings import CacheSettings
+from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.committer import Committer
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.core.bus import Bus
@@ -44,14 +47,24 @@ class CoordinatorState:
         settings: Bounds and folders.
         store: Opened; its snapshot is what the engine begins with.
         snapshot: What the store gave.
+        cache: Bounds of the cache; None = the defaults.
+        source: Third level of the cache; None = there is none.
 
     Attributes:
         streams: Open streams, told when a drain begins.
         stream_closed: Set whenever a stream closes; a drain waits on it.
+        cache: Answers of cacheable calls.
         recovery_millis: How long it took to open the store and restore the engine.
     """
 
-    def __init__(self, settings: CoordinatorSettings, store: Store, snapshot: Snapshot) -> None:
+    def __init__(
+        self,
+        settings: CoordinatorSettings,
+        store: Store,
+        snapshot: Snapshot,
+        cache: CacheSettings | None = None,
+        source: ValueSource | None = None,
+    ) -> None:
         self.settings = settings
         self.store = store
         self.snapshot = snapshot
@@ -67,6 +80,14 @@ class CoordinatorState:
             lease_seconds_default=settings.agent_lease_seconds, agents_max=settings.agents_max
         )
         self.router = Router(self.registry)
+        self.cache = CallCache(
+            self.registry,
+            cache or CacheSettings(),
+            waiting_max=settings.calls_in_flight_max,
+            call_seconds=settings.call_timeout_seconds,
+            source=source,
+        )
+        self.bus.on_readable = self.cache.on_readable
         self.streams: set[Drainable] = set()
         self.stream_closed = asyncio.Event()
         self.addresses: list[str] = []
@@ -94,8 +115,9 @@ class CoordinatorState:
         return self.engine.draining
 
     async def close(self) -> None:
-        """Commit what is left and close the store."""
+        """Commit what is left, and close the cache and the store."""
         self._ticker.cancel()
+        await self.cache.close()
         await self.committer.close()
 
     async def room(self, partition: Partition, deadline: float) -> None:

@@ -8,6 +8,7 @@ from bellwire.bus.v1.message_pb2 import Message
 from bellwire.runtime import Agent, MessageContext, on_watermark, subscribe, tool
 from bellwire.runtime.dispatch import Dispatcher
 from bellwire.runtime.errors import AgentDefinitionError, AgentSettingsError
+from bellwire.runtime.registration import directory_entry
 from bellwire.trading.v1.market_data_pb2 import Bar, Watermark
 from bellwire.trading.v1.signal_pb2 import Signal
 
@@ -261,3 +262,41 @@ def test_watermarks_of_two_inputs_are_not_forwarded_as_one_stage() -> None:
         with pytest.raises(AgentDefinitionError, match="merge them yourself"):
             Dispatcher(wrong())
     assert Dispatcher(Careful()).topics == ("a", "b")
+
+
+def test_a_tool_may_say_how_long_its_answers_hold() -> None:
+    class Values(Agent):
+        name = "values"
+
+        @tool(cache_seconds=1.5, outdated_by=("bars.>", "quotes"))
+        async def value(self, symbol: str) -> float:
+            """Give a value."""
+            return 1.0
+
+        @tool()
+        async def random(self) -> float:
+            """Give another one each time."""
+            return 1.0
+
+    value, random = directory_entry(Dispatcher(Values()), 1).capabilities
+    assert (value.cache.ttl_millis, list(value.cache.outdated_by)) == (1_500, ["bars.>", "quotes"])
+    assert not random.HasField("cache")
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        ({"cache_seconds": -1.0}, "cache_seconds is -1"),
+        ({"cache_seconds": 86_401.0}, "cache_seconds is 86401"),
+        ({"cache_seconds": 0.0001}, "cache_seconds is 0.0001"),
+        ({"outdated_by": ("bars",)}, "outdated_by needs cache_seconds"),
+        ({"cache_seconds": 1.0, "outdated_by": ("a b",)}, "outdated_by: topic"),
+    ],
+)
+def test_a_cache_that_cannot_be_is_refused(mark, said) -> None:
+    async def value(self: Agent) -> float:
+        """Give a value."""
+        return 1.0
+
+    with pytest.raises(AgentDefinitionError, match=said):
+        type("Values", (Agent,), {"name": "values", "value": tool(**mark)(value)})

@@ -35,6 +35,12 @@ SECTIONS: Final = (
         "the process that `bellwire serve` starts",
     ),
     Section(
+        "cache",
+        "bellwire.coordinator.cache.settings",
+        "CacheSettings",
+        "answers of cacheable calls that `bellwire serve` remembers",
+    ),
+    Section(
         "client",
         "bellwire.client.settings",
         "ClientSettings",

@@ -67,6 +67,9 @@ class Bus:
         journal: Where durable things are left to be committed.
         logs: Makes logs.
         graveyard: Where messages go that are given up.
+
+    Attributes:
+        on_readable: Called with the name of a topic when more of it can be read; set by who wants to know.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Bus:
         self.named: dict[str, Subscription] = {}
         self.ephemeral: dict[Subscription, None] = {}  # A set that keeps its order.
         self.producer_ids = producer_ids or ProducerIds()
+        self.on_readable: Callable[[str], None] = _nobody
         self._on_room = on_room
         self._journal = journal
         self._logs = logs
@@ -118,6 +122,9 @@ class Bus:
                 metadata={"topic": name},
             )
         return self.create_topic(name, self.default_settings, now_ns)
+
+    def _on_readable(self, topic: str) -> None:
+        self.on_readable(topic)
 
     def existing_topic(self, name: str) -> Topic:
         """Return a topic that exists.
@@ -156,7 +163,14 @@ class Bus:
             self._journal.check_writable()
         logs = self._logs.new(settings)
         topic = self.topics[name] = Topic(
-            name, settings, now_ns, self._on_room, logs, self._journal, self.producer_ids
+            name,
+            settings,
+            now_ns,
+            self._on_room,
+            logs,
+            self._journal,
+            self.producer_ids,
+            on_readable=self._on_readable,
         )
         self._note_retention(topic)
         if topic.is_durable:
@@ -180,6 +194,7 @@ class Bus:
             self._journal,
             self.producer_ids,
             producers,
+            self._on_readable,
         )
         self._note_retention(topic)
 
@@ -502,6 +517,10 @@ class Bus:
             if subscription.matches(name)
             for partition in topic.partitions
         )
+
+
+def _nobody(_: str) -> None:
+    """Nobody wants to know."""
 
 
 def start_offset(

@@ -186,6 +186,7 @@ class Partition:
             cursor.on_evict(span)
 
     def _on_readable(self) -> None:
+        self.topic.on_readable(self.topic.name)
         for cursor in self.cursors:
             cursor.on_readable()
 

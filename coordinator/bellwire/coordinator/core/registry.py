@@ -21,6 +21,7 @@ from bellwire.wire.errors import (
     CapacityError,
     UnknownAgentError,
 )
+from bellwire.wire.topic import TopicPattern
 
 LEASE_MILLIS_MIN: Final = 1_000
 LEASE_MILLIS_MAX: Final = 300_000
@@ -28,6 +29,8 @@ CAPABILITIES_MAX: Final = 256
 SCHEMA_BYTES_MAX: Final = 64 << 10
 DESCRIPTION_BYTES_MAX: Final = 4_096
 MAX_IN_FLIGHT_MAX: Final = 10_000
+CACHE_TTL_MILLIS_MAX: Final = 86_400_000
+OUTDATED_BY_MAX: Final = 16
 MAX_IN_FLIGHT_DEFAULT: Final = 16
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,128}")
 
@@ -82,11 +85,15 @@ class Registry:
     Args:
         lease_seconds_default: Lease of an agent that asks for none.
         agents_max: Bound on agents; policy REFUSE.
+
+    Attributes:
+        revision: Grows whenever an agent comes or goes.
     """
 
     def __init__(self, *, lease_seconds_default: float, agents_max: int) -> None:
         self._lease_seconds_default = lease_seconds_default
         self._agents_max = agents_max
+        self.revision = 0
         self._sessions: dict[str, AgentSession] = {}
         self._registered_ns: dict[str, int] = {}
         self._by_capability: defaultdict[str, list[AgentSession]] = defaultdict(list)
@@ -119,6 +126,7 @@ class Registry:
         session = AgentSession(checked, lease_id, self._lease_seconds(lease_millis), now)
         self._sessions[checked.agent_id] = session
         self._registered_ns[checked.agent_id] = now_ns
+        self.revision += 1
         for name in session.capabilities:
             self._by_capability[name].append(session)
         return session
@@ -129,6 +137,7 @@ class Registry:
         if self._sessions.get(agent_id) is not session:
             return
         del self._sessions[agent_id], self._registered_ns[agent_id]
+        self.revision += 1
         for name in session.capabilities:
             self._by_capability[name].remove(session)
             if not self._by_capability[name]:
@@ -247,3 +256,21 @@ def _check_capability(capability: Capability) -> None:
         raise CallerError(
             f"capability {capability.name!r} has a description above {DESCRIPTION_BYTES_MAX} bytes"
         )
+    if capability.HasField("cache"):
+        _check_cache(capability)
+
+
+def _check_cache(capability: Capability) -> None:
+    policy = capability.cache
+    if not 1 <= policy.ttl_millis <= CACHE_TTL_MILLIS_MAX:
+        raise CallerError(
+            f"capability {capability.name!r} is cacheable for {policy.ttl_millis} ms, "
+            f"1 to {CACHE_TTL_MILLIS_MAX} are allowed: leave `cache` out where nothing is"
+        )
+    if len(policy.outdated_by) > OUTDATED_BY_MAX:
+        raise CallerError(
+            f"capability {capability.name!r} is outdated by {len(policy.outdated_by)} topics, "
+            f"limit is {OUTDATED_BY_MAX}: use a pattern"
+        )
+    for text in policy.outdated_by:
+        TopicPattern(text)

@@ -158,6 +158,10 @@ class TopicStats:
         self.published_uncompressed_bytes += times * entry.uncompressed_bytes
 
 
+def _nobody(_: str) -> None:
+    """Nobody wants to know."""
+
+
 class Topic:
     """A named set of partitions.
 
@@ -165,6 +169,7 @@ class Topic:
         journal: Where its durable partitions leave what is to be committed.
         producer_ids: Tells which producers this coordinator knows from their first message.
         on_room: Called with a partition when a cursor with policy BLOCK has moved on in it.
+        on_readable: Called with its name when more of it can be read.
     """
 
     def __init__(
@@ -177,12 +182,14 @@ class Topic:
         journal: Journal,
         producer_ids: ProducerIds,
         producers: Iterable[ProducerRecord] = (),
+        on_readable: Callable[[str], None] = _nobody,
     ) -> None:
         self.name = name
         self.settings = settings
         self.created_ns = created_ns
         self.stats = TopicStats()
         self.on_room = on_room
+        self.on_readable = on_readable
         self.journal = journal
         self.producer_ids = producer_ids
         known = list(producers)

@@ -13,6 +13,7 @@ from typing import Final
 from bellwire.admin.v1 import server_pb2
 from bellwire.admin.v1 import topic_pb2 as pb
 from bellwire.bus.v1.subscriber_pb2 import OverflowPolicy
+from bellwire.coordinator.cache.info import cache_info
 from bellwire.coordinator.core.subscription import Subscription
 from bellwire.coordinator.core.topic import PriorityClass, Topic, TopicSettings, log_kind
 from bellwire.coordinator.log.store import DeadLetterQuery
@@ -203,6 +204,7 @@ class ServerService:
             open_streams=len(state.streams),
             draining=state.draining,
             store=await _store_info(state) if state.store.durable else None,
+            cache=cache_info(state.cache),
         )
 
 

@@ -52,7 +52,7 @@ class Dispatcher:
     async def invoke(
         self, request: pb.InvokeRequest, timeout_seconds: float, principal: str = ""
     ) -> pb.InvokeResponse:
-        """Route one call and await its result.
+        """Route one call and await its result, or take that of an equal one where the agents declare it cacheable.
 
         Raises:
             NoCapableAgentError, AgentBusyError, AgentLostError, AgentFailedError
@@ -60,12 +60,24 @@ class Dispatcher:
             CallerError: The request is malformed.
         """
         _check(request)
+        cache = self._state.cache
+        policy = cache.policy(request)
+        if policy is None:
+            return await self._dispatch(request, timeout_seconds, principal)
+        if timeout_seconds <= 0:
+            raise _had_passed()
+        return await cache.invoke(policy, request, timeout_seconds, principal, self._dispatch)
+
+    async def _dispatch(
+        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
+    ) -> pb.InvokeResponse:
+        """Send one call to one agent and await its result."""
         if self._in_flight >= self._state.settings.calls_in_flight_max:
             raise CapacityError(
                 f"{self._in_flight} calls are in flight, that is the limit: slow down"
             )
         if timeout_seconds <= 0:
-            raise DeadlineExceededError("the call's deadline had passed when it arrived")
+            raise _had_passed()
         session = self._state.router.choose(request.capability, request.routing)
         stream = self._streams[session]
         call = self._call(request, timeout_seconds, principal)
@@ -116,6 +128,10 @@ class Dispatcher:
             request_id=request.request_id,
             principal=principal,
         )
+
+
+def _had_passed() -> DeadlineExceededError:
+    return DeadlineExceededError("the call's deadline had passed when it arrived")
 
 
 def _check(request: pb.InvokeRequest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from bellwire.agent.v1.invocation_pb2 import InvokeRequest
+from bellwire.agent.v1.invocation_pb2 import CACHE_LEVEL_UNSPECIFIED, InvokeRequest
 from bellwire.coordinator.services.invocation import Dispatcher
 from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.paging import page_of
@@ -112,6 +112,7 @@ class McpService:
             ),
             is_error=reply.is_error,
             agent_id=reply.agent_id,
+            cached=reply.cache_level != CACHE_LEVEL_UNSPECIFIED,
         )
 
     def _invoke_request(self, request: pb.CallToolRequest) -> InvokeRequest:

@@ -50,6 +50,7 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     OPEN_STREAMS_FIELD_NUMBER: builtins.int
     DRAINING_FIELD_NUMBER: builtins.int
     STORE_FIELD_NUMBER: builtins.int
+    CACHE_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of Bellwire."""
     pid: builtins.int
@@ -82,6 +83,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     def store(self) -> Global___StoreInfo:
         """The durable store; unset when the coordinator keeps everything in memory."""
 
+    @property
+    def cache(self) -> Global___CacheInfo:
+        """The cache of calls."""
+
     def __init__(
         self,
         *,
@@ -99,9 +104,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         open_streams: builtins.int = ...,
         draining: builtins.bool = ...,
         store: Global___StoreInfo | None = ...,
+        cache: Global___CacheInfo | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["store", b"store"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["addresses", b"addresses", "admitted_batches", b"admitted_batches", "admitted_messages", b"admitted_messages", "cpu_seconds", b"cpu_seconds", "delivered_messages", b"delivered_messages", "draining", b"draining", "open_streams", b"open_streams", "pid", b"pid", "received_batch_bytes", b"received_batch_bytes", "rss_bytes", b"rss_bytes", "start_time_unix_nano", b"start_time_unix_nano", "store", b"store", "version", b"version", "workers", b"workers"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["cache", b"cache", "store", b"store"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["addresses", b"addresses", "admitted_batches", b"admitted_batches", "admitted_messages", b"admitted_messages", "cache", b"cache", "cpu_seconds", b"cpu_seconds", "delivered_messages", b"delivered_messages", "draining", b"draining", "open_streams", b"open_streams", "pid", b"pid", "received_batch_bytes", b"received_batch_bytes", "rss_bytes", b"rss_bytes", "start_time_unix_nano", b"start_time_unix_nano", "store", b"store", "version", b"version", "workers", b"workers"]) -> None: ...
 
 Global___GetServerInfoResponse: typing_extensions.TypeAlias = GetServerInfoResponse
 
@@ -199,3 +205,101 @@ class RecoveryReport(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["after_crash", b"after_crash", "dead_letters", b"dead_letters", "duration_millis", b"duration_millis", "messages", b"messages", "partitions", b"partitions", "stored_bytes", b"stored_bytes", "subscriptions", b"subscriptions", "topics", b"topics"]) -> None: ...
 
 Global___RecoveryReport: typing_extensions.TypeAlias = RecoveryReport
+
+@typing.final
+class CacheInfo(google.protobuf.message.Message):
+    """The cache of calls whose capabilities are declared cacheable; counted since the start."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LEVELS_FIELD_NUMBER: builtins.int
+    MADE_CALLS_FIELD_NUMBER: builtins.int
+    FAILED_CALLS_FIELD_NUMBER: builtins.int
+    SHARED_CALLS_FIELD_NUMBER: builtins.int
+    OUTDATED_CAPABILITIES_FIELD_NUMBER: builtins.int
+    made_calls: builtins.int
+    """Calls that reached an agent because no level had the answer."""
+    failed_calls: builtins.int
+    """Of these, calls that failed."""
+    shared_calls: builtins.int
+    """Calls that waited for the answer of an equal one instead."""
+    outdated_capabilities: builtins.int
+    """Times a message outdated the answers of a capability."""
+    @property
+    def levels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CacheLevelInfo]:
+        """Its levels, in the order they are asked."""
+
+    def __init__(
+        self,
+        *,
+        levels: collections.abc.Iterable[Global___CacheLevelInfo] | None = ...,
+        made_calls: builtins.int = ...,
+        failed_calls: builtins.int = ...,
+        shared_calls: builtins.int = ...,
+        outdated_capabilities: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["failed_calls", b"failed_calls", "levels", b"levels", "made_calls", b"made_calls", "outdated_capabilities", b"outdated_capabilities", "shared_calls", b"shared_calls"]) -> None: ...
+
+Global___CacheInfo: typing_extensions.TypeAlias = CacheInfo
+
+@typing.final
+class CacheLevelInfo(google.protobuf.message.Message):
+    """One level of the cache."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    HITS_FIELD_NUMBER: builtins.int
+    MISSES_FIELD_NUMBER: builtins.int
+    STALE_FIELD_NUMBER: builtins.int
+    GARBAGE_FIELD_NUMBER: builtins.int
+    FAILURES_FIELD_NUMBER: builtins.int
+    SKIPPED_FIELD_NUMBER: builtins.int
+    ENTRIES_FIELD_NUMBER: builtins.int
+    BYTES_FIELD_NUMBER: builtins.int
+    EVICTED_FIELD_NUMBER: builtins.int
+    REFUSED_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """"memory", "redis" or "store"."""
+    state: builtins.str
+    """"closed" while it is asked; "open" or "half-open" after failures, when it is left out or tried."""
+    hits: builtins.int
+    """Answers it had."""
+    misses: builtins.int
+    """Answers it had not, those too old, outdated or unreadable included."""
+    stale: builtins.int
+    """Of the misses, answers that were too old or outdated."""
+    garbage: builtins.int
+    """Of the misses, what could not be read as an answer."""
+    failures: builtins.int
+    """Times it failed or took too long."""
+    skipped: builtins.int
+    """Times it was not asked because of failures before, or because it was busy."""
+    entries: builtins.int
+    """Answers it keeps; only of "memory"."""
+    bytes: builtins.int
+    """Bytes they count for; only of "memory"."""
+    evicted: builtins.int
+    """Answers that made room for others; only of "memory"."""
+    refused: builtins.int
+    """Answers too large to be kept; only of "memory"."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        state: builtins.str = ...,
+        hits: builtins.int = ...,
+        misses: builtins.int = ...,
+        stale: builtins.int = ...,
+        garbage: builtins.int = ...,
+        failures: builtins.int = ...,
+        skipped: builtins.int = ...,
+        entries: builtins.int = ...,
+        bytes: builtins.int = ...,
+        evicted: builtins.int = ...,
+        refused: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "entries", b"entries", "evicted", b"evicted", "failures", b"failures", "garbage", b"garbage", "hits", b"hits", "misses", b"misses", "name", b"name", "refused", b"refused", "skipped", b"skipped", "stale", b"stale", "state", b"state"]) -> None: ...
+
+Global___CacheLevelInfo: typing_extensions.TypeAlias = CacheLevelInfo

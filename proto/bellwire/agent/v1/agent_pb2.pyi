@@ -45,6 +45,32 @@ CAPABILITY_KIND_INFERENCE: CapabilityKind.ValueType  # 2
 Global___CapabilityKind: typing_extensions.TypeAlias = CapabilityKind
 
 @typing.final
+class CachePolicy(google.protobuf.message.Message):
+    """How long answers of a capability may be used again. Only for capabilities that answer equal arguments alike, whoever
+    asks, and do nothing else.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TTL_MILLIS_FIELD_NUMBER: builtins.int
+    OUTDATED_BY_FIELD_NUMBER: builtins.int
+    ttl_millis: builtins.int
+    """How long an answer may be used again, 1..86,400,000 ms; a coordinator may keep it for a shorter time."""
+    @property
+    def outdated_by(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Topics or patterns whose messages outdate the answers; at most 16."""
+
+    def __init__(
+        self,
+        *,
+        ttl_millis: builtins.int = ...,
+        outdated_by: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["outdated_by", b"outdated_by", "ttl_millis", b"ttl_millis"]) -> None: ...
+
+Global___CachePolicy: typing_extensions.TypeAlias = CachePolicy
+
+@typing.final
 class Capability(google.protobuf.message.Message):
     """Something an agent can be called for."""
 
@@ -56,6 +82,7 @@ class Capability(google.protobuf.message.Message):
     INPUT_SCHEMA_JSON_FIELD_NUMBER: builtins.int
     OUTPUT_SCHEMA_JSON_FIELD_NUMBER: builtins.int
     TITLE_FIELD_NUMBER: builtins.int
+    CACHE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name, `[a-zA-Z0-9._-]{1,128}`; agents that register the same name share its calls."""
     kind: Global___CapabilityKind.ValueType
@@ -68,6 +95,12 @@ class Capability(google.protobuf.message.Message):
     """JSON Schema 2020-12 of the structured result, UTF-8; at most 64 KiB. Empty = not declared."""
     title: builtins.str
     """Short title for people."""
+    @property
+    def cache(self) -> Global___CachePolicy:
+        """How its answers may be cached; unset = every call reaches an agent. Where one of the agents that share a name leaves it
+        unset, so it is for all of them.
+        """
+
     def __init__(
         self,
         *,
@@ -77,8 +110,10 @@ class Capability(google.protobuf.message.Message):
         input_schema_json: builtins.bytes = ...,
         output_schema_json: builtins.bytes = ...,
         title: builtins.str = ...,
+        cache: Global___CachePolicy | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["description", b"description", "input_schema_json", b"input_schema_json", "kind", b"kind", "name", b"name", "output_schema_json", b"output_schema_json", "title", b"title"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["cache", b"cache"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["cache", b"cache", "description", b"description", "input_schema_json", b"input_schema_json", "kind", b"kind", "name", b"name", "output_schema_json", b"output_schema_json", "title", b"title"]) -> None: ...
 
 Global___Capability: typing_extensions.TypeAlias = Capability
 

@@ -24,29 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"bellwire/agent/v1/invocation.proto\x12\x11\x62\x65llwire.agent.v1\"b\n\x07Routing\x12\x30\n\x06policy\x18\x01 \x01(\x0e\x32 .bellwire.agent.v1.RoutingPolicy\x12\x13\n\x0brouting_key\x18\x02 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x03 \x01(\t\"\xb6\x01\n\rInvokeRequest\x12\x12\n\ncapability\x18\x01 \x01(\t\x12\x11\n\targuments\x18\x02 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12+\n\x07routing\x18\x04 \x01(\x0b\x32\x1a.bellwire.agent.v1.Routing\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12\x12\n\ntracestate\x18\x07 \x01(\t\"\x85\x01\n\x0eInvokeResponse\x12\x0e\n\x06result\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x10\n\x08is_error\x18\x03 \x01(\x08\x12\x10\n\x08\x61gent_id\x18\x04 \x01(\t\x12\x17\n\x0f\x64uration_micros\x18\x05 \x01(\x04\x12\x10\n\x08replayed\x18\x06 \x01(\x08\"E\n\x13InvokeStreamRequest\x12.\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32 .bellwire.agent.v1.InvokeRequest\"i\n\x14InvokeStreamResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x63hunk\x18\x02 \x01(\x0c\x12\x30\n\x05\x66inal\x18\x03 \x01(\x0b\x32!.bellwire.agent.v1.InvokeResponse\"P\n\x0eScatterRequest\x12.\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32 .bellwire.agent.v1.InvokeRequest\x12\x0e\n\x06quorum\x18\x02 \x01(\r\"F\n\x0fScatterResponse\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32!.bellwire.agent.v1.InvokeResponse*\xa6\x01\n\rRoutingPolicy\x12\x1e\n\x1aROUTING_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1bROUTING_POLICY_LEAST_LOADED\x10\x01\x12\x1e\n\x1aROUTING_POLICY_ROUND_ROBIN\x10\x02\x12\x19\n\x15ROUTING_POLICY_STICKY\x10\x03\x12\x19\n\x15ROUTING_POLICY_PINNED\x10\x04\x32\x99\x02\n\x11InvocationService\x12M\n\x06Invoke\x12 .bellwire.agent.v1.InvokeRequest\x1a!.bellwire.agent.v1.InvokeResponse\x12\x61\n\x0cInvokeStream\x12&.bellwire.agent.v1.InvokeStreamRequest\x1a\'.bellwire.agent.v1.InvokeStreamResponse0\x01\x12R\n\x07Scatter\x12!.bellwire.agent.v1.ScatterRequest\x1a\".bellwire.agent.v1.ScatterResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"bellwire/agent/v1/invocation.proto\x12\x11\x62\x65llwire.agent.v1\"b\n\x07Routing\x12\x30\n\x06policy\x18\x01 \x01(\x0e\x32 .bellwire.agent.v1.RoutingPolicy\x12\x13\n\x0brouting_key\x18\x02 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x03 \x01(\t\"\xb6\x01\n\rInvokeRequest\x12\x12\n\ncapability\x18\x01 \x01(\t\x12\x11\n\targuments\x18\x02 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12+\n\x07routing\x18\x04 \x01(\x0b\x32\x1a.bellwire.agent.v1.Routing\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12\x12\n\ntracestate\x18\x07 \x01(\t\"\xb9\x01\n\x0eInvokeResponse\x12\x0e\n\x06result\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x10\n\x08is_error\x18\x03 \x01(\x08\x12\x10\n\x08\x61gent_id\x18\x04 \x01(\t\x12\x17\n\x0f\x64uration_micros\x18\x05 \x01(\x04\x12\x10\n\x08replayed\x18\x06 \x01(\x08\x12\x32\n\x0b\x63\x61\x63he_level\x18\x07 \x01(\x0e\x32\x1d.bellwire.agent.v1.CacheLevel\"E\n\x13InvokeStreamRequest\x12.\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32 .bellwire.agent.v1.InvokeRequest\"i\n\x14InvokeStreamResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x63hunk\x18\x02 \x01(\x0c\x12\x30\n\x05\x66inal\x18\x03 \x01(\x0b\x32!.bellwire.agent.v1.InvokeResponse\"P\n\x0eScatterRequest\x12.\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32 .bellwire.agent.v1.InvokeRequest\x12\x0e\n\x06quorum\x18\x02 \x01(\r\"F\n\x0fScatterResponse\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32!.bellwire.agent.v1.InvokeResponse*\xa6\x01\n\rRoutingPolicy\x12\x1e\n\x1aROUTING_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1bROUTING_POLICY_LEAST_LOADED\x10\x01\x12\x1e\n\x1aROUTING_POLICY_ROUND_ROBIN\x10\x02\x12\x19\n\x15ROUTING_POLICY_STICKY\x10\x03\x12\x19\n\x15ROUTING_POLICY_PINNED\x10\x04*\x87\x01\n\nCacheLevel\x12\x1b\n\x17\x43\x41\x43HE_LEVEL_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41\x43HE_LEVEL_MEMORY\x10\x01\x12\x15\n\x11\x43\x41\x43HE_LEVEL_REDIS\x10\x02\x12\x15\n\x11\x43\x41\x43HE_LEVEL_STORE\x10\x03\x12\x16\n\x12\x43\x41\x43HE_LEVEL_SHARED\x10\x04\x32\x99\x02\n\x11InvocationService\x12M\n\x06Invoke\x12 .bellwire.agent.v1.InvokeRequest\x1a!.bellwire.agent.v1.InvokeResponse\x12\x61\n\x0cInvokeStream\x12&.bellwire.agent.v1.InvokeStreamRequest\x1a\'.bellwire.agent.v1.InvokeStreamResponse0\x01\x12R\n\x07Scatter\x12!.bellwire.agent.v1.ScatterRequest\x1a\".bellwire.agent.v1.ScatterResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bellwire.agent.v1.invocation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROUTINGPOLICY']._serialized_start=811
-  _globals['_ROUTINGPOLICY']._serialized_end=977
+  _globals['_ROUTINGPOLICY']._serialized_start=863
+  _globals['_ROUTINGPOLICY']._serialized_end=1029
+  _globals['_CACHELEVEL']._serialized_start=1032
+  _globals['_CACHELEVEL']._serialized_end=1167
   _globals['_ROUTING']._serialized_start=57
   _globals['_ROUTING']._serialized_end=155
   _globals['_INVOKEREQUEST']._serialized_start=158
   _globals['_INVOKEREQUEST']._serialized_end=340
   _globals['_INVOKERESPONSE']._serialized_start=343
-  _globals['_INVOKERESPONSE']._serialized_end=476
-  _globals['_INVOKESTREAMREQUEST']._serialized_start=478
-  _globals['_INVOKESTREAMREQUEST']._serialized_end=547
-  _globals['_INVOKESTREAMRESPONSE']._serialized_start=549
-  _globals['_INVOKESTREAMRESPONSE']._serialized_end=654
-  _globals['_SCATTERREQUEST']._serialized_start=656
-  _globals['_SCATTERREQUEST']._serialized_end=736
-  _globals['_SCATTERRESPONSE']._serialized_start=738
-  _globals['_SCATTERRESPONSE']._serialized_end=808
-  _globals['_INVOCATIONSERVICE']._serialized_start=980
-  _globals['_INVOCATIONSERVICE']._serialized_end=1261
+  _globals['_INVOKERESPONSE']._serialized_end=528
+  _globals['_INVOKESTREAMREQUEST']._serialized_start=530
+  _globals['_INVOKESTREAMREQUEST']._serialized_end=599
+  _globals['_INVOKESTREAMRESPONSE']._serialized_start=601
+  _globals['_INVOKESTREAMRESPONSE']._serialized_end=706
+  _globals['_SCATTERREQUEST']._serialized_start=708
+  _globals['_SCATTERREQUEST']._serialized_end=788
+  _globals['_SCATTERRESPONSE']._serialized_start=790
+  _globals['_SCATTERRESPONSE']._serialized_end=860
+  _globals['_INVOCATIONSERVICE']._serialized_start=1170
+  _globals['_INVOCATIONSERVICE']._serialized_end=1451
 # @@protoc_insertion_point(module_scope)

@@ -49,6 +49,38 @@ ROUTING_POLICY_PINNED: RoutingPolicy.ValueType  # 4
 """The agent named in agent_id, or nobody."""
 Global___RoutingPolicy: typing_extensions.TypeAlias = RoutingPolicy
 
+class _CacheLevel:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _CacheLevelEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_CacheLevel.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    CACHE_LEVEL_UNSPECIFIED: _CacheLevel.ValueType  # 0
+    """An agent gave it to this call."""
+    CACHE_LEVEL_MEMORY: _CacheLevel.ValueType  # 1
+    """The coordinator remembered it."""
+    CACHE_LEVEL_REDIS: _CacheLevel.ValueType  # 2
+    """Redis, which coordinators share, remembered it."""
+    CACHE_LEVEL_STORE: _CacheLevel.ValueType  # 3
+    """A store behind the cache had it."""
+    CACHE_LEVEL_SHARED: _CacheLevel.ValueType  # 4
+    """An agent gave it to an equal call that was under way."""
+
+class CacheLevel(_CacheLevel, metaclass=_CacheLevelEnumTypeWrapper):
+    """Where an answer came from."""
+
+CACHE_LEVEL_UNSPECIFIED: CacheLevel.ValueType  # 0
+"""An agent gave it to this call."""
+CACHE_LEVEL_MEMORY: CacheLevel.ValueType  # 1
+"""The coordinator remembered it."""
+CACHE_LEVEL_REDIS: CacheLevel.ValueType  # 2
+"""Redis, which coordinators share, remembered it."""
+CACHE_LEVEL_STORE: CacheLevel.ValueType  # 3
+"""A store behind the cache had it."""
+CACHE_LEVEL_SHARED: CacheLevel.ValueType  # 4
+"""An agent gave it to an equal call that was under way."""
+Global___CacheLevel: typing_extensions.TypeAlias = CacheLevel
+
 @typing.final
 class Routing(google.protobuf.message.Message):
     """How to choose the agent."""
@@ -134,6 +166,7 @@ class InvokeResponse(google.protobuf.message.Message):
     AGENT_ID_FIELD_NUMBER: builtins.int
     DURATION_MICROS_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
+    CACHE_LEVEL_FIELD_NUMBER: builtins.int
     result: builtins.bytes
     """Result bytes, at most 1 MiB; an agent that answers more fails the call."""
     content_type: builtins.str
@@ -146,6 +179,10 @@ class InvokeResponse(google.protobuf.message.Message):
     """Time from dispatch to result as the coordinator saw it, microseconds."""
     replayed: builtins.bool
     """True when a stored result was replayed for the request_id."""
+    cache_level: Global___CacheLevel.ValueType
+    """Where the answer came from, when not from an agent called for this; agent_id and duration_micros are then those of the
+    call that was made.
+    """
     def __init__(
         self,
         *,
@@ -155,8 +192,9 @@ class InvokeResponse(google.protobuf.message.Message):
         agent_id: builtins.str = ...,
         duration_micros: builtins.int = ...,
         replayed: builtins.bool = ...,
+        cache_level: Global___CacheLevel.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["agent_id", b"agent_id", "content_type", b"content_type", "duration_micros", b"duration_micros", "is_error", b"is_error", "replayed", b"replayed", "result", b"result"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["agent_id", b"agent_id", "cache_level", b"cache_level", "content_type", b"content_type", "duration_micros", b"duration_micros", "is_error", b"is_error", "replayed", b"replayed", "result", b"result"]) -> None: ...
 
 Global___InvokeResponse: typing_extensions.TypeAlias = InvokeResponse
 

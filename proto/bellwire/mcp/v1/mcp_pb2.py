@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62\x65llwire/mcp/v1/mcp.proto\x12\x0f\x62\x65llwire.mcp.v1\"\x9d\x01\n\x0bRequestMeta\x12\x18\n\x10protocol_version\x18\x01 \x01(\t\x12 \n\x18\x63lient_capabilities_json\x18\x02 \x01(\x0c\x12\x18\n\x10\x63lient_info_json\x18\x03 \x01(\x0c\x12\x13\n\x0btraceparent\x18\x04 \x01(\t\x12\x12\n\ntracestate\x18\x05 \x01(\t\x12\x0f\n\x07\x62\x61ggage\x18\x06 \x01(\t\"=\n\x0f\x44iscoverRequest\x12*\n\x04meta\x18\x01 \x01(\x0b\x32\x1c.bellwire.mcp.v1.RequestMeta\"\xa5\x01\n\x10\x44iscoverResponse\x12\x1a\n\x12supported_versions\x18\x01 \x03(\t\x12\x19\n\x11\x63\x61pabilities_json\x18\x02 \x01(\x0c\x12\x14\n\x0cinstructions\x18\x03 \x01(\t\x12\x12\n\nttl_millis\x18\x04 \x01(\x04\x12\x30\n\x0b\x63\x61\x63he_scope\x18\x05 \x01(\x0e\x32\x1b.bellwire.mcp.v1.CacheScope\"\x7f\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x19\n\x11input_schema_json\x18\x04 \x01(\x0c\x12\x1a\n\x12output_schema_json\x18\x05 \x01(\x0c\x12\x0e\n\x06\x61gents\x18\x06 \x01(\r\"N\n\x10ListToolsRequest\x12*\n\x04meta\x18\x01 \x01(\x0b\x32\x1c.bellwire.mcp.v1.RequestMeta\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\x94\x01\n\x11ListToolsResponse\x12$\n\x05tools\x18\x01 \x03(\x0b\x32\x15.bellwire.mcp.v1.Tool\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x12\n\nttl_millis\x18\x03 \x01(\x04\x12\x30\n\x0b\x63\x61\x63he_scope\x18\x04 \x01(\x0e\x32\x1b.bellwire.mcp.v1.CacheScope\"w\n\x0f\x43\x61llToolRequest\x12*\n\x04meta\x18\x01 \x01(\x0b\x32\x1c.bellwire.mcp.v1.RequestMeta\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\x0c\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x1f\n\x07\x43ontent\x12\x14\n\x0c\x63ontent_json\x18\x01 \x01(\x0c\"\xc6\x01\n\x10\x43\x61llToolResponse\x12\x30\n\x0bresult_type\x18\x01 \x01(\x0e\x32\x1b.bellwire.mcp.v1.ResultType\x12)\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x18.bellwire.mcp.v1.Content\x12\x1f\n\x17structured_content_json\x18\x03 \x01(\x0c\x12\x10\n\x08is_error\x18\x04 \x01(\x08\x12\x10\n\x08\x61gent_id\x18\x05 \x01(\t\x12\x10\n\x08replayed\x18\x06 \x01(\x08\"G\n\x15\x43\x61llToolStreamRequest\x12.\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32 .bellwire.mcp.v1.CallToolRequest\"\x99\x01\n\x16\x43\x61llToolStreamResponse\x12\x17\n\rprogress_json\x18\x01 \x01(\x0cH\x00\x12)\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x18.bellwire.mcp.v1.ContentH\x00\x12\x33\n\x06result\x18\x03 \x01(\x0b\x32!.bellwire.mcp.v1.CallToolResponseH\x00\x42\x06\n\x04item\"R\n\x14ListResourcesRequest\x12*\n\x04meta\x18\x01 \x01(\x0b\x32\x1c.bellwire.mcp.v1.RequestMeta\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"D\n\x15ListResourcesResponse\x12\x16\n\x0eresources_json\x18\x01 \x03(\x0c\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"N\n\x13ReadResourceRequest\x12*\n\x04meta\x18\x01 \x01(\x0b\x32\x1c.bellwire.mcp.v1.RequestMeta\x12\x0b\n\x03uri\x18\x02 \x01(\t\"-\n\x14ReadResourceResponse\x12\x15\n\rcontents_json\x18\x01 \x03(\x0c*y\n\nResultType\x12\x1b\n\x17RESULT_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14RESULT_TYPE_COMPLETE\x10\x01\x12\x1e\n\x1aRESULT_TYPE_INPUT_REQUIRED\x10\x02\x12\x14\n\x10RESULT_TYPE_TASK\x10\x03*Z\n\nCacheScope\x12\x1b\n\x17\x43\x41\x43HE_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41\x43HE_SCOPE_PUBLIC\x10\x01\x12\x17\n\x13\x43\x41\x43HE_SCOPE_PRIVATE\x10\x02\x32\xa4\x04\n\nMcpService\x12O\n\x08\x44iscover\x12 .bellwire.mcp.v1.DiscoverRequest\x1a!.bellwire.mcp.v1.DiscoverResponse\x12R\n\tListTools\x12!.bellwire.mcp.v1.ListToolsRequest\x1a\".bellwire.mcp.v1.ListToolsResponse\x12O\n\x08\x43\x61llTool\x12 .bellwire.mcp.v1.CallToolRequest\x1a!.bellwire.mcp.v1.CallToolResponse\x12\x63\n\x0e\x43\x61llToolStream\x12&.bellwire.mcp.v1.CallToolStreamRequest\x1a\'.bellwire.mcp.v1.CallToolStreamResponse0\x01\x12^\n\rListResources\x12%.bellwire.mcp.v1.ListResourcesRequest\x1a&.bellwire.mcp.v1.ListResourcesResponse\x12[\n\x0cReadResource\x12$.bellwire.mcp.v1.ReadResourceRequest\x1a%.bellwire.mcp.v1.ReadResourceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62\x65llwire/mcp/v1/mcp.proto\x12\x0f\x62\x65llwire.mcp.v1\"\x9d\x01\n\x0bRequestMeta\x12\x18\n\x10protocol_version\x18\x01 \x01(\t\x12 \n\x18\x63lient_capabilities_json\x18\x02 \x01(\x0c\x12\x18\n\x10\x63lient_info_json\x18\x03 \x01(\x0c\x12\x13\n\x0btraceparent\x18\x04 \x01(\t\x12\x12\n\ntracestate\x18\x05 \x01(\t\x12\x0f\n\x07\x62\x61ggage\x18\x06 \x01(\t\"=\n\x0f\x44iscoverRequest\x12*\n\x04meta\x18\x01 \x01(\x0b\x32\x1c.bellwire.mcp.v1.RequestMeta\"\xa5\x01\n\x10\x44iscoverResponse\x12\x1a\n\x12supported_versions\x18\x01 \x03(\t\x12\x19\n\x11\x63\x61pabilities_json\x18\x02 \x01(\x0c\x12\x14\n\x0cinstructions\x18\x03 \x01(\t\x12\x12\n\nttl_millis\x18\x04 \x01(\x04\x12\x30\n\x0b\x63\x61\x63he_scope\x18\x05 \x01(\x0e\x32\x1b.bellwire.mcp.v1.CacheScope\"\x7f\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x19\n\x11input_schema_json\x18\x04 \x01(\x0c\x12\x1a\n\x12output_schema_json\x18\x05 \x01(\x0c\x12\x0e\n\x06\x61gents\x18\x06 \x01(\r\"N\n\x10ListToolsRequest\x12*\n\x04meta\x18\x01 \x01(\x0b\x32\x1c.bellwire.mcp.v1.RequestMeta\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\x94\x01\n\x11ListToolsResponse\x12$\n\x05tools\x18\x01 \x03(\x0b\x32\x15.bellwire.mcp.v1.Tool\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x12\n\nttl_millis\x18\x03 \x01(\x04\x12\x30\n\x0b\x63\x61\x63he_scope\x18\x04 \x01(\x0e\x32\x1b.bellwire.mcp.v1.CacheScope\"w\n\x0f\x43\x61llToolRequest\x12*\n\x04meta\x18\x01 \x01(\x0b\x32\x1c.bellwire.mcp.v1.RequestMeta\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\x0c\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x1f\n\x07\x43ontent\x12\x14\n\x0c\x63ontent_json\x18\x01 \x01(\x0c\"\xd6\x01\n\x10\x43\x61llToolResponse\x12\x30\n\x0bresult_type\x18\x01 \x01(\x0e\x32\x1b.bellwire.mcp.v1.ResultType\x12)\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x18.bellwire.mcp.v1.Content\x12\x1f\n\x17structured_content_json\x18\x03 \x01(\x0c\x12\x10\n\x08is_error\x18\x04 \x01(\x08\x12\x10\n\x08\x61gent_id\x18\x05 \x01(\t\x12\x10\n\x08replayed\x18\x06 \x01(\x08\x12\x0e\n\x06\x63\x61\x63hed\x18\x07 \x01(\x08\"G\n\x15\x43\x61llToolStreamRequest\x12.\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32 .bellwire.mcp.v1.CallToolRequest\"\x99\x01\n\x16\x43\x61llToolStreamResponse\x12\x17\n\rprogress_json\x18\x01 \x01(\x0cH\x00\x12)\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x18.bellwire.mcp.v1.ContentH\x00\x12\x33\n\x06result\x18\x03 \x01(\x0b\x32!.bellwire.mcp.v1.CallToolResponseH\x00\x42\x06\n\x04item\"R\n\x14ListResourcesRequest\x12*\n\x04meta\x18\x01 \x01(\x0b\x32\x1c.bellwire.mcp.v1.RequestMeta\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"D\n\x15ListResourcesResponse\x12\x16\n\x0eresources_json\x18\x01 \x03(\x0c\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"N\n\x13ReadResourceRequest\x12*\n\x04meta\x18\x01 \x01(\x0b\x32\x1c.bellwire.mcp.v1.RequestMeta\x12\x0b\n\x03uri\x18\x02 \x01(\t\"-\n\x14ReadResourceResponse\x12\x15\n\rcontents_json\x18\x01 \x03(\x0c*y\n\nResultType\x12\x1b\n\x17RESULT_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14RESULT_TYPE_COMPLETE\x10\x01\x12\x1e\n\x1aRESULT_TYPE_INPUT_REQUIRED\x10\x02\x12\x14\n\x10RESULT_TYPE_TASK\x10\x03*Z\n\nCacheScope\x12\x1b\n\x17\x43\x41\x43HE_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41\x43HE_SCOPE_PUBLIC\x10\x01\x12\x17\n\x13\x43\x41\x43HE_SCOPE_PRIVATE\x10\x02\x32\xa4\x04\n\nMcpService\x12O\n\x08\x44iscover\x12 .bellwire.mcp.v1.DiscoverRequest\x1a!.bellwire.mcp.v1.DiscoverResponse\x12R\n\tListTools\x12!.bellwire.mcp.v1.ListToolsRequest\x1a\".bellwire.mcp.v1.ListToolsResponse\x12O\n\x08\x43\x61llTool\x12 .bellwire.mcp.v1.CallToolRequest\x1a!.bellwire.mcp.v1.CallToolResponse\x12\x63\n\x0e\x43\x61llToolStream\x12&.bellwire.mcp.v1.CallToolStreamRequest\x1a\'.bellwire.mcp.v1.CallToolStreamResponse0\x01\x12^\n\rListResources\x12%.bellwire.mcp.v1.ListResourcesRequest\x1a&.bellwire.mcp.v1.ListResourcesResponse\x12[\n\x0cReadResource\x12$.bellwire.mcp.v1.ReadResourceRequest\x1a%.bellwire.mcp.v1.ReadResourceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bellwire.mcp.v1.mcp_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESULTTYPE']._serialized_start=1662
-  _globals['_RESULTTYPE']._serialized_end=1783
-  _globals['_CACHESCOPE']._serialized_start=1785
-  _globals['_CACHESCOPE']._serialized_end=1875
+  _globals['_RESULTTYPE']._serialized_start=1678
+  _globals['_RESULTTYPE']._serialized_end=1799
+  _globals['_CACHESCOPE']._serialized_start=1801
+  _globals['_CACHESCOPE']._serialized_end=1891
   _globals['_REQUESTMETA']._serialized_start=47
   _globals['_REQUESTMETA']._serialized_end=204
   _globals['_DISCOVERREQUEST']._serialized_start=206
@@ -52,19 +52,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTENT']._serialized_start=918
   _globals['_CONTENT']._serialized_end=949
   _globals['_CALLTOOLRESPONSE']._serialized_start=952
-  _globals['_CALLTOOLRESPONSE']._serialized_end=1150
-  _globals['_CALLTOOLSTREAMREQUEST']._serialized_start=1152
-  _globals['_CALLTOOLSTREAMREQUEST']._serialized_end=1223
-  _globals['_CALLTOOLSTREAMRESPONSE']._serialized_start=1226
-  _globals['_CALLTOOLSTREAMRESPONSE']._serialized_end=1379
-  _globals['_LISTRESOURCESREQUEST']._serialized_start=1381
-  _globals['_LISTRESOURCESREQUEST']._serialized_end=1463
-  _globals['_LISTRESOURCESRESPONSE']._serialized_start=1465
-  _globals['_LISTRESOURCESRESPONSE']._serialized_end=1533
-  _globals['_READRESOURCEREQUEST']._serialized_start=1535
-  _globals['_READRESOURCEREQUEST']._serialized_end=1613
-  _globals['_READRESOURCERESPONSE']._serialized_start=1615
-  _globals['_READRESOURCERESPONSE']._serialized_end=1660
-  _globals['_MCPSERVICE']._serialized_start=1878
-  _globals['_MCPSERVICE']._serialized_end=2426
+  _globals['_CALLTOOLRESPONSE']._serialized_end=1166
+  _globals['_CALLTOOLSTREAMREQUEST']._serialized_start=1168
+  _globals['_CALLTOOLSTREAMREQUEST']._serialized_end=1239
+  _globals['_CALLTOOLSTREAMRESPONSE']._serialized_start=1242
+  _globals['_CALLTOOLSTREAMRESPONSE']._serialized_end=1395
+  _globals['_LISTRESOURCESREQUEST']._serialized_start=1397
+  _globals['_LISTRESOURCESREQUEST']._serialized_end=1479
+  _globals['_LISTRESOURCESRESPONSE']._serialized_start=1481
+  _globals['_LISTRESOURCESRESPONSE']._serialized_end=1549
+  _globals['_READRESOURCEREQUEST']._serialized_start=1551
+  _globals['_READRESOURCEREQUEST']._serialized_end=1629
+  _globals['_READRESOURCERESPONSE']._serialized_start=1631
+  _globals['_READRESOURCERESPONSE']._serialized_end=1676
+  _globals['_MCPSERVICE']._serialized_start=1894
+  _globals['_MCPSERVICE']._serialized_end=2442
 # @@protoc_insertion_point(module_scope)

@@ -326,6 +326,7 @@ class CallToolResponse(google.protobuf.message.Message):
     IS_ERROR_FIELD_NUMBER: builtins.int
     AGENT_ID_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
+    CACHED_FIELD_NUMBER: builtins.int
     result_type: Global___ResultType.ValueType
     """How the call ended."""
     structured_content_json: builtins.bytes
@@ -336,6 +337,8 @@ class CallToolResponse(google.protobuf.message.Message):
     """Which agent answered."""
     replayed: builtins.bool
     """True when a stored result was replayed for the request_id."""
+    cached: builtins.bool
+    """True when no agent was called for this: the tool is cacheable, and an equal call was answered before or was under way."""
     @property
     def content(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Content]:
         """Content blocks."""
@@ -349,8 +352,9 @@ class CallToolResponse(google.protobuf.message.Message):
         is_error: builtins.bool = ...,
         agent_id: builtins.str = ...,
         replayed: builtins.bool = ...,
+        cached: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["agent_id", b"agent_id", "content", b"content", "is_error", b"is_error", "replayed", b"replayed", "result_type", b"result_type", "structured_content_json", b"structured_content_json"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["agent_id", b"agent_id", "cached", b"cached", "content", b"content", "is_error", b"is_error", "replayed", b"replayed", "result_type", b"result_type", "structured_content_json", b"structured_content_json"]) -> None: ...
 
 Global___CallToolResponse: typing_extensions.TypeAlias = CallToolResponse
 

@@ -1,0 +1,60 @@
+"""bellwire.cli.cache_view: what the cache spared, level by level."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from bellwire.admin.v1.server_pb2 import CacheInfo, CacheLevelInfo
+from bellwire.cli.cache_view import add_cache, cache_json
+from bellwire.cli.output import plain_table
+
+
+def rendered(cache: CacheInfo) -> str:
+    table = plain_table("", "")
+    add_cache(table, cache)
+    out = io.StringIO()
+    Console(file=out, width=160).print(table)
+    return out.getvalue()
+
+
+CACHE = CacheInfo(
+    levels=[
+        CacheLevelInfo(
+            name="memory", state="closed", hits=900, misses=100, entries=80, bytes=1 << 20, stale=3
+        ),
+        CacheLevelInfo(name="redis", state="open", hits=0, misses=0, skipped=100, failures=3),
+    ],
+    made_calls=100,
+    failed_calls=2,
+    shared_calls=7,
+    outdated_capabilities=4,
+)
+
+
+def test_every_level_shows_its_hit_rate_and_what_ails_it() -> None:
+    text = rendered(CACHE)
+    assert "100 calls made, 2 failed, 7 shared one under way, 4 times outdated" in text
+    assert "90.0% hits, 900 of 1,000, 80 kept, 1.00 MiB, 3 stale" in text
+    assert "asked nothing, 3 failures, 100 skipped, left out: open" in text
+
+
+def test_an_idle_cache_says_why() -> None:
+    idle = CacheInfo(levels=[CacheLevelInfo(name="memory", state="closed")])
+    assert "nothing was asked that an agent declares cacheable" in rendered(idle)
+
+
+def test_json_holds_the_rates() -> None:
+    levels = cache_json(CACHE)["levels"]
+    assert isinstance(levels, list)
+    assert [(level["name"], level["hit_rate"]) for level in levels] == [
+        ("memory", 0.9),
+        ("redis", None),
+    ]
+
+
+def test_a_name_from_elsewhere_is_shown_as_text() -> None:
+    odd = CacheInfo(levels=[CacheLevelInfo(name="[red]\x1b[31m", state="[b]", hits=1)])
+    assert "\x1b" not in rendered(odd)
+    assert "[red]" in rendered(odd)
