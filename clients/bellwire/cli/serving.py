@@ -74,13 +74,14 @@ async def _serve(tree: SettingsTree, announcement: Announcement) -> None:
     from bellwire.coordinator.server import Coordinator
     from bellwire.transport.address import AddressError
     from bellwire.wire.errors import RedisRefusedError
+    from bellwire.wire.settings import SettingsError
 
     gate = SignalGate()
     gate.install()
     coordinator = Coordinator(tree.of(CoordinatorSettings), tree.of(CacheSettings))
     try:
         await coordinator.start()
-    except (AddressError, ListenError, RedisRefusedError, *DATA_FAULTS) as error:
+    except (AddressError, ListenError, RedisRefusedError, SettingsError, *DATA_FAULTS) as error:
         raise UsageFault(error.message) from error
     try:
         announcement.ready(coordinator.addresses, coordinator.recovery())
