@@ -13,7 +13,13 @@ __all__ = ["add_cache", "cache_json"]
 
 
 def add_cache(table: Table, cache: CacheInfo) -> None:
-    """Add a row for what the cache spared, and one for each level that was asked."""
+    """Add a row for what the cache spared, one for each level, and one for the last messages kept."""
+    if cache.latest_keys:
+        dropped = f", {count_text(cache.latest_dropped)} dropped" if cache.latest_dropped else ""
+        table.add_row(
+            "last messages",
+            f"of {counted_text(cache.latest_keys, 'key')}, {bytes_text(cache.latest_bytes)}{dropped}",
+        )
     if not any(level.hits or level.misses or level.skipped for level in cache.levels):
         table.add_row("cache", "nothing was asked that an agent declares cacheable")
         return
@@ -62,6 +68,9 @@ def cache_json(cache: CacheInfo) -> dict[str, object]:
         "failed_calls": cache.failed_calls,
         "shared_calls": cache.shared_calls,
         "outdated_capabilities": cache.outdated_capabilities,
+        "latest_keys": cache.latest_keys,
+        "latest_bytes": cache.latest_bytes,
+        "latest_dropped": cache.latest_dropped,
         "levels": [
             {
                 "name": level.name,

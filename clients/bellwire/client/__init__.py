@@ -7,7 +7,13 @@ from bellwire.client.errors import BufferFullError, UnreachableError
 from bellwire.client.publisher import Publisher
 from bellwire.client.received import Batch, ReceivedMessage
 from bellwire.client.replay import Replay
-from bellwire.client.results import CallReply, PublishedRange, PublishResult, ToolReply
+from bellwire.client.results import (
+    CallReply,
+    LatestMessage,
+    PublishedRange,
+    PublishResult,
+    ToolReply,
+)
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.client.start import EARLIEST, LATEST, at_positions, at_time
@@ -26,6 +32,7 @@ from bellwire.wire.errors import (
     IdempotencyKeyReusedError,
     InternalError,
     InvalidTopicNameError,
+    LatestNotKeptError,
     LeaseExpiredError,
     NoCapableAgentError,
     NotImplementedYetError,
@@ -70,6 +77,8 @@ __all__ = [
     "IncomingCall",
     "InternalError",
     "InvalidTopicNameError",
+    "LatestMessage",
+    "LatestNotKeptError",
     "LeaseExpiredError",
     "Message",
     "NoCapableAgentError",

@@ -22,6 +22,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     StartPosition,
 )
 from bellwire.client._caller import Caller
+from bellwire.client._latest import latest_messages
 from bellwire.client._outboxes import Outboxes
 from bellwire.client._subscribe_side import SubscribeOptions
 from bellwire.client._unary_publisher import UnaryPublisher
@@ -31,7 +32,7 @@ from bellwire.client.errors import UnreachableError
 from bellwire.client.protocol import SettleMode
 from bellwire.client.publisher import CONTROL_PREFIX, Publisher
 from bellwire.client.replay import Replay, replay_request
-from bellwire.client.results import CallReply, ToolReply
+from bellwire.client.results import CallReply, LatestMessage, ToolReply
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.client.subscription import Subscription
@@ -270,6 +271,27 @@ class Client:
         replay = Replay(self._pool, request, self._open.discard)
         self._open.add(replay)
         return replay
+
+    async def latest(
+        self, topic: str, *keys: str, timeout: float | None = None
+    ) -> dict[str, LatestMessage]:
+        """Return the last message of each key, of a topic whose last messages the coordinator keeps.
+
+        It is as fresh as a subscription: all that could be read when this was asked. Keys without a message are not in
+        it.
+
+        Args:
+            topic: Named by the coordinator's setting `cache.latest`.
+            *keys: As published, any number.
+            timeout: Seconds; of each thousand keys.
+
+        Raises:
+            LatestNotKeptError: The coordinator does not keep them.
+            UnknownTopicError: There is no such topic.
+            DeadlineExceededError: No answer in time.
+        """
+        self._check_open()
+        return await latest_messages(self._pool, topic, keys, self._seconds(timeout))
 
     async def call(
         self,

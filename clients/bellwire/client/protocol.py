@@ -23,7 +23,7 @@ from bellwire.client._protocol_streams import (
     BusReplay,
     BusSubscription,
 )
-from bellwire.client.results import CallReply, ToolReply
+from bellwire.client.results import CallReply, LatestMessage, ToolReply
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.mcp.v1.mcp_pb2 import Tool
 
@@ -95,6 +95,12 @@ class BusClient(Protocol):
         speed: float = 1.0,
     ) -> BusReplay:
         """Return a stretch of the log again, at its own pace or faster."""
+        ...
+
+    async def latest(
+        self, topic: str, *keys: str, timeout: float | None = None
+    ) -> dict[str, LatestMessage]:
+        """Return the last message of each key, of a topic whose last messages are kept."""
         ...
 
     async def call(

@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 
 from bellwire.agent.v1.invocation_pb2 import CACHE_LEVEL_UNSPECIFIED, CacheLevel
+from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_UNSPECIFIED, AckLevel
 from bellwire.mcp.v1.mcp_pb2 import CallToolResponse
 from bellwire.wire.errors import AgentFailedError
 
-__all__ = ["CallReply", "PublishResult", "PublishedRange", "ToolReply"]
+__all__ = ["CallReply", "LatestMessage", "PublishResult", "PublishedRange", "ToolReply"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,15 @@ class PublishedRange:
 
     def __len__(self) -> int:
         return self.last_offset - self.first_offset + 1
+
+
+@dataclass(frozen=True, slots=True)
+class LatestMessage:
+    """The last message of a key, and where it is in its topic."""
+
+    message: Message
+    partition: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)

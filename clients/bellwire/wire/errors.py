@@ -323,6 +323,13 @@ class RedisEvictsError(CallerError):
     code = StatusCode.FAILED_PRECONDITION
 
 
+class LatestNotKeptError(CallerError):
+    """The coordinator does not keep the last messages of this topic."""
+
+    reason = "LATEST_NOT_KEPT"
+    code = StatusCode.FAILED_PRECONDITION
+
+
 class ClosedError(CallerError):
     """The client, publisher or subscription is closed."""
 

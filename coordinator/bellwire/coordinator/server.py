@@ -154,6 +154,7 @@ class Coordinator:
         state = CoordinatorState(self.settings, store, snapshot, self._cache, self._source)
         try:
             await state.cache.open()
+            state.latest.warm()
         except BaseException:
             await state.close()
             raise

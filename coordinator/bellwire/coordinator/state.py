@@ -8,6 +8,7 @@ import time
 from typing import Final, Protocol
 
 from bellwire.coordinator.cache.calls import CallCache
+from bellwire.coordinator.cache.latest import LatestKeeper
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.committer import Committer
@@ -54,6 +55,7 @@ class CoordinatorState:
         streams: Open streams, told when a drain begins.
         stream_closed: Set whenever a stream closes; a drain waits on it.
         cache: Answers of cacheable calls.
+        latest: Last messages of some topics.
         recovery_millis: How long it took to open the store and restore the engine.
     """
 
@@ -87,7 +89,8 @@ class CoordinatorState:
             call_seconds=settings.call_timeout_seconds,
             source=source,
         )
-        self.bus.on_readable = self.cache.on_readable
+        self.latest = LatestKeeper(cache or CacheSettings(), self.bus, self.committer, store)
+        self.bus.on_readable = self._on_readable
         self.streams: set[Drainable] = set()
         self.stream_closed = asyncio.Event()
         self.addresses: list[str] = []
@@ -118,6 +121,7 @@ class CoordinatorState:
         """Commit what is left, and close the cache and the store."""
         self._ticker.cancel()
         await self.cache.close()
+        await self.latest.close()
         await self.committer.close()
 
     async def room(self, partition: Partition, deadline: float) -> None:
@@ -129,6 +133,10 @@ class CoordinatorState:
         if time.monotonic() >= deadline:
             raise too_late(partition)
         await asyncio.sleep(ROOM_POLL_SECONDS)
+
+    def _on_readable(self, topic: str) -> None:
+        self.cache.on_readable(topic)
+        self.latest.on_readable(topic)
 
     def _tick(self) -> None:
         self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)

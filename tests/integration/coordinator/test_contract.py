@@ -32,6 +32,7 @@ SERVED = {
     "bellwire.admin.v1.DeadLetterService/RedriveDeadLetters",
     "bellwire.admin.v1.TopicService/UpdateTopic",
     "bellwire.bus.v1.SubscriberService/DeleteSubscription",
+    "bellwire.bus.v1.SubscriberService/GetLatest",
     "bellwire.bus.v1.SubscriberService/Replay",
     "bellwire.bus.v1.SubscriberService/Seek",
     "bellwire.admin.v1.ServerService/GetServerInfo",

@@ -58,3 +58,10 @@ def test_a_name_from_elsewhere_is_shown_as_text() -> None:
     odd = CacheInfo(levels=[CacheLevelInfo(name="[red]\x1b[31m", state="[b]", hits=1)])
     assert "\x1b" not in rendered(odd)
     assert "[red]" in rendered(odd)
+
+
+def test_last_messages_are_shown_where_there_are_some() -> None:
+    kept = CacheInfo(latest_keys=2_000, latest_bytes=1 << 20, latest_dropped=7)
+    assert "of 2,000 keys, 1.00 MiB, 7 dropped" in rendered(kept)
+    assert "last messages" not in rendered(CACHE)
+    assert cache_json(kept)["latest_dropped"] == 7

@@ -28,6 +28,8 @@ FROZEN = {
     "InternalError",
     "InvalidTopicNameError",
     "LATEST",
+    "LatestMessage",
+    "LatestNotKeptError",
     "LeaseExpiredError",
     "Message",
     "NoCapableAgentError",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from bellwire.admin.v1.server_pb2 import CacheInfo, CacheLevelInfo
 from bellwire.agent.v1.invocation_pb2 import InvokeResponse
 from bellwire.coordinator.cache.calls import CallCache
+from bellwire.coordinator.cache.latest import LatestKeeper
 from bellwire.coordinator.cache.levels import CacheLevels
 from bellwire.coordinator.cache.redis_level import RedisLevel
 from bellwire.coordinator.cache.source_level import SourceLevel
 from bellwire.policy.breaker import BreakerState
 
 
-def cache_info(cache: CallCache) -> CacheInfo:
+def cache_info(cache: CallCache, latest: LatestKeeper) -> CacheInfo:
     """Return the counters of a cache, level by level."""
     levels = cache.levels
     told = [_memory(levels)]
@@ -25,6 +26,9 @@ def cache_info(cache: CallCache) -> CacheInfo:
         failed_calls=levels.failed,
         shared_calls=levels.flights.shared,
         outdated_capabilities=levels.outdating.outdated,
+        latest_keys=sum(len(kept.messages) for kept in latest.topics.values()),
+        latest_bytes=sum(kept.messages.bytes for kept in latest.topics.values()),
+        latest_dropped=sum(kept.messages.dropped for kept in latest.topics.values()),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bellwire.policy.bounded_cache import CacheBounds
 from bellwire.wire.settings import SettingsError, check_settings, setting
+from bellwire.wire.topic import TopicPattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,45 @@ class CacheSettings:
         default=1.0,
         metadata=setting(unit="s", why="Longest wait for the third level", gt=0, le=60),
     )
+    latest: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            unit="",
+            why="Topics or patterns whose last message of each key is kept; none: their batches are opened for it",
+        ),
+    )
+    latest_keys_max: int = field(
+        default=100_000,
+        metadata=setting(
+            unit="keys",
+            why="Per topic; beyond, the keys that were silent longest go",
+            ge=1,
+            le=100_000_000,
+        ),
+    )
+    latest_bytes_max: int = field(
+        default=64 << 20,
+        metadata=setting(
+            unit="bytes",
+            why="Per topic; beyond, the keys that were silent longest go",
+            ge=1 << 20,
+            le=1 << 40,
+        ),
+    )
+    latest_warm_messages: int = field(
+        default=100_000,
+        metadata=setting(
+            unit="messages",
+            why="Read from the end of each partition at the start; a key silent for longer has no last message",
+            ge=0,
+            le=1_000_000_000,
+        ),
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        for text in self.latest:
+            TopicPattern(text)
         if not self.redis_prefix or set(self.redis_prefix) & set("{}: \r\n"):
             raise SettingsError(
                 "cache", "redis_prefix", self.redis_prefix, "a word without braces, colons and blanks"

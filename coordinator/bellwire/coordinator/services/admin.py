@@ -204,7 +204,7 @@ class ServerService:
             open_streams=len(state.streams),
             draining=state.draining,
             store=await _store_info(state) if state.store.durable else None,
-            cache=cache_info(state.cache),
+            cache=cache_info(state.cache, state.latest),
         )
 
 

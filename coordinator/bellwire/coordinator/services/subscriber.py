@@ -13,6 +13,7 @@ from bellwire.coordinator.core.subscribe_session import SubscribeSession
 from bellwire.coordinator.services.context import local_process
 from bellwire.coordinator.services.conversation import Conversation, converse
 from bellwire.coordinator.services.duplex import read_first
+from bellwire.coordinator.services.latest import get_latest
 from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.pull import PullLeases
 from bellwire.coordinator.services.replay import replay
@@ -69,6 +70,12 @@ class SubscriberService:
 
         rpc = f"{SERVICE}/DeleteSubscription"
         return await once(self._state, rpc, request, pb.DeleteSubscriptionResponse, carry_out)
+
+    async def GetLatest(
+        self, request: pb.GetLatestRequest, context: ServicerContext
+    ) -> pb.GetLatestResponse:
+        """Give the last messages of some keys."""
+        return await get_latest(self._state, request)
 
     async def Replay(self, request: pb.ReplayRequest, context: ServicerContext) -> None:
         """Send a stretch of the log again."""

@@ -217,6 +217,9 @@ class CacheInfo(google.protobuf.message.Message):
     FAILED_CALLS_FIELD_NUMBER: builtins.int
     SHARED_CALLS_FIELD_NUMBER: builtins.int
     OUTDATED_CAPABILITIES_FIELD_NUMBER: builtins.int
+    LATEST_KEYS_FIELD_NUMBER: builtins.int
+    LATEST_BYTES_FIELD_NUMBER: builtins.int
+    LATEST_DROPPED_FIELD_NUMBER: builtins.int
     made_calls: builtins.int
     """Calls that reached an agent because no level had the answer."""
     failed_calls: builtins.int
@@ -225,6 +228,12 @@ class CacheInfo(google.protobuf.message.Message):
     """Calls that waited for the answer of an equal one instead."""
     outdated_capabilities: builtins.int
     """Times a message outdated the answers of a capability."""
+    latest_keys: builtins.int
+    """Keys whose last message is kept, over all topics."""
+    latest_bytes: builtins.int
+    """Bytes they count for."""
+    latest_dropped: builtins.int
+    """Keys that made room for others."""
     @property
     def levels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CacheLevelInfo]:
         """Its levels, in the order they are asked."""
@@ -237,8 +246,11 @@ class CacheInfo(google.protobuf.message.Message):
         failed_calls: builtins.int = ...,
         shared_calls: builtins.int = ...,
         outdated_capabilities: builtins.int = ...,
+        latest_keys: builtins.int = ...,
+        latest_bytes: builtins.int = ...,
+        latest_dropped: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["failed_calls", b"failed_calls", "levels", b"levels", "made_calls", b"made_calls", "outdated_capabilities", b"outdated_capabilities", "shared_calls", b"shared_calls"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["failed_calls", b"failed_calls", "latest_bytes", b"latest_bytes", "latest_dropped", b"latest_dropped", "latest_keys", b"latest_keys", "levels", b"levels", "made_calls", b"made_calls", "outdated_capabilities", b"outdated_capabilities", "shared_calls", b"shared_calls"]) -> None: ...
 
 Global___CacheInfo: typing_extensions.TypeAlias = CacheInfo
 

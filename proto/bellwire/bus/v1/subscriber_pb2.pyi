@@ -914,3 +914,80 @@ class DeleteSubscriptionResponse(google.protobuf.message.Message):
     ) -> None: ...
 
 Global___DeleteSubscriptionResponse: typing_extensions.TypeAlias = DeleteSubscriptionResponse
+
+@typing.final
+class GetLatestRequest(google.protobuf.message.Message):
+    """Asks for the last messages of some keys."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: builtins.int
+    KEYS_FIELD_NUMBER: builtins.int
+    topic: builtins.str
+    """Topic; the coordinator's settings must name it."""
+    @property
+    def keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Keys, 1..1,000."""
+
+    def __init__(
+        self,
+        *,
+        topic: builtins.str = ...,
+        keys: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["keys", b"keys", "topic", b"topic"]) -> None: ...
+
+Global___GetLatestRequest: typing_extensions.TypeAlias = GetLatestRequest
+
+@typing.final
+class LatestMessage(google.protobuf.message.Message):
+    """The last message of a key."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: builtins.int
+    POSITION_FIELD_NUMBER: builtins.int
+    @property
+    def message(self) -> bellwire.bus.v1.message_pb2.Message:
+        """The message."""
+
+    @property
+    def position(self) -> bellwire.bus.v1.message_pb2.Position:
+        """Where it is in the log."""
+
+    def __init__(
+        self,
+        *,
+        message: bellwire.bus.v1.message_pb2.Message | None = ...,
+        position: bellwire.bus.v1.message_pb2.Position | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["message", b"message", "position", b"position"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["message", b"message", "position", b"position"]) -> None: ...
+
+Global___LatestMessage: typing_extensions.TypeAlias = LatestMessage
+
+@typing.final
+class GetLatestResponse(google.protobuf.message.Message):
+    """The last messages of some keys."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: builtins.int
+    LEFT_OUT_KEYS_FIELD_NUMBER: builtins.int
+    @property
+    def messages(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___LatestMessage]:
+        """In the order of the keys; a key without a message, or whose last one has expired, is not there."""
+
+    @property
+    def left_out_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Keys whose messages are not in this answer because it would be too large; ask for them again."""
+
+    def __init__(
+        self,
+        *,
+        messages: collections.abc.Iterable[Global___LatestMessage] | None = ...,
+        left_out_keys: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["left_out_keys", b"left_out_keys", "messages", b"messages"]) -> None: ...
+
+Global___GetLatestResponse: typing_extensions.TypeAlias = GetLatestResponse

@@ -60,6 +60,11 @@ class SubscriberServiceStub(object):
                 request_serializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayRequest.SerializeToString,
                 response_deserializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayResponse.FromString,
                 _registered_method=True)
+        self.GetLatest = channel.unary_unary(
+                '/bellwire.bus.v1.SubscriberService/GetLatest',
+                request_serializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.GetLatestRequest.SerializeToString,
+                response_deserializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.GetLatestResponse.FromString,
+                _registered_method=True)
         self.DeleteSubscription = channel.unary_unary(
                 '/bellwire.bus.v1.SubscriberService/DeleteSubscription',
                 request_serializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.DeleteSubscriptionRequest.SerializeToString,
@@ -106,6 +111,14 @@ class SubscriberServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLatest(self, request, context):
+        """Gives the last message of each key asked for, of a topic whose last messages the coordinator keeps, as of all that can
+        be read when it is asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteSubscription(self, request, context):
         """Deletes a named subscription with its cursors; refused while it has members.
         """
@@ -140,6 +153,11 @@ def add_SubscriberServiceServicer_to_server(servicer, server):
                     servicer.Replay,
                     request_deserializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayRequest.FromString,
                     response_serializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayResponse.SerializeToString,
+            ),
+            'GetLatest': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLatest,
+                    request_deserializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.GetLatestRequest.FromString,
+                    response_serializer=bellwire_dot_bus_dot_v1_dot_subscriber__pb2.GetLatestResponse.SerializeToString,
             ),
             'DeleteSubscription': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteSubscription,
@@ -283,6 +301,33 @@ class SubscriberService(object):
             '/bellwire.bus.v1.SubscriberService/Replay',
             bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayRequest.SerializeToString,
             bellwire_dot_bus_dot_v1_dot_subscriber__pb2.ReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLatest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bellwire.bus.v1.SubscriberService/GetLatest',
+            bellwire_dot_bus_dot_v1_dot_subscriber__pb2.GetLatestRequest.SerializeToString,
+            bellwire_dot_bus_dot_v1_dot_subscriber__pb2.GetLatestResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -105,6 +105,22 @@ _SubscriberServiceReplayType = typing_extensions.TypeVar(
     ],
 )
 
+_SubscriberServiceGetLatestType = typing_extensions.TypeVar(
+    '_SubscriberServiceGetLatestType',
+    grpc.UnaryUnaryMultiCallable[
+        bellwire.bus.v1.subscriber_pb2.GetLatestRequest,
+        bellwire.bus.v1.subscriber_pb2.GetLatestResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        bellwire.bus.v1.subscriber_pb2.GetLatestRequest,
+        bellwire.bus.v1.subscriber_pb2.GetLatestResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        bellwire.bus.v1.subscriber_pb2.GetLatestRequest,
+        bellwire.bus.v1.subscriber_pb2.GetLatestResponse,
+    ],
+)
+
 _SubscriberServiceDeleteSubscriptionType = typing_extensions.TypeVar(
     '_SubscriberServiceDeleteSubscriptionType',
     grpc.UnaryUnaryMultiCallable[
@@ -121,7 +137,7 @@ _SubscriberServiceDeleteSubscriptionType = typing_extensions.TypeVar(
     ],
 )
 
-class SubscriberServiceStub(typing.Generic[_SubscriberServiceSubscribeType, _SubscriberServicePullType, _SubscriberServiceAcknowledgeType, _SubscriberServiceSeekType, _SubscriberServiceReplayType, _SubscriberServiceDeleteSubscriptionType]):
+class SubscriberServiceStub(typing.Generic[_SubscriberServiceSubscribeType, _SubscriberServicePullType, _SubscriberServiceAcknowledgeType, _SubscriberServiceSeekType, _SubscriberServiceReplayType, _SubscriberServiceGetLatestType, _SubscriberServiceDeleteSubscriptionType]):
     """Brings messages to subscribers."""
 
     @typing.overload
@@ -145,6 +161,10 @@ class SubscriberServiceStub(typing.Generic[_SubscriberServiceSubscribeType, _Sub
         grpc.UnaryStreamMultiCallable[
             bellwire.bus.v1.subscriber_pb2.ReplayRequest,
             bellwire.bus.v1.subscriber_pb2.ReplayResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            bellwire.bus.v1.subscriber_pb2.GetLatestRequest,
+            bellwire.bus.v1.subscriber_pb2.GetLatestResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionRequest,
@@ -175,6 +195,10 @@ class SubscriberServiceStub(typing.Generic[_SubscriberServiceSubscribeType, _Sub
             bellwire.bus.v1.subscriber_pb2.ReplayResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            bellwire.bus.v1.subscriber_pb2.GetLatestRequest,
+            bellwire.bus.v1.subscriber_pb2.GetLatestResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionRequest,
             bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionResponse,
         ],
@@ -194,6 +218,11 @@ class SubscriberServiceStub(typing.Generic[_SubscriberServiceSubscribeType, _Sub
 
     Replay: _SubscriberServiceReplayType
     """Sends a stretch of the log again, at its original pace or faster, every delivery marked `replayed`."""
+
+    GetLatest: _SubscriberServiceGetLatestType
+    """Gives the last message of each key asked for, of a topic whose last messages the coordinator keeps, as of all that can
+    be read when it is asked.
+    """
 
     DeleteSubscription: _SubscriberServiceDeleteSubscriptionType
     """Deletes a named subscription with its cursors; refused while it has members."""
@@ -218,6 +247,10 @@ SubscriberServiceAsyncStub: typing_extensions.TypeAlias = SubscriberServiceStub[
     grpc.aio.UnaryStreamMultiCallable[
         bellwire.bus.v1.subscriber_pb2.ReplayRequest,
         bellwire.bus.v1.subscriber_pb2.ReplayResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        bellwire.bus.v1.subscriber_pb2.GetLatestRequest,
+        bellwire.bus.v1.subscriber_pb2.GetLatestResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         bellwire.bus.v1.subscriber_pb2.DeleteSubscriptionRequest,
@@ -267,6 +300,16 @@ class SubscriberServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[bellwire.bus.v1.subscriber_pb2.ReplayResponse], collections.abc.AsyncIterator[bellwire.bus.v1.subscriber_pb2.ReplayResponse]]:
         """Sends a stretch of the log again, at its original pace or faster, every delivery marked `replayed`."""
+
+    @abc.abstractmethod
+    def GetLatest(
+        self,
+        request: bellwire.bus.v1.subscriber_pb2.GetLatestRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[bellwire.bus.v1.subscriber_pb2.GetLatestResponse, collections.abc.Awaitable[bellwire.bus.v1.subscriber_pb2.GetLatestResponse]]:
+        """Gives the last message of each key asked for, of a topic whose last messages the coordinator keeps, as of all that can
+        be read when it is asked.
+        """
 
     @abc.abstractmethod
     def DeleteSubscription(
