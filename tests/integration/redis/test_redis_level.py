@@ -17,7 +17,7 @@ from bellwire.coordinator.cache.redis_level import Found, RedisLevel
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.redis_client import check_noeviction, open_client
 from bellwire.policy.breaker import BreakerState
-from bellwire.testing.redis import RunningRedis, running_redis
+from bellwire.testing.redis import RunningRedis, running_redis, running_redis_cluster
 from bellwire.wire.errors import RedisEvictsError, RedisRefusedError, RedisUnavailableError
 from bellwire.wire.settings import SettingsError
 
@@ -322,3 +322,30 @@ async def test_a_cluster_keeps_a_space_in_one_slot_and_spaces_apart(
     spread = [len(node.ask("KEYS", pattern).split()) for node in redis_cluster]
     assert min(spread) > 0
     assert sum(spread) == len(keys) + 20
+
+
+@pytest.mark.slow
+async def test_a_cluster_that_loses_a_node_is_used_again_when_it_is_back(
+    redis_installed: None,
+) -> None:
+    with running_redis_cluster() as nodes:
+        settings = settings_for(nodes[0], redis_cluster=True, redis_timeout_seconds=0.5)
+        keys = [CacheKey(f"tool-{n}", "v1", "d") for n in range(12)]
+        async with opened(settings) as level:
+            for key in keys:
+                await put(level, key, b"x")
+            await asyncio.to_thread(nodes[1].kill)
+
+            async def answered() -> int:
+                began = time.monotonic()
+                found = await asyncio.gather(*(level.get(key) for key in keys))
+                assert time.monotonic() - began < 3.0
+                await asyncio.sleep(0.05)
+                return sum(item.asked for item in found)
+
+            await eventually(answered, lambda count: count < len(keys))
+            await asyncio.to_thread(nodes[1].start)
+            await eventually(answered, lambda count: count == len(keys), 30)
+            for key in keys:
+                await put(level, key, b"y")
+                assert await payload_of(level, key) == b"y"

@@ -24,7 +24,7 @@ class Outdating:
 
     Attributes:
         untold: Spaces outdated here and not yet in Redis, each with a number that grows with every message.
-        outdated: Times a space was outdated.
+        outdated: Times a message outdated a space.
     """
 
     def __init__(self, generations: Generations, settle_seconds: float) -> None:
@@ -73,6 +73,7 @@ class Outdating:
             spaces = self._find(topic)
         for space in spaces:
             self.outdate(space, now)
+        self.outdated += len(spaces)
         return bool(spaces)
 
     def outdate(self, space: str, now: float) -> None:
@@ -81,7 +82,6 @@ class Outdating:
         self._number += 1
         self._at[space] = now
         self.untold[space] = self._number
-        self.outdated += 1
 
     def is_settled(self, space: str, began: float) -> bool:
         """Tell whether an answer begun at that time may be kept."""
