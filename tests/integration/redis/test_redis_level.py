@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -140,6 +141,16 @@ async def test_garbage_is_a_miss_counted_and_overwritten(
         assert (level.garbage, level.misses, level.failures) == (1, 1, 0)
         await put(level, KEY, b"right")
         assert await payload_of(level, KEY) == b"right"
+
+
+async def test_a_value_larger_than_anybody_writes_is_garbage(redis_lru: RunningRedis) -> None:
+    settings = settings_for(redis_lru)
+    async with opened(settings) as one:
+        await put(one, KEY, b"x" * 1_001)
+        async with opened(replace(settings, value_bytes_max=1_000)) as other:
+            assert await payload_of(other, KEY) is None
+            assert other.garbage == 1
+        assert await payload_of(one, KEY) == b"x" * 1_001
 
 
 async def test_a_value_of_another_key_or_kind_is_a_miss(redis_lru: RunningRedis) -> None:

@@ -20,7 +20,7 @@ from bellwire.coordinator.redis_client import (
     open_client,
 )
 from bellwire.policy.breaker import Breaker, BreakerState
-from bellwire.policy.envelope import TOKEN_BYTES, Envelope, GarbageError, open_envelope
+from bellwire.policy.envelope import ENVELOPE_BYTES, TOKEN_BYTES, Envelope, GarbageError, open_envelope
 from bellwire.wire.errors import RedisUnavailableError
 from bellwire.wire.settings import without_password
 
@@ -184,6 +184,8 @@ class RedisLevel:
             self.misses += 1
             return Found(True, token)
         try:
+            if len(data) > self._settings.value_bytes_max + ENVELOPE_BYTES:
+                raise GarbageError(f"{len(data)} bytes, more than anybody here writes")
             envelope = open_envelope(data, text)
         except GarbageError:
             self.garbage += 1
