@@ -55,6 +55,7 @@ async def written(bus: Stubs, redis: RunningRedis, cache: CacheSettings, count: 
     """Wait until so many values are in Redis: they are written after the answer was given."""
 
     async def keys() -> int:
+        await asyncio.sleep(0.01)  # The coordinator that writes is on this loop.
         found = redis.ask("KEYS", f"{cache.redis_prefix}:*:*:*").split()
         return len(found)
 

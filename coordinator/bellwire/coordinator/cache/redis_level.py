@@ -20,7 +20,13 @@ from bellwire.coordinator.redis_client import (
     open_client,
 )
 from bellwire.policy.breaker import Breaker, BreakerState
-from bellwire.policy.envelope import ENVELOPE_BYTES, TOKEN_BYTES, Envelope, GarbageError, open_envelope
+from bellwire.policy.envelope import (
+    ENVELOPE_BYTES,
+    TOKEN_BYTES,
+    Envelope,
+    GarbageError,
+    open_envelope,
+)
 from bellwire.wire.errors import RedisUnavailableError
 from bellwire.wire.settings import without_password
 
