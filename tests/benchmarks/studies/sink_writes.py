@@ -36,7 +36,7 @@ TURNS: Final = 3  # In each round, by turns, so that the machine's slow seconds 
 ROWS_POOL: Final = 20  # Batches made beforehand; each is written under new times.
 SYMBOLS: Final = tuple(f"SYM{index}" for index in range(50))
 
-Write = Callable[[Sequence[Row]], None]
+Write = Callable[[Sequence[Row]], object]
 
 
 class SinkStudy:
