@@ -17,6 +17,13 @@ from bellwire.testing.kafka import (
     kafka_classpath,
     running_kafka,
 )
+from bellwire.testing.redis import (
+    RedisMissingError,
+    RunningRedis,
+    redis_binary,
+    running_redis,
+    running_redis_cluster,
+)
 
 # A busy machine must not fail a property; each test has a timeout of its own (pyproject.toml).
 settings.register_profile(
@@ -79,3 +86,33 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
     request.getfixturevalue("kafka_jars")
     with running_kafka() as broker:
         yield broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def redis_installed() -> None:
+    """Redis can be started here: for tests that start servers of their own (`bellwire.testing.redis`)."""
+    try:
+        redis_binary()
+    except RedisMissingError as error:
+        missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_noeviction(redis_installed: None) -> Iterator[RunningRedis]:
+    """A server that forgets nothing, as leases need it; all tests share it: keys need names of their own."""
+    with running_redis(policy="noeviction") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_lru(redis_installed: None) -> Iterator[RunningRedis]:
+    """A server that evicts what was used least, as the cache has it; all tests share it."""
+    with running_redis(policy="allkeys-lru") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(redis_installed: None) -> Iterator[list[RunningRedis]]:
+    """A cluster of three nodes; all tests share it."""
+    with running_redis_cluster() as nodes:
+        yield nodes
