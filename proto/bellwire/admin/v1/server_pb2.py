@@ -24,21 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x65llwire/admin/v1/server.proto\x12\x11\x62\x65llwire.admin.v1\"\x16\n\x14GetServerInfoRequest\"\xe3\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x1c\n\x14start_time_unix_nano\x18\x03 \x01(\x06\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x0f\n\x07workers\x18\x05 \x01(\r\x12\x13\n\x0b\x63pu_seconds\x18\x06 \x01(\x01\x12\x11\n\trss_bytes\x18\x07 \x01(\x04\x12\x1c\n\x14received_batch_bytes\x18\x08 \x01(\x04\x12\x18\n\x10\x61\x64mitted_batches\x18\t \x01(\x04\x12\x19\n\x11\x61\x64mitted_messages\x18\n \x01(\x04\x12\x1a\n\x12\x64\x65livered_messages\x18\x0b \x01(\x04\x12\x14\n\x0copen_streams\x18\x0c \x01(\r\x12\x10\n\x08\x64raining\x18\r \x01(\x08\x12+\n\x05store\x18\x0e \x01(\x0b\x32\x1c.bellwire.admin.v1.StoreInfo\"\xd6\x01\n\tStoreInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\tread_only\x18\x02 \x01(\x08\x12\x18\n\x10read_only_reason\x18\x03 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x04 \x01(\x04\x12\x19\n\x11\x63ommit_p50_micros\x18\x05 \x01(\x04\x12\x19\n\x11\x63ommit_p99_micros\x18\x06 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x07 \x01(\x04\x12\x33\n\x08recovery\x18\x08 \x01(\x0b\x32!.bellwire.admin.v1.RecoveryReport\"\xb7\x01\n\x0eRecoveryReport\x12\x17\n\x0f\x64uration_millis\x18\x01 \x01(\x04\x12\x0e\n\x06topics\x18\x02 \x01(\x04\x12\x12\n\npartitions\x18\x03 \x01(\x04\x12\x10\n\x08messages\x18\x04 \x01(\x04\x12\x14\n\x0cstored_bytes\x18\x05 \x01(\x04\x12\x15\n\rsubscriptions\x18\x06 \x01(\x04\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x07 \x01(\x04\x12\x13\n\x0b\x61\x66ter_crash\x18\x08 \x01(\x08\x32s\n\rServerService\x12\x62\n\rGetServerInfo\x12\'.bellwire.admin.v1.GetServerInfoRequest\x1a(.bellwire.admin.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x65llwire/admin/v1/server.proto\x12\x11\x62\x65llwire.admin.v1\"\x16\n\x14GetServerInfoRequest\"\x94\x03\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x1c\n\x14start_time_unix_nano\x18\x03 \x01(\x06\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x0f\n\x07workers\x18\x05 \x01(\r\x12\x13\n\x0b\x63pu_seconds\x18\x06 \x01(\x01\x12\x11\n\trss_bytes\x18\x07 \x01(\x04\x12\x1c\n\x14received_batch_bytes\x18\x08 \x01(\x04\x12\x18\n\x10\x61\x64mitted_batches\x18\t \x01(\x04\x12\x19\n\x11\x61\x64mitted_messages\x18\n \x01(\x04\x12\x1a\n\x12\x64\x65livered_messages\x18\x0b \x01(\x04\x12\x14\n\x0copen_streams\x18\x0c \x01(\r\x12\x10\n\x08\x64raining\x18\r \x01(\x08\x12+\n\x05store\x18\x0e \x01(\x0b\x32\x1c.bellwire.admin.v1.StoreInfo\x12/\n\x07\x63luster\x18\x10 \x01(\x0b\x32\x1e.bellwire.admin.v1.ClusterInfo\"\xe0\x01\n\x0b\x43lusterInfo\x12\r\n\x05group\x18\x01 \x01(\t\x12,\n\x04role\x18\x02 \x01(\x0e\x32\x1e.bellwire.admin.v1.ClusterRole\x12\x12\n\nadvertised\x18\x03 \x01(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x1d\n\x15owner_since_unix_nano\x18\x05 \x01(\x06\x12\x1c\n\x14role_since_unix_nano\x18\x06 \x01(\x06\x12\x1a\n\x12lease_service_away\x18\x07 \x01(\x08\x12\x18\n\x10take_over_millis\x18\x08 \x01(\x04\"\xd6\x01\n\tStoreInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\tread_only\x18\x02 \x01(\x08\x12\x18\n\x10read_only_reason\x18\x03 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x04 \x01(\x04\x12\x19\n\x11\x63ommit_p50_micros\x18\x05 \x01(\x04\x12\x19\n\x11\x63ommit_p99_micros\x18\x06 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x07 \x01(\x04\x12\x33\n\x08recovery\x18\x08 \x01(\x0b\x32!.bellwire.admin.v1.RecoveryReport\"\xb7\x01\n\x0eRecoveryReport\x12\x17\n\x0f\x64uration_millis\x18\x01 \x01(\x04\x12\x0e\n\x06topics\x18\x02 \x01(\x04\x12\x12\n\npartitions\x18\x03 \x01(\x04\x12\x10\n\x08messages\x18\x04 \x01(\x04\x12\x14\n\x0cstored_bytes\x18\x05 \x01(\x04\x12\x15\n\rsubscriptions\x18\x06 \x01(\x04\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x07 \x01(\x04\x12\x13\n\x0b\x61\x66ter_crash\x18\x08 \x01(\x08*x\n\x0b\x43lusterRole\x12\x1c\n\x18\x43LUSTER_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43LUSTER_ROLE_STANDBY\x10\x01\x12\x18\n\x14\x43LUSTER_ROLE_OPENING\x10\x02\x12\x17\n\x13\x43LUSTER_ROLE_ACTIVE\x10\x03\x32s\n\rServerService\x12\x62\n\rGetServerInfo\x12\'.bellwire.admin.v1.GetServerInfoRequest\x1a(.bellwire.admin.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bellwire.admin.v1.server_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CLUSTERROLE']._serialized_start=1114
+  _globals['_CLUSTERROLE']._serialized_end=1234
   _globals['_GETSERVERINFOREQUEST']._serialized_start=53
   _globals['_GETSERVERINFOREQUEST']._serialized_end=75
   _globals['_GETSERVERINFORESPONSE']._serialized_start=78
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=433
-  _globals['_STOREINFO']._serialized_start=436
-  _globals['_STOREINFO']._serialized_end=650
-  _globals['_RECOVERYREPORT']._serialized_start=653
-  _globals['_RECOVERYREPORT']._serialized_end=836
-  _globals['_SERVERSERVICE']._serialized_start=838
-  _globals['_SERVERSERVICE']._serialized_end=953
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=482
+  _globals['_CLUSTERINFO']._serialized_start=485
+  _globals['_CLUSTERINFO']._serialized_end=709
+  _globals['_STOREINFO']._serialized_start=712
+  _globals['_STOREINFO']._serialized_end=926
+  _globals['_RECOVERYREPORT']._serialized_start=929
+  _globals['_RECOVERYREPORT']._serialized_end=1112
+  _globals['_SERVERSERVICE']._serialized_start=1236
+  _globals['_SERVERSERVICE']._serialized_end=1351
 # @@protoc_insertion_point(module_scope)
