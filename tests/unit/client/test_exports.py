@@ -32,6 +32,7 @@ FROZEN = {
     "Message",
     "NoCapableAgentError",
     "NotImplementedYetError",
+    "NotOwnerError",
     "OffsetOutOfRangeError",
     "PayloadTooLargeError",
     "PeerError",
