@@ -9,7 +9,8 @@ from bellwire.client.client import Client
 from bellwire.client.settings import ClientSettings
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.log.memory_store import MemoryStore
-from bellwire.coordinator.server import add_services
+from bellwire.coordinator.services.catalog import SERVICES, servicers_of
+from bellwire.coordinator.services.handlers import service_handler
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.testing._in_memory_channel import InMemoryChannel, InMemoryServer
 from bellwire.transport.address import Address
@@ -63,7 +64,10 @@ class InMemoryBus:
         if self._server is None:
             self._server = InMemoryServer()
             store = MemoryStore(dead_letters_max=self.settings.dead_letters_max)
-            add_services(self._server, CoordinatorState(self.settings, store, store.load()))
+            servicers = servicers_of(CoordinatorState(self.settings, store, store.load()))
+            self._server.add_generic_rpc_handlers(
+                [service_handler(servicers[name], service) for name, service in SERVICES.items()]
+            )
         return self._server
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
+from bellwire.admin.v1.server_pb2 import ClusterInfo
 from bellwire.coordinator.committer import Committer
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.core.bus import Bus
@@ -49,6 +51,7 @@ class CoordinatorState:
         streams: Open streams, told when a drain begins.
         stream_closed: Set whenever a stream closes; a drain waits on it.
         recovery_millis: How long it took to open the store and restore the engine.
+        cluster: Tells what this coordinator is in its group; None = it has none.
     """
 
     def __init__(self, settings: CoordinatorSettings, store: Store, snapshot: Snapshot) -> None:
@@ -70,6 +73,7 @@ class CoordinatorState:
         self.streams: set[Drainable] = set()
         self.stream_closed = asyncio.Event()
         self.addresses: list[str] = []
+        self.cluster: Callable[[], ClusterInfo] | None = None
         self.started_ns = time.time_ns()
         self.pid = os.getpid()
         self.recovery_millis = 0
