@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+import re
 import typing
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.padding import Padding
@@ -19,6 +21,8 @@ from bellwire.cli.settings.sections import SECTIONS
 from bellwire.cli.settings.sources import environment_name
 from bellwire.cli.settings.tree import Setting
 from bellwire.wire.settings import GROUPED_FROM
+
+_PASSWORD: Final = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
 
 __all__ = ["print_settings", "setting_json", "type_text", "value_text"]
 
@@ -98,6 +102,8 @@ def value_text(value: object) -> str:
         return "unset"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return _without_password(value) or '""'
     if isinstance(value, tuple | list):
         return ", ".join(value_text(item) for item in value) or "none"
     if isinstance(value, enum.Enum):
@@ -106,7 +112,7 @@ def value_text(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, int | Decimal) and value == int(value) and value >= GROUPED_FROM:
         return f"{int(value):_}"
-    return str(value) if value != "" else '""'
+    return str(value)
 
 
 def _plain(value: object) -> object:
@@ -115,4 +121,11 @@ def _plain(value: object) -> object:
         return _plain(value.value)
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return _without_password(value)
     return str(value) if isinstance(value, Decimal | Path) else value
+
+
+def _without_password(text: str) -> str:
+    """Return a text without the password of a URL in it: settings are shown to others."""
+    return _PASSWORD.sub(r"\1:***@", text)
