@@ -23,6 +23,7 @@ from bellwire.coordinator.cluster.errors import (
 )
 from bellwire.coordinator.cluster.server import ClusterCoordinator
 from bellwire.coordinator.config import CoordinatorSettings
+from bellwire.testing import ChaosProxy
 from bellwire.testing.redis import RunningRedis, running_redis
 from bellwire.wire.errors import BellwireError, NotOwnerError
 from bellwire.wire.settings import SettingsError
@@ -133,6 +134,28 @@ async def test_redis_away_ends_nothing_and_its_return_changes_nobody(
             assert standby.describe().owner == active.addresses[0]
             assert (active.role, standby.role) == (Role.ACTIVE, Role.STANDBY)
             assert (await publisher.publish(group.topic, b"4")).offset == 4
+
+
+async def test_cut_off_from_redis_alone_it_is_succeeded_and_finds_out(
+    kafka: str, own_redis: RunningRedis
+) -> None:
+    async with ChaosProxy(own_redis.address) as proxy, group_on(kafka, own_redis.url) as group:
+        lonely = await group.join(redis=f"redis://{proxy.address}")
+        await group.active(lonely)
+        other = await group.join()
+        async with client_of(group) as client:
+            publisher = client.publisher("desk")
+            assert (await publisher.publish(group.topic, b"0")).offset == 0
+            proxy.accepts = False
+            proxy.cut()
+            await group.active(other)
+            # Nobody writes: it is its own proof that tells it.
+            await group.until(lambda: lonely.role is Role.STANDBY)
+            assert (await publisher.publish(group.topic, b"1")).offset == 1
+            assert str(client.address) == other.addresses[0]
+            proxy.heal()
+            await group.until(lambda: lonely.describe().owner == other.addresses[0])
+            assert (lonely.role, other.role) == (Role.STANDBY, Role.ACTIVE)
 
 
 async def test_two_groups_with_one_store_do_not_fight_for_ever(
