@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from tests.crash.processes import environment, free_port
+from tests.crash.processes import environment
 
 from bellwire.testing.redis import RunningRedis
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 END_SECONDS = 60.0
+
+
+def free_ports(count: int) -> int:
+    """Return the first of so many free ports in a row, below those that the kernel gives out by itself."""
+    for first in random.sample(range(10_000, 30_000), 100):
+        with ExitStack() as stack, suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise AssertionError(f"no {count} ports in a row are free among 100 places tried")
 
 
 async def refused(folder: Path, *arguments: str) -> tuple[int | None, str]:
@@ -47,7 +60,7 @@ async def test_a_group_without_kafka_is_a_usage_error(tmp_path: Path) -> None:
 async def test_make_cluster_runs_three_of_which_one_is_active(
     kafka_jars: None, redis_installed: None, tmp_path: Path
 ) -> None:
-    words = ("-m", "bellwire.testing.cluster", "--port", str(free_port()))
+    words = ("-m", "bellwire.testing.cluster", "--port", str(free_ports(3)))
     process = await asyncio.create_subprocess_exec(
         sys.executable, *words, cwd=tmp_path, env=environment(), stdout=PIPE, stderr=STDOUT
     )
@@ -65,5 +78,6 @@ async def test_make_cluster_runs_three_of_which_one_is_active(
         assert process.returncode == 0
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.communicate()
+            process.send_signal(signal.SIGTERM)  # It ends what it has started.
+            async with asyncio.timeout(END_SECONDS):
+                await process.communicate()
