@@ -80,6 +80,9 @@ kafka-jars: .venv/.dev-installed ## fetch Apache Kafka for the tests, once, into
 kafka: .venv/.dev-installed ## run a Kafka broker on 127.0.0.1:9092 until Ctrl-C (KAFKA_DATA=folder)
 	@$(PY) -m bellwire.testing.kafka --port 9092 --data "$(KAFKA_DATA)"
 
+cluster: .venv/.dev-installed ## three coordinators of one group on loopback, with Kafka and Redis, until Ctrl-C
+	@$(PY) -m bellwire.testing.cluster
+
 simulate: .venv/.dev-installed ## the simulation, seed by seed (SEEDS=10000, SIMULATE_ARGS="--seed 7 --verbose")
 	@$(PY) tests/simulation/run.py --seeds $(SEEDS) $(SIMULATE_ARGS)
 
@@ -202,4 +205,4 @@ PEER_SECONDS_MAX := 300
 	@$(GEN_PY) requirements/install.py requirements/gen.txt
 	@touch $@
 
-.PHONY: checkout-moved demo serve kafka kafka-jars setup test test-ci test-all bench bench-peers bench-page stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
+.PHONY: checkout-moved demo serve kafka kafka-jars cluster setup test test-ci test-all bench bench-peers bench-page stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help

@@ -50,6 +50,7 @@ EXTRA_OF: Final = {
     "aiokafka": "kafka",
     "duckdb": "sinks",
     "google": "bigquery",
+    "redis": "redis",
     "numpy": "agents",
     "rich": "cli",
 }

@@ -8,7 +8,14 @@ from typing import Final
 from rich.markup import escape
 from rich.table import Table
 
-from bellwire.admin.v1.server_pb2 import GetServerInfoResponse, StoreInfo
+from bellwire.admin.v1.server_pb2 import (
+    CLUSTER_ROLE_ACTIVE,
+    CLUSTER_ROLE_OPENING,
+    CLUSTER_ROLE_STANDBY,
+    ClusterInfo,
+    GetServerInfoResponse,
+    StoreInfo,
+)
 from bellwire.cli.cache_view import add_cache, cache_json
 from bellwire.cli.output import Style, console, harmless, plain_table, print_json
 from bellwire.cli.recovery import recovery_json, recovery_text
@@ -26,6 +33,11 @@ __all__ = ["info_json", "info_table", "show_info"]
 
 MICROS_PER_SECOND: Final = 1_000_000
 NANOS_PER_SECOND: Final = 1_000_000_000
+ROLES: Final = {
+    CLUSTER_ROLE_STANDBY: "standby",
+    CLUSTER_ROLE_OPENING: "taking over",
+    CLUSTER_ROLE_ACTIVE: "active",
+}
 
 
 async def show_info(target: Target, *, as_json: bool) -> None:
@@ -49,6 +61,8 @@ def info_table(found: GetServerInfoResponse, now_ns: int) -> Table:
         "process", f"pid {found.pid}, up {up} ({moment_text(found.start_time_unix_nano)})"
     )
     table.add_row("addresses", escape(", ".join(found.addresses)))
+    if found.HasField("cluster"):
+        _add_cluster(table, found.cluster, now_ns)
     table.add_row(
         "load",
         f"{found.cpu_seconds:.1f} s CPU, {bytes_text(found.rss_bytes)}, "
@@ -62,10 +76,21 @@ def info_table(found: GetServerInfoResponse, now_ns: int) -> Table:
     table.add_row("delivered", counted_text(found.delivered_messages, "message"))
     if found.HasField("store"):
         _add_store(table, found.store)
-    else:
+    elif not found.HasField("cluster") or found.cluster.role == CLUSTER_ROLE_ACTIVE:
         table.add_row("store", "none: everything is kept in memory (`bellwire serve --data DIR`)")
     add_cache(table, found.cache)
     return table
+
+
+def _add_cluster(table: Table, cluster: ClusterInfo, now_ns: int) -> None:
+    role = ROLES.get(cluster.role, "unknown")
+    style = Style.GOOD if cluster.role == CLUSTER_ROLE_ACTIVE else Style.WARN
+    since = span_text((now_ns - cluster.role_since_unix_nano) / NANOS_PER_SECOND)
+    table.add_row("group", f"{escape(cluster.group)}: [{style}]{role}[/] for {since}")
+    owner = cluster.owner or "nobody known"
+    away = f"  [{Style.BAD}]Redis is away[/]" if cluster.lease_service_away else ""
+    took = f", took over in {cluster.take_over_millis} ms" if cluster.take_over_millis else ""
+    table.add_row("owner", f"{escape(owner)}{took}{away}")
 
 
 def _add_store(table: Table, store: StoreInfo) -> None:
@@ -100,8 +125,22 @@ def info_json(found: GetServerInfoResponse) -> dict[str, object]:
         "delivered_messages": found.delivered_messages,
         "open_streams": found.open_streams,
         "draining": found.draining,
+        "cluster": _cluster_json(found.cluster) if found.HasField("cluster") else None,
         "store": _store_json(found.store) if found.HasField("store") else None,
         "cache": cache_json(found.cache),
+    }
+
+
+def _cluster_json(cluster: ClusterInfo) -> dict[str, object]:
+    return {
+        "group": cluster.group,
+        "role": ROLES.get(cluster.role, "unknown"),
+        "advertised": cluster.advertised,
+        "owner": cluster.owner or None,
+        "owner_since_unix_nano": cluster.owner_since_unix_nano,
+        "role_since_unix_nano": cluster.role_since_unix_nano,
+        "lease_service_away": cluster.lease_service_away,
+        "take_over_millis": cluster.take_over_millis,
     }
 
 

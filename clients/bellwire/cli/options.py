@@ -25,6 +25,11 @@ SetOption = Annotated[
 ]
 AddressOption = Annotated[
     str | None,
-    typer.Option("--address", "-a", metavar="ADDR", help="Coordinator: host:port or unix:///path."),
+    typer.Option(
+        "--address",
+        "-a",
+        metavar="ADDR",
+        help="Coordinator: host:port or unix:///path; of a group several, with commas.",
+    ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -67,6 +67,18 @@ class Announcement:
             os.write(self.ready_fd, line)
             os.close(self.ready_fd)
 
+    def role(self, role: str, owner: str) -> None:
+        """Announce what this coordinator is in its group, and where the active one is."""
+        if self.as_json:
+            print_json({"event": "role", "role": role.lower(), "owner": owner or None})
+        elif role == "ACTIVE":
+            console().print("active: clients are served here", style=Style.GOOD)
+        elif role == "OPENING":
+            console().print("taking over", style=Style.FAINT)
+        else:
+            where = f"{owner} is active" if owner else "nobody is active yet"
+            console().print(f"standby: {where}", style=Style.FAINT, markup=False, soft_wrap=True)
+
     def draining(self, reason: str) -> None:
         """Announce that no new work is taken."""
         if self.as_json:

@@ -34,6 +34,21 @@ def serve(
             help="Kafka that keeps durable topics, instead of --data.",
         ),
     ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            "--redis", metavar="URL", help="Redis of a group of coordinators, one of them active."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="Name of that group.")
+    ] = None,
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            "--advertise", metavar="ADDR", help="Where the group sends clients; else --listen."
+        ),
+    ] = None,
     default_log: Annotated[
         Log | None,
         typer.Option("--default-log", help="Log of topics created without one; else memory."),
@@ -67,6 +82,9 @@ def serve(
                 "coordinator.listen": tuple(listen) if listen else None,
                 "coordinator.data": data,
                 "coordinator.kafka": kafka,
+                "coordinator.redis": redis,
+                "coordinator.group": group,
+                "coordinator.advertise": advertise,
                 "coordinator.default_log": None if default_log is None else default_log.value,
             },
             sections=("command", "coordinator", "cache", "telemetry"),

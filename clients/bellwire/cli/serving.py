@@ -6,11 +6,15 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bellwire.cli.faults import DATA_FAULTS, ExitCode, UsageFault
+from bellwire.cli.faults import DATA_FAULTS, CommandError, ExitCode, UsageFault
 from bellwire.cli.readiness import Announcement
 from bellwire.cli.settings import SettingsTree
+
+if TYPE_CHECKING:
+    from bellwire.coordinator.cache.settings import CacheSettings
+    from bellwire.coordinator.config import CoordinatorSettings
 
 __all__ = ["SignalGate", "run_coordinator"]
 
@@ -71,14 +75,19 @@ async def _serve(tree: SettingsTree, announcement: Announcement) -> None:
     from bellwire.coordinator.cache.settings import CacheSettings
     from bellwire.coordinator.config import CoordinatorSettings
     from bellwire.coordinator.listen import ListenError
-    from bellwire.coordinator.server import Coordinator
     from bellwire.transport.address import AddressError
     from bellwire.wire.errors import RedisRefusedError
     from bellwire.wire.settings import SettingsError
 
     gate = SignalGate()
     gate.install()
-    coordinator = Coordinator(tree.of(CoordinatorSettings), tree.of(CacheSettings))
+    settings, cache = tree.of(CoordinatorSettings), tree.of(CacheSettings)
+    if settings.redis:
+        await _serve_in_group(settings, cache, gate, announcement)
+        return
+    from bellwire.coordinator.server import Coordinator
+
+    coordinator = Coordinator(settings, cache)
     try:
         await coordinator.start()
     except (AddressError, ListenError, RedisRefusedError, SettingsError, *DATA_FAULTS) as error:
@@ -86,6 +95,43 @@ async def _serve(tree: SettingsTree, announcement: Announcement) -> None:
     try:
         announcement.ready(coordinator.addresses, coordinator.recovery())
         await gate.wait()
+        announcement.draining(gate.reason)
+        await coordinator.drain()
+    finally:
+        await coordinator.close()
+    announcement.stopped()
+
+
+async def _serve_in_group(
+    settings: CoordinatorSettings,
+    cache: CacheSettings,
+    gate: SignalGate,
+    announcement: Announcement,
+) -> None:
+    from bellwire.coordinator.cluster.errors import LeaseRefusedError
+    from bellwire.coordinator.cluster.holder import LeaseValueError
+    from bellwire.coordinator.cluster.server import ClusterCoordinator
+    from bellwire.coordinator.listen import ListenError
+    from bellwire.transport.address import AddressError
+    from bellwire.wire.settings import SettingsError
+
+    faults = (AddressError, ListenError, SettingsError, LeaseRefusedError, LeaseValueError)
+    try:
+        coordinator = ClusterCoordinator(
+            settings, cache, on_role=lambda role, owner: announcement.role(role.name, owner)
+        )
+        await coordinator.start()
+    except faults as error:
+        raise UsageFault(error.message) from error
+    try:
+        announcement.ready(coordinator.addresses)
+        stop = asyncio.create_task(gate.wait())
+        failed = asyncio.create_task(coordinator.failed.wait())
+        await asyncio.wait([stop, failed], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        failed.cancel()
+        if coordinator.failure is not None:
+            raise CommandError(coordinator.failure.message)
         announcement.draining(gate.reason)
         await coordinator.drain()
     finally:

@@ -75,6 +75,10 @@ class DirectReader:
         self._read_at = 0.0
         self._known: deque[int] = deque(maxlen=ROUTES_REMEMBERED)
 
+    def lead(self, path: str | None) -> None:
+        """Fetch ends at another coordinator from now on."""
+        self._path = path
+
     @property
     def is_active(self) -> bool:
         """Whether anything may come directly."""

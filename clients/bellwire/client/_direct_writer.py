@@ -47,6 +47,10 @@ class DirectWriter:
         self._routes: dict[int, _Route] = {}
         self._fetching: set[asyncio.Task[None]] = set()
 
+    def lead(self, path: str | None) -> None:
+        """Fetch ends at another coordinator from now on."""
+        self._path = path
+
     def offered(self, offer: DirectRoute) -> None:
         """Take the coordinator's offer: fetch the end, or note further partitions."""
         route = self._routes.get(offer.route_id)

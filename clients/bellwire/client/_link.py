@@ -15,13 +15,16 @@ from bellwire.client._reconnect import Reconnect
 from bellwire.client._side import RequestT, ResponseT, Side
 from bellwire.client.errors import UnreachableError
 from bellwire.client.settings import ClientSettings
+from bellwire.policy.backoff import Backoff
 from bellwire.transport.channel import ChannelPool
+from bellwire.transport.movable import OWNER_PAUSE_SECONDS
 from bellwire.transport.status import FirstStatus, error_from_rpc
 from bellwire.wire.errors import (
     BellwireError,
     CallerError,
     CapacityError,
     InternalError,
+    NotOwnerError,
     PeerError,
 )
 
@@ -57,6 +60,7 @@ class Link(Generic[RequestT, ResponseT]):
         self._heard_at = 0.0
         self._cut: BellwireError | None = None
         self._beat_handle: asyncio.TimerHandle | None = None
+        self._owner_pause = Backoff(*OWNER_PAUSE_SECONDS)
         self.problem: BellwireError | None = None
         """What ended the latest stream; None while one is open."""
         self.streams_opened = 0
@@ -138,6 +142,7 @@ class Link(Generic[RequestT, ResponseT]):
         faults = 0
         while True:
             opened_at = clock()
+            place = self._pool.address
             error = await self._attempt()
             faults = 0 if isinstance(error, (PeerError, CapacityError)) else faults + 1
             self._side.on_lost()
@@ -150,6 +155,13 @@ class Link(Generic[RequestT, ResponseT]):
                 self._side.on_failed(error)
                 return
             self._move(LinkState.CONNECTING)
+            if isinstance(error, NotOwnerError):
+                self._pool.refused(place, error)
+                _log.info("%s ended (%s)", self.name, error.message)
+                await asyncio.sleep(self._owner_pause.next_delay())
+                continue
+            if isinstance(error, UnreachableError) and self._pool.has_choice:
+                self._pool.lost(place)
             delay = reconnect.after_stream(clock() - opened_at, self._side.reconnect_after())
             _log.info("%s ended (%s); next try in %.3f s", self.name, error.message, delay)
             if await self._rest(delay):
@@ -238,6 +250,7 @@ class Link(Generic[RequestT, ResponseT]):
     def _opened_now(self, now: float) -> None:
         self._heard_at = now
         self._beat_due = False
+        self._owner_pause.reset()
         self.problem = None
         self.streams_opened += 1
         self._move(LinkState.OPEN)
@@ -281,7 +294,7 @@ class Link(Generic[RequestT, ResponseT]):
         if loop.time() - self._heard_at > SILENT_INTERVALS_MAX * self._heartbeat_seconds:
             silent_seconds = SILENT_INTERVALS_MAX * self._heartbeat_seconds
             self.cut_off(
-                call, PeerError(f"{self.name}: nothing was heard for {silent_seconds:g} s")
+                call, UnreachableError(f"{self.name}: nothing was heard for {silent_seconds:g} s")
             )
             return
         self._beat_due = True

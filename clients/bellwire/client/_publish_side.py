@@ -85,6 +85,7 @@ class PublishSide:
         """Begin the RPC, on the channel kept for it."""
         if self._channel is None:
             self._channel = self._pool.control() if self._control else self._pool.next()
+        self._direct.lead(self._pool.direct_path)
         stub: PublisherServiceAsyncStub = PublisherServiceStub(self._channel)
         return stub.PublishStream()
 

@@ -257,6 +257,7 @@ class SubscribeSide:
         """Begin the RPC, on the channel kept for it."""
         if self._channel is None:
             self._channel = self._pool.control() if self._options.control else self._pool.next()
+        self._direct.lead(self._pool.direct_path if self._options.direct else None)
         stub: SubscriberServiceAsyncStub = SubscriberServiceStub(self._channel)
         return stub.Subscribe()
 

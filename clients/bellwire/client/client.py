@@ -37,7 +37,7 @@ from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.client.subscription import Subscription
 from bellwire.mcp.v1.mcp_pb2 import Tool
-from bellwire.transport.address import parse_address
+from bellwire.transport.address import Address, parse_addresses
 from bellwire.transport.channel import ChannelPool
 from bellwire.wire.errors import BellwireError, CallerError, ClosedError, NotImplementedYetError
 
@@ -50,6 +50,9 @@ _log = logging.getLogger("bellwire.client")
 
 def connect(address: str, settings: ClientSettings | None = None) -> Client:
     """Return a client for "host:port" or "unix:///path"; `async with` connects it.
+
+    Several addresses with commas between are coordinators of one group, of which one is active: the client finds it,
+    and the next one when that goes away.
 
     Raises:
         AddressError: The address is malformed.
@@ -74,14 +77,14 @@ class Client:
         """Prepare a client; nothing is sent before `async with`.
 
         Args:
-            address: "host:port" or "unix:///path".
+            address: "host:port" or "unix:///path", or several with commas between.
             settings: None = the defaults.
             pool: Channels to use instead of those to the address; the client closes them.
         """
-        self.address = parse_address(address)
+        addresses = parse_addresses(address)
         self.settings = settings or ClientSettings()
         self.client_id = self.settings.client_id or f"{socket.gethostname()}-{os.getpid()}"
-        self._pool = ChannelPool(self.address, self.settings.transport) if pool is None else pool
+        self._pool = ChannelPool(addresses, self.settings.transport) if pool is None else pool
         self._outboxes = Outboxes(self._pool, self.settings, self.client_id)
         self._caller = Caller(self._pool)
         self._admin = Admin(self._pool, self.settings.timeout_seconds)
@@ -89,6 +92,11 @@ class Client:
         self._open: set[Subscription | AgentStream | Replay] = set()
         self._entered = False
         self._closed = False
+
+    @property
+    def address(self) -> Address:
+        """Where the coordinator is that the client talks to now."""
+        return self._pool.address
 
     @property
     def admin(self) -> Admin:
@@ -106,13 +114,15 @@ class Client:
         seconds = self.settings.transport.connect_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
+                if self._pool.has_choice:
+                    self._pool.reachability()  # It goes on to the next when one cannot be reached.
                 await self._pool.first().channel_ready()
         except TimeoutError:
             await self.close()
             raise UnreachableError(
-                f"no coordinator at {self.address} within {seconds:g} s: "
+                f"no coordinator at {self._where()} within {seconds:g} s: "
                 "is `bellwire serve` running, and listening there?",
-                metadata={"address": str(self.address)},
+                metadata={"address": self._where()},
             ) from None
         except BaseException:
             await self.close()
@@ -268,7 +278,7 @@ class Client:
         """
         self._check_open()
         request = replay_request(topics, start, until_time_unix_nano, speed)
-        replay = Replay(self._pool, request, self._open.discard)
+        replay = Replay(self._pool, request, self._open.discard, self.settings.timeout_seconds)
         self._open.add(replay)
         return replay
 
@@ -384,6 +394,9 @@ class Client:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    def _where(self) -> str:
+        return ",".join(map(str, self._pool.addresses))
 
     def _check_open(self) -> None:
         if self._closed:

@@ -18,10 +18,12 @@ from bellwire.bus.v1.subscriber_pb2 import (
 from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceStub
 from bellwire.client._inbox import DELIVERY_LIMITS
 from bellwire.client.received import Batch, ReceivedMessage
+from bellwire.policy.backoff import Backoff
 from bellwire.transport.channel import ChannelPool
+from bellwire.transport.movable import OWNER_PAUSE_SECONDS
 from bellwire.transport.status import error_from_rpc
 from bellwire.wire.batch import open_batch
-from bellwire.wire.errors import ClosedError, PeerError
+from bellwire.wire.errors import ClosedError, NotOwnerError, PeerError
 
 if TYPE_CHECKING:
     from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceAsyncStub
@@ -44,11 +46,13 @@ class Replay:
         pool: ChannelPool,
         request: ReplayRequest,
         on_close: Callable[[Replay], None] | None = None,
+        owner_seconds: float = 5.0,
     ) -> None:
         self._pool = pool
         self._request = request
         self._where = f"replay of {', '.join(request.topics)!r} from {pool.address}"
         self._call: grpc.aio.UnaryStreamCall[ReplayRequest, ReplayResponse] | None = None
+        self._owner_seconds = owner_seconds
         self._closed = False
         self._on_close = on_close
 
@@ -72,8 +76,25 @@ class Replay:
             UnknownTopicError: No topic matches.
             PeerError: The connection was lost.
         """
-        call = self._begin()
-        while (response := await self._read(call)) is not None:
+        pauses = Backoff(*OWNER_PAUSE_SECONDS)
+        until = asyncio.get_running_loop().time() + self._owner_seconds
+        heard = False
+        while True:
+            place = self._pool.address
+            try:
+                response = await self._read(self._begin())
+            except NotOwnerError as error:
+                # Only at its begin: later somebody else may have another stretch.
+                if heard or asyncio.get_running_loop().time() >= until:
+                    await self.close()
+                    raise
+                self._pool.refused(place, error)
+                self._call = None
+                await asyncio.sleep(pauses.next_delay())
+                continue
+            if response is None:
+                break
+            heard = True
             yield _opened(response)
         await self.close()
 
@@ -102,8 +123,10 @@ class Replay:
         try:
             response = await call.read()
         except grpc.aio.AioRpcError as error:
-            await self.close()
-            raise error_from_rpc(error, self._where) from None
+            found = error_from_rpc(error, self._where)
+            if not isinstance(found, NotOwnerError):
+                await self.close()
+            raise found from None
         except asyncio.CancelledError:
             # gRPC raises this also in the reader of a call that was cancelled, by `close` or with its
             # channel; that is no cancellation of whoever reads.

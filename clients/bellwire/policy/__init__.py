@@ -6,6 +6,7 @@ from bellwire.policy.bounded_cache import BoundedCache, CacheBounds
 from bellwire.policy.breaker import Breaker, BreakerState
 from bellwire.policy.generations import Generations
 from bellwire.policy.lru import LruTtlCache
+from bellwire.policy.owner_search import OwnerSearch
 from bellwire.policy.single_flight import SingleFlight
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "CacheBounds",
     "Generations",
     "LruTtlCache",
+    "OwnerSearch",
     "SingleFlight",
     "pick_of_two",
 ]

@@ -10,7 +10,8 @@ from bellwire.client.settings import ClientSettings
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.log.memory_store import MemoryStore
-from bellwire.coordinator.server import add_services
+from bellwire.coordinator.services.catalog import SERVICES, servicers_of
+from bellwire.coordinator.services.handlers import service_handler
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.testing._in_memory_channel import InMemoryChannel, InMemoryServer
 from bellwire.transport.address import Address
@@ -73,7 +74,10 @@ class InMemoryBus:
             self._server = InMemoryServer()
             store = MemoryStore(dead_letters_max=self.settings.dead_letters_max)
             state = CoordinatorState(self.settings, store, store.load(), self._cache)
-            add_services(self._server, state)
+            servicers = servicers_of(state)
+            self._server.add_generic_rpc_handlers(
+                [service_handler(servicers[name], service) for name, service in SERVICES.items()]
+            )
         return self._server
 
 

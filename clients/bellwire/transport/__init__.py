@@ -1,6 +1,6 @@
 """How bytes reach a coordinator: addresses, channels, status."""
 
-from bellwire.transport.address import Address, AddressError, parse_address
+from bellwire.transport.address import Address, AddressError, parse_address, parse_addresses
 from bellwire.transport.channel import ChannelPool, TransportSettings, channel_options
 from bellwire.transport.status import error_from_rpc
 
@@ -12,4 +12,5 @@ __all__ = [
     "channel_options",
     "error_from_rpc",
     "parse_address",
+    "parse_addresses",
 ]

@@ -8,11 +8,12 @@ from typing import Final
 
 from bellwire.wire.errors import CallerError
 
-__all__ = ["Address", "AddressError", "parse_address"]
+__all__ = ["Address", "AddressError", "parse_address", "parse_addresses"]
 
 UNIX_SCHEME: Final = "unix://"
 UNIX_PATH_BYTES_MAX: Final = 107  # sockaddr_un.sun_path on Linux holds 108 with its final NUL.
 PORT_MAX: Final = 65_535
+ADDRESSES_MAX: Final = 16  # Of one group; more is a mistake.
 _HOST_PORT: Final = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s/:\[\]]+)):(?P<port>\d{1,5})"
 )
@@ -72,6 +73,18 @@ def parse_address(text: str) -> Address:
     if port > PORT_MAX:
         raise AddressError(text, f"has port {port}, above {PORT_MAX}")
     return Address(host=match["ipv6"] or match["host"], port=port)
+
+
+def parse_addresses(text: str) -> tuple[Address, ...]:
+    """Read one address, or several with commas between: coordinators of one group.
+
+    Raises:
+        AddressError: One is malformed, or there are more than `ADDRESSES_MAX`.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > ADDRESSES_MAX:
+        raise AddressError(text[:100], f"names {len(parts)} coordinators, above {ADDRESSES_MAX}")
+    return tuple(dict.fromkeys(map(parse_address, parts)))
 
 
 def _parse_unix(text: str) -> Address:

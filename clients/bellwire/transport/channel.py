@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import grpc
 
-from bellwire.transport.address import Address
+from bellwire.policy.owner_search import OwnerSearch
+from bellwire.transport.address import Address, AddressError, parse_address
 from bellwire.transport.lane.address import lane_socket
 from bellwire.transport.lane.channel import SocketChannel
+from bellwire.transport.movable import MovableChannel
 from bellwire.transport.reachability import Reachability
-from bellwire.wire.errors import ClosedError
+from bellwire.wire.errors import ClosedError, NotOwnerError
 from bellwire.wire.settings import check_settings, setting
 
 __all__ = ["ChannelPool", "TransportSettings", "channel_options"]
@@ -22,6 +27,11 @@ RECONNECT_FIRST_MILLIS: Final = 100  # gRPC's least; its default of 1 s would be
 # nobody listens at costs both sides a few packets.
 RECONNECT_MAX_MILLIS: Final = 250
 MILLIS: Final = 1_000
+ATTEMPT_SECONDS_MIN: Final = (
+    1.0  # Of a connection, however many coordinators share the time to connect.
+)
+
+_log = logging.getLogger("bellwire.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +98,10 @@ class TransportSettings:
         check_settings(self)
 
 
-def channel_options(settings: TransportSettings) -> list[tuple[str, int]]:
-    """Return the gRPC arguments of one client channel."""
+def channel_options(settings: TransportSettings, places: int = 1) -> list[tuple[str, int]]:
+    """Return the gRPC arguments of one client channel, to one of so many coordinators."""
+    timeout = settings.connect_timeout_seconds
+    attempt_seconds = timeout if places == 1 else max(ATTEMPT_SECONDS_MIN, timeout / places)
     return [
         ("grpc.keepalive_time_ms", round(settings.keepalive_seconds * MILLIS)),
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_seconds * MILLIS)),
@@ -100,7 +112,7 @@ def channel_options(settings: TransportSettings) -> list[tuple[str, int]]:
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", RECONNECT_FIRST_MILLIS),
         # Despite its name gRPC reads this one as the timeout of a connection attempt.
-        ("grpc.min_reconnect_backoff_ms", round(settings.connect_timeout_seconds * MILLIS)),
+        ("grpc.min_reconnect_backoff_ms", round(attempt_seconds * MILLIS)),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_MAX_MILLIS),
         ("grpc.max_receive_message_length", settings.frame_bytes_max),
         ("grpc.max_send_message_length", settings.frame_bytes_max),
@@ -114,24 +126,71 @@ def channel_options(settings: TransportSettings) -> list[tuple[str, int]]:
 
 
 class ChannelPool:
-    """Up to `pool_size` channels to one address, each a connection of its own, made when first used.
+    """Up to `pool_size` channels to one coordinator, each a connection of its own, made when first used.
 
     The channel for control topics is one more and carries nothing else, so that a kill switch
-    overtakes a full data connection.
+    overtakes a full data connection. Of several coordinators only the active one serves: all channels lead to
+    the same one, and are moved together when it is another (`OwnerSearch`).
+
+    Args:
+        addresses: Where coordinators are, or the only one.
+        settings: How channels are kept.
     """
 
-    def __init__(self, address: Address, settings: TransportSettings) -> None:
-        self.address = address
+    def __init__(self, addresses: Address | Sequence[Address], settings: TransportSettings) -> None:
+        places = (addresses,) if isinstance(addresses, Address) else tuple(addresses)
+        self._search = OwnerSearch(places)
         self._settings = settings
-        self._options = channel_options(settings)
+        self._options = channel_options(settings, len(places))
         self._channels: list[grpc.aio.Channel] = []
         self._control: grpc.aio.Channel | None = None
         self._turn = 0
         self._closed = False
         self._reachability: Reachability | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._channels) + (self._control is not None)
+
+    @property
+    def address(self) -> Address:
+        """Where the channels lead now."""
+        return self._search.current
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where coordinators are, as it was told at first."""
+        return self._search.places
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether the channels may be moved to somewhere else."""
+        return self._search.has_choice
+
+    def refused(self, place: Address, error: NotOwnerError) -> bool:
+        """Take note that a coordinator is not the active one; True = the channels lead elsewhere now."""
+        try:
+            owner = parse_address(error.owner) if error.owner else None
+        except AddressError:
+            owner = None  # Said by something that is no coordinator of ours.
+        return self._moved(self._search.refused(place, owner, time.monotonic()))
+
+    def lost(self, place: Address) -> bool:
+        """Take note that nobody answers at a place; True = the channels lead elsewhere now."""
+        return self._moved(self._search.lost(place, time.monotonic()))
+
+    def _moved(self, moved: bool) -> bool:
+        if not moved or self._closed:
+            return False
+        _log.info("going to %s", self.address)
+        for channel in (*self._channels, *([self._control] if self._control else [])):
+            if not isinstance(channel, MovableChannel):
+                continue
+            leaving = asyncio.create_task(channel.move().close(), name="leave a coordinator")
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+        self.reachability()
+        return True
 
     @property
     def lane_path(self) -> str | None:
@@ -168,14 +227,22 @@ class ChannelPool:
         """Return what tells of outages and their ends; it asks over the oldest channel."""
         self._check_open()
         if self._reachability is None:
-            self._reachability = Reachability(self.first())
+            self._reachability = Reachability(
+                self.first(), lambda: self.has_choice, self._unreachable
+            )
         return self._reachability
 
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError(f"channels to {self.address} are closed: connect again")
 
+    def _unreachable(self) -> None:
+        self.lost(self.address)
+
     def _open(self) -> grpc.aio.Channel:
+        return MovableChannel(self._channel, self)
+
+    def _channel(self) -> grpc.aio.Channel:
         channel = grpc.aio.insecure_channel(self.address.target, options=self._options)
         path = self.lane_path
         if path is None:
@@ -189,4 +256,4 @@ class ChannelPool:
             await self._reachability.close()
         channels = [*self._channels, *([self._control] if self._control else [])]
         self._channels, self._control = [], None
-        await asyncio.gather(*(channel.close() for channel in channels))
+        await asyncio.gather(*(channel.close() for channel in channels), *self._leaving)

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
 
 import grpc
 
-__all__ = ["Reachability"]
+__all__ = ["LOOK_SECONDS", "Reachability"]
+
+LOOK_SECONDS: Final = 0.05  # Between two looks while one of several servers is sought.
+
+
+def _never() -> bool:
+    """There is one server."""
+    return False
+
+
+def _nothing() -> None:
+    """Nobody listens."""
 
 
 class Reachability:
@@ -16,9 +30,22 @@ class Reachability:
     of its own in growing intervals. gRPC spaces and jitters the attempts of the one that asks.
     """
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        """Begin to watch; `close` ends it."""
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        has_choice: Callable[[], bool] = _never,
+        on_failure: Callable[[], object] = _nothing,
+    ) -> None:
+        """Begin to watch; `close` ends it.
+
+        Args:
+            channel: What to watch.
+            has_choice: Tells whether the channel may be led elsewhere.
+            on_failure: Called, where there is a choice, again and again while nobody can be reached.
+        """
         self._channel = channel
+        self._has_choice = has_choice
+        self._on_failure = on_failure
         self._changed = asyncio.Event()
         self._outages_ended = 0
         self._connected = self._look() is grpc.ChannelConnectivity.READY
@@ -52,5 +79,17 @@ class Reachability:
                 self._outages_ended += 1
                 self._changed.set()
             self._connected = connected
-            await self._channel.wait_for_state_change(state)
+            await self._change_of(state)
             state = self._look()
+
+    async def _change_of(self, state: grpc.ChannelConnectivity) -> None:
+        """Wait until there may be another state."""
+        if state is not grpc.ChannelConnectivity.READY and self._has_choice():
+            # Looked at instead of waited for: gRPC tells of the first of many failures only, and keeps a wait
+            # that is given up until the end of the channel.
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                self._on_failure()
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        with contextlib.suppress(RuntimeError):  # The channel was led elsewhere under the wait.
+            await self._channel.wait_for_state_change(state)

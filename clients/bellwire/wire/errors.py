@@ -367,6 +367,20 @@ class DrainingError(PeerError):
     reason = "DRAINING"
 
 
+class NotOwnerError(PeerError):
+    """Another coordinator of the group is active; nothing was done here.
+
+    Its metadata names the `owner`, an address, unless an election is under way.
+    """
+
+    reason = "NOT_OWNER"
+
+    @property
+    def owner(self) -> str:
+        """Where the active coordinator is; empty = nobody knows yet."""
+        return self.metadata.get("owner", "")
+
+
 class DeadlineExceededError(PeerError):
     """The peer did not answer in time; whether it did the work is unknown."""
 

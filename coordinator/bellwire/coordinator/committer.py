@@ -28,6 +28,7 @@ class Committer:
 
     Attributes:
         commits: Groups written.
+        on_broken: Called when the store is in doubt, and takes nothing any more.
     """
 
     def __init__(self, engine: Engine, store: Store) -> None:
@@ -42,6 +43,7 @@ class Committer:
         self._closed = False
         self._failing = False
         self.commits = 0
+        self.on_broken: Callable[[], None] = _nothing
         engine.journal.on_work = self._on_work
         engine.logs.on_wanted = self._on_wanted
         if engine.journal.due_at(self._loop.time()) is not None:
@@ -57,6 +59,10 @@ class Committer:
     async def read(self, query: Callable[[], T]) -> T:
         """Run a query of the store on the reader's thread."""
         return await self._loop.run_in_executor(self._reader, query)
+
+    async def in_turn(self, work: Callable[[], T]) -> T:
+        """Have the writer's thread do something, behind what it is writing."""
+        return await self._loop.run_in_executor(self._writer, work)
 
     async def flush(self) -> None:
         """Wait until everything staged or marked so far is durable, or refused."""
@@ -155,6 +161,8 @@ class Committer:
                 self._failing = True  # Said once, not with every try.
                 _log.error("a commit failed: %s", error.message)
             journal.failed(group, error)
+            if journal.broken is not None:
+                self.on_broken()
         self._look()
 
     # ------------------------------------------------------------ loads

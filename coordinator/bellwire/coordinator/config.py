@@ -124,6 +124,38 @@ class CoordinatorSettings:
             le=32,
         ),
     )
+    redis: str = field(
+        default="",
+        metadata=setting(
+            unit="redis://HOST:PORT",
+            why="Redis that keeps the lease of a group of coordinators, of which one is active; needs `kafka`; empty = "
+            "this one is alone. May hold a password: better in the environment than in a file",
+        ),
+    )
+    group: str = field(
+        default="",
+        metadata=setting(
+            unit="",
+            why="Name of the group; empty = that of `kafka_state_topic`, so that who shares a store shares a lease",
+        ),
+    )
+    group_lease_seconds: float = field(
+        default=3.0,
+        metadata=setting(
+            unit="s",
+            why="How long the others wait for an active one that says nothing; above its longest pause, the same in "
+            "all of a group",
+            ge=0.6,
+            le=60,
+        ),
+    )
+    advertise: str = field(
+        default="",
+        metadata=setting(
+            unit="",
+            why="Address to which the others of the group send clients; empty = the first of `listen`",
+        ),
+    )
     durable_retention_messages: int = field(
         default=100_000_000,
         metadata=setting(
@@ -310,6 +342,13 @@ class CoordinatorSettings:
         if self.data and self.kafka:
             raise SettingsError(
                 "coordinator", "kafka", self.kafka, "empty where durable topics are kept in `data`"
+            )
+        if self.redis and not self.kafka:
+            raise SettingsError(
+                "coordinator",
+                "redis",
+                "set",
+                "empty without `kafka`, which a group of coordinators shares",
             )
         if self.default_log == "sqlite" and not self.data:
             raise SettingsError(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import time
 from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Final, Self
@@ -13,32 +11,23 @@ from typing import Final, Self
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from bellwire.admin.v1 import dead_letter_pb2, server_pb2, topic_pb2
-from bellwire.agent.v1 import agent_pb2, invocation_pb2
-from bellwire.bus.v1 import publisher_pb2, subscriber_pb2
+from bellwire.admin.v1 import server_pb2
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.lane.direct import DirectEnds
 from bellwire.coordinator.lane.server import LaneServer
 from bellwire.coordinator.listen import SocketLock, bind
-from bellwire.coordinator.log.memory_store import MemoryStore
-from bellwire.coordinator.log.store import Store
 from bellwire.coordinator.reflection import add_reflection
-from bellwire.coordinator.services.admin import ServerService, TopicService, recovery_report
-from bellwire.coordinator.services.agent import AgentService
-from bellwire.coordinator.services.dead_letter import DeadLetterService
-from bellwire.coordinator.services.handlers import add_service
-from bellwire.coordinator.services.invocation import Dispatcher, InvocationService
-from bellwire.coordinator.services.mcp import McpService
-from bellwire.coordinator.services.publisher import PublisherService
-from bellwire.coordinator.services.subscriber import SubscriberService
+from bellwire.coordinator.services.admin import recovery_report
+from bellwire.coordinator.services.catalog import SERVICES, servicers_of
+from bellwire.coordinator.services.handlers import service_handler
 from bellwire.coordinator.state import CoordinatorState, Drainable
-from bellwire.mcp.v1 import mcp_pb2
+from bellwire.coordinator.stores import make_store, open_state
 from bellwire.transport.address import parse_address
 from bellwire.transport.lane.address import lane_socket
-from bellwire.wire.settings import SettingsError
 
+SERVICE_NAMES: Final = tuple(service.full_name for service in SERVICES.values())
 # How the grace of a drain is spent: publishers and agents first, then subscribers read what is left.
 WRITERS_SHARE: Final = 0.3
 READERS_SHARE: Final = 0.5
@@ -87,6 +76,7 @@ class Coordinator:
         self._state: CoordinatorState | None = None
         self._server: grpc.aio.Server | None = None
         self._health: health.aio.HealthServicer | None = None
+        self._addresses: list[str] = []
         self._locks: list[SocketLock] = []
         self._lanes: list[LaneServer] = []
         self._closed = asyncio.Event()
@@ -95,7 +85,7 @@ class Coordinator:
     @property
     def addresses(self) -> list[str]:
         """Addresses served, with the ports chosen."""
-        return list(self._state.addresses) if self._state is not None else []
+        return list(self._addresses)
 
     async def start(self) -> None:
         """Bind all addresses and serve.
@@ -104,33 +94,53 @@ class Coordinator:
             AddressError, ListenError: An address cannot be served; then none is.
             RedisRefusedError: The Redis of the cache does not let us in.
         """
-        state = self._state = await self._open()
+        handlers = await self._prepare()
         server = self._server = grpc.aio.server(
             options=SERVER_OPTIONS,
             # gRPC's own refusal names no reason; ours come before it.
             maximum_concurrent_rpcs=2 * self.settings.streams_max
             + self.settings.calls_in_flight_max,
         )
-        handlers: list[grpc.GenericRpcHandler] = []
-        names = add_services(server, state, handlers)
+        server.add_generic_rpc_handlers(handlers)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        add_reflection(server, [*names, health.SERVICE_NAME])
+        add_reflection(server, [*SERVICE_NAMES, health.SERVICE_NAME])
         try:
-            state.addresses = [bind(server, text, self._locks) for text in self.settings.listen]
+            for text in self.settings.listen:
+                self._addresses.append(bind(server, text, self._locks))
+            if self._state is not None:
+                self._state.addresses = self.addresses
             await server.start()
-            await self._start_lanes(state, handlers)
+            await self._start_lanes(handlers)
+            await self._begin()
         except BaseException:
             await self._stop(0)
             raise
-        for name in ("", *names):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    async def _start_lanes(
-        self, state: CoordinatorState, handlers: list[grpc.GenericRpcHandler]
-    ) -> None:
+    async def _prepare(self) -> list[grpc.GenericRpcHandler]:
+        """Open the store and restore what it holds; return what serves RPCs."""
+        state = self._state = await open_state(
+            self.settings, make_store(self.settings), self._cache, self._source
+        )
+        servicers = servicers_of(state)
+        return [service_handler(servicers[name], service) for name, service in SERVICES.items()]
+
+    async def _begin(self) -> None:
+        """Tell that all addresses are served."""
+        assert self._state is not None
+        self._set_direct(self._state)
+        await self._set_health(serving=True)
+
+    async def _set_health(self, *, serving: bool) -> None:
+        """Say whether the services of the bus are served; the process itself is well either way."""
+        assert self._health is not None
+        answer = health_pb2.HealthCheckResponse
+        await self._health.set("", answer.SERVING)
+        for name in SERVICE_NAMES:
+            await self._health.set(name, answer.SERVING if serving else answer.NOT_SERVING)
+
+    async def _start_lanes(self, handlers: list[grpc.GenericRpcHandler]) -> None:
         """Serve the socket lane beside every address of this host."""
-        direct = DirectEnds(state.engine.direct)
         for text in self.addresses:
             path = lane_socket(parse_address(text))
             if path is None:
@@ -140,26 +150,15 @@ class Coordinator:
                 handlers,
                 frame_bytes_max=FRAME_BYTES_MAX,
                 connections_max=2 * self.settings.streams_max,
-                direct=direct,
             )
             if await lane.start():
                 self._lanes.append(lane)
 
-    async def _open(self) -> CoordinatorState:
-        """Open the store and restore what it holds."""
-        began = time.monotonic()
-        store = open_store(self.settings)
-        loop = asyncio.get_running_loop()
-        snapshot = await loop.run_in_executor(None, store.load)
-        state = CoordinatorState(self.settings, store, snapshot, self._cache, self._source)
-        try:
-            await state.cache.open()
-            state.latest.warm()
-        except BaseException:
-            await state.close()
-            raise
-        state.recovery_millis = int((time.monotonic() - began) * 1_000)
-        return state
+    def _set_direct(self, state: CoordinatorState | None) -> None:
+        """Have every lane hand out ends of this state's direct routes."""
+        direct = DirectEnds(state.engine.direct) if state is not None else None
+        for lane in self._lanes:
+            lane.set_direct(direct)
 
     def recovery(self) -> server_pb2.RecoveryReport | None:
         """Return what was found at the start; None without a durable store."""
@@ -241,60 +240,3 @@ class Coordinator:
             lock.release()
         self._locks.clear()
         self._closed.set()
-
-
-def open_store(settings: CoordinatorSettings) -> Store:
-    """Return the store the settings ask for, not yet loaded.
-
-    Raises:
-        SettingsError: Its package is not installed.
-    """
-    if settings.kafka:
-        return _kafka_store(settings)
-    if not settings.data:
-        return MemoryStore(
-            dead_letters_max=settings.dead_letters_max, results_max=settings.results_max
-        )
-    # Only here: who keeps everything in memory need not load SQLite.
-    from bellwire.coordinator.log.sqlite.store import SqliteStore
-
-    return SqliteStore(settings.data, checkpoint_pages=settings.store_checkpoint_pages)
-
-
-def _kafka_store(settings: CoordinatorSettings) -> Store:
-    try:
-        from bellwire.coordinator.log.kafka import KafkaSettings, KafkaStore
-    except ImportError as error:
-        raise SettingsError(
-            "coordinator",
-            "kafka",
-            settings.kafka,
-            "empty without aiokafka; install bellwire[kafka]",
-        ) from error
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # The store says what comes of it.
-    return KafkaStore(
-        KafkaSettings(settings.kafka, settings.kafka_state_topic, settings.kafka_replication_factor)
-    )
-
-
-def add_services(
-    server: grpc.aio.Server,
-    state: CoordinatorState,
-    handlers: list[grpc.GenericRpcHandler] | None = None,
-) -> list[str]:
-    """Add every service of the contract; return their full names, and note what serves them."""
-    dispatcher = Dispatcher(state)
-    services = (
-        (PublisherService(state), publisher_pb2, "PublisherService"),
-        (SubscriberService(state), subscriber_pb2, "SubscriberService"),
-        (AgentService(state, dispatcher.on_open), agent_pb2, "AgentService"),
-        (InvocationService(state, dispatcher), invocation_pb2, "InvocationService"),
-        (McpService(state, dispatcher), mcp_pb2, "McpService"),
-        (TopicService(state), topic_pb2, "TopicService"),
-        (ServerService(state), server_pb2, "ServerService"),
-        (DeadLetterService(state), dead_letter_pb2, "DeadLetterService"),
-    )
-    return [
-        add_service(server, servicer, file.DESCRIPTOR.services_by_name[name], handlers)
-        for servicer, file, name in services
-    ]

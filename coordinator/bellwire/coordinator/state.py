@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
+from bellwire.admin.v1.server_pb2 import ClusterInfo
 from bellwire.coordinator.cache.calls import CallCache
 from bellwire.coordinator.cache.latest import LatestKeeper
 from bellwire.coordinator.cache.settings import CacheSettings
@@ -57,6 +59,7 @@ class CoordinatorState:
         cache: Answers of cacheable calls.
         latest: Last messages of some topics.
         recovery_millis: How long it took to open the store and restore the engine.
+        cluster: Tells what this coordinator is in its group; None = it has none.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class CoordinatorState:
         self.streams: set[Drainable] = set()
         self.stream_closed = asyncio.Event()
         self.addresses: list[str] = []
+        self.cluster: Callable[[], ClusterInfo] | None = None
         self.started_ns = time.time_ns()
         self.pid = os.getpid()
         self.recovery_millis = 0

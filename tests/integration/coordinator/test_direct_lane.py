@@ -437,6 +437,7 @@ async def test_who_came_by_the_port_and_who_by_the_socket_reach_each_other_direc
 async def test_the_end_of_a_route_that_nobody_fetched_is_not_kept() -> None:
     async with running_coordinator() as running, connect(running.unix) as client:
         (ends,) = {lane._direct for lane in running.coordinator._lanes}
+        assert ends is not None
         open_route, kept = ends._routes.opened, []
 
         def opened(route: Route) -> None:

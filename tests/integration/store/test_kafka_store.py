@@ -127,6 +127,41 @@ def test_of_two_coordinators_the_later_one_writes(opened: Opened) -> None:
         other.close()
 
 
+def test_who_has_lost_its_connection_does_not_fence_its_successor(opened: Opened) -> None:
+    opened.create()
+    opened.store._loop.run(opened.store._session.drop_producer())
+    other = KafkaStore(opened.settings)
+    try:
+        other.load()
+        with pytest.raises(StoreReadOnlyError, match="another coordinator has taken over"):
+            opened.store.write(entries(LOG, 1))
+        other.write(entries(LOG, 1))
+        assert len(whole_log(other, LOG)) == 1
+    finally:
+        other.close()
+
+
+def test_a_proof_is_given_until_another_one_has_taken_over(opened: Opened) -> None:
+    opened.store.prove()
+    other = KafkaStore(opened.settings)
+    try:
+        other.load()
+        other.prove()
+        with pytest.raises(StoreReadOnlyError, match="another coordinator has taken over"):
+            opened.store.prove()
+    finally:
+        other.close()
+
+
+def test_who_may_not_write_fences_nobody(opened: Opened) -> None:
+    opened.create()
+    other = KafkaStore(opened.settings)
+    other.only_while(lambda: False)
+    with pytest.raises(StoreUnavailableError, match="another coordinator may be writing"):
+        other.load()
+    opened.store.write(entries(LOG, 1))
+
+
 def test_without_a_broker_the_start_says_where_it_looked(tmp_path: Path) -> None:
     store = KafkaStore(KafkaSettings("127.0.0.1:1", request_seconds=0.5))
     began = time.monotonic()

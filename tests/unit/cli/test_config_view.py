@@ -75,3 +75,8 @@ def test_types_are_named_in_a_word(tmp_path):
     tree = load_settings(Request(sections=("coordinator",)), environ={}, cwd=tmp_path)
     leaf = tree.settings["coordinator.listen"].leaf
     assert type_text(leaf) == "tuple[str, ...]"
+
+
+def test_the_password_of_a_url_is_not_shown():
+    assert value_text("redis://me:secret@host:6379/1") == "redis://me:***@host:6379/1"
+    assert value_text("redis://host:6379") == "redis://host:6379"

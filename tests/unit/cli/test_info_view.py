@@ -7,7 +7,13 @@ from typing import Any
 
 from rich.console import Console
 
-from bellwire.admin.v1.server_pb2 import GetServerInfoResponse, RecoveryReport, StoreInfo
+from bellwire.admin.v1.server_pb2 import (
+    CLUSTER_ROLE_STANDBY,
+    ClusterInfo,
+    GetServerInfoResponse,
+    RecoveryReport,
+    StoreInfo,
+)
 from bellwire.cli.info_view import info_json, info_table
 from bellwire.cli.recovery import recovery_json, recovery_text
 
@@ -90,3 +96,33 @@ def test_a_new_folder_has_nothing_to_recover():
         recovery_text(RecoveryReport(duration_millis=2)) == "nothing stored yet; opened in 2.00 ms"
     )
     assert "after a crash" in recovery_text(RecoveryReport(after_crash=True))
+
+
+def standby(**cluster):
+    found = info()
+    found.cluster.CopyFrom(
+        ClusterInfo(
+            group="desk",
+            role=CLUSTER_ROLE_STANDBY,
+            role_since_unix_nano=NOW - 60_000_000_000,
+            **cluster,
+        )
+    )
+    return found
+
+
+def test_a_standby_shows_its_group_and_who_is_active():
+    text = rendered(standby(owner="host1:7400"))
+    assert "desk: " in text
+    assert "standby" in text
+    assert "for 1 min" in text
+    assert "host1:7400" in text
+    assert "store" not in text
+    cluster: Any = info_json(standby(owner="host1:7400"))["cluster"]
+    assert (cluster["role"], cluster["owner"]) == ("standby", "host1:7400")
+
+
+def test_a_group_without_an_owner_and_without_redis_says_so():
+    text = rendered(standby(lease_service_away=True))
+    assert "nobody known" in text
+    assert "Redis is away" in text

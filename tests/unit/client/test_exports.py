@@ -34,6 +34,7 @@ FROZEN = {
     "Message",
     "NoCapableAgentError",
     "NotImplementedYetError",
+    "NotOwnerError",
     "OffsetOutOfRangeError",
     "PayloadTooLargeError",
     "PeerError",

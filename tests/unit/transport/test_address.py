@@ -2,7 +2,7 @@
 
 import pytest
 
-from bellwire.transport.address import Address, AddressError, parse_address
+from bellwire.transport.address import Address, AddressError, parse_address, parse_addresses
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,14 @@ def test_a_malformed_address_is_refused_with_what_to_write_instead(text: str, wh
 
 def test_the_longest_path_a_socket_can_have_is_allowed() -> None:
     assert parse_address("unix:///" + "x" * 106).path == "/" + "x" * 106
+
+
+def test_several_addresses_are_read_once_each_in_order() -> None:
+    read = parse_addresses("a:1, unix:///run/b.sock,a:1")
+    assert [str(address) for address in read] == ["a:1", "unix:///run/b.sock"]
+
+
+@pytest.mark.parametrize("text", ["a:1,", ",", "a:1,b", ",".join(f"a:{n}" for n in range(1, 18))])
+def test_a_bad_list_is_refused(text: str) -> None:
+    with pytest.raises(AddressError):
+        parse_addresses(text)

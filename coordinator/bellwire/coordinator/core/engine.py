@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from random import Random, SystemRandom
 from typing import Final
 from uuid import UUID
@@ -70,6 +71,8 @@ class Engine:
 
     Attributes:
         draining: Whether new streams are refused.
+        serve_until: Monotonic seconds up to which frames are taken; later they are refused with NOT_OWNER. Only a
+            coordinator of a group has such a bound, and moves it.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Engine:
         self.durable_log = durable_log if has_store else None
         self.clock_ns = clock_ns
         self.draining = False
+        self.serve_until = inf
         self._random = random or SystemRandom()
         self.journal = Journal(settings.store_queue_bytes)
         self.workers = Workers(settings.workers, settings.worker_inbox_batches, clock_ns)

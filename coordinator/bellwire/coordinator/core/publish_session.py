@@ -20,6 +20,7 @@ from bellwire.wire.errors import (
     BellwireError,
     CallerError,
     DrainingError,
+    NotOwnerError,
     UnknownFrameError,
     to_item_error,
 )
@@ -142,6 +143,10 @@ class PublishSession:
         Raises:
             BellwireError: The stream must end with this.
         """
+        if now >= self._engine.serve_until:
+            raise NotOwnerError(
+                "this coordinator may not serve now: its lease was not renewed in time"
+            )
         arm = request.WhichOneof("frame")
         if arm == "batches" and self._started:
             self._on_batches(request.batches, now, now_ns)

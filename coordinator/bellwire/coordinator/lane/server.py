@@ -37,7 +37,6 @@ class LaneServer:
         handlers: What the gRPC server serves.
         frame_bytes_max: Longest frame taken.
         connections_max: Connections at a time; more are closed at once.
-        direct: Hands out ends of direct routes; one for all lanes, whose clients may reach each other.
     """
 
     def __init__(
@@ -47,16 +46,21 @@ class LaneServer:
         *,
         frame_bytes_max: int,
         connections_max: int,
-        direct: DirectEnds,
     ) -> None:
         self.path = path
         self._handlers = tuple(handlers)
         self._frame_bytes_max = frame_bytes_max
         self._connections_max = connections_max
         self._turns = Turns()
-        self._direct = direct
+        self._direct: DirectEnds | None = None
         self._tasks: dict[asyncio.Task[None], FrameConnection] = {}
         self._server: asyncio.AbstractServer | None = None
+
+    def set_direct(self, direct: DirectEnds | None) -> None:
+        """Hand out ends of these direct routes: one for all lanes, whose clients may reach each other."""
+        if self._direct is not None:
+            self._direct.close()
+        self._direct = direct
 
     async def start(self) -> bool:
         """Listen; False where that is not possible, and clients use gRPC."""
@@ -100,7 +104,8 @@ class LaneServer:
         except (TimeoutError, CallerError):
             frame = None
         if frame is not None and frame[0] == Kind.DIRECT:
-            await self._direct.hand_out(frame[1], peer.pid, connection, sock)
+            if self._direct is not None:
+                await self._direct.hand_out(frame[1], peer.pid, connection, sock)
             connection.abort()
             return
         if frame is None or frame[0] != Kind.OPEN:
@@ -152,7 +157,7 @@ class LaneServer:
 
     async def close(self) -> None:
         """Stop listening, and end every RPC."""
-        self._direct.close()
+        self.set_direct(None)
         if self._server is not None:
             self._server.close()
             if not self._is_abstract:

@@ -177,7 +177,7 @@ def _subscription_stats(subscription: Subscription, topic: Topic) -> pb.Subscrip
 
 
 class ServerService:
-    """The coordinator itself."""
+    """The coordinator itself, while it serves."""
 
     def __init__(self, state: CoordinatorState) -> None:
         self._state = state
@@ -188,24 +188,35 @@ class ServerService:
         """Describe this process."""
         state = self._state
         stats = [topic.stats for topic in state.bus.topics.values()]
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return server_pb2.GetServerInfoResponse(
-            version=version("bellwire"),
-            pid=state.pid,
-            start_time_unix_nano=state.started_ns,
-            addresses=state.addresses,
-            workers=len(state.engine.workers),
-            cpu_seconds=usage.ru_utime + usage.ru_stime,
-            rss_bytes=_rss_bytes(),
-            received_batch_bytes=sum(s.published_bytes for s in stats),
-            admitted_batches=sum(s.published_batches for s in stats),
-            admitted_messages=sum(s.published_messages for s in stats),
-            delivered_messages=sum(s.delivered_messages for s in stats),
-            open_streams=len(state.streams),
-            draining=state.draining,
-            store=await _store_info(state) if state.store.durable else None,
-            cache=cache_info(state.cache, state.latest),
+        response = process_info(state.started_ns, state.addresses)
+        response.MergeFrom(
+            server_pb2.GetServerInfoResponse(
+                workers=len(state.engine.workers),
+                received_batch_bytes=sum(s.published_bytes for s in stats),
+                admitted_batches=sum(s.published_batches for s in stats),
+                admitted_messages=sum(s.published_messages for s in stats),
+                delivered_messages=sum(s.delivered_messages for s in stats),
+                open_streams=len(state.streams),
+                draining=state.draining,
+                store=await _store_info(state) if state.store.durable else None,
+                cache=cache_info(state.cache, state.latest),
+                cluster=state.cluster() if state.cluster is not None else None,
+            )
         )
+        return response
+
+
+def process_info(started_ns: int, addresses: Iterable[str]) -> server_pb2.GetServerInfoResponse:
+    """Describe this process, whatever it does."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return server_pb2.GetServerInfoResponse(
+        version=version("bellwire"),
+        pid=os.getpid(),
+        start_time_unix_nano=started_ns,
+        addresses=addresses,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        rss_bytes=_rss_bytes(),
+    )
 
 
 async def _store_info(state: CoordinatorState) -> server_pb2.StoreInfo:

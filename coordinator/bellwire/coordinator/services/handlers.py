@@ -19,6 +19,7 @@ from bellwire.coordinator.services.status import ServicerContext, abort
 from bellwire.wire.errors import BellwireError, CallerError, NotImplementedYetError
 
 Behavior = Callable[[Any, ServicerContext], Awaitable[Message | None]]
+Guard = Callable[[Behavior, MethodDescriptor], Behavior]
 
 _FACTORIES = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -28,23 +29,20 @@ _FACTORIES = {
 }
 
 
-def add_service(
-    server: grpc.aio.Server,
-    servicer: object,
-    service: ServiceDescriptor,
-    handlers_made: list[grpc.GenericRpcHandler] | None = None,
-) -> str:
-    """Serve every RPC of a service; return the service's full name, and note what serves it."""
-    handlers = {method.name: _handler(servicer, method) for method in service.methods}
-    generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
-    server.add_generic_rpc_handlers((generic,))
-    if handlers_made is not None:
-        handlers_made.append(generic)
-    return service.full_name
+def service_handler(
+    servicer: object, service: ServiceDescriptor, guard: Guard | None = None
+) -> grpc.GenericRpcHandler:
+    """Return what serves every RPC of a service; a guard stands around each."""
+    handlers = {method.name: _handler(servicer, method, guard) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(servicer: object, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
+def _handler(
+    servicer: object, method: MethodDescriptor, guard: Guard | None
+) -> grpc.RpcMethodHandler[Any, Any]:
     behavior: Behavior = getattr(servicer, method.name, None) or _refusal(method)
+    if guard is not None:
+        behavior = guard(behavior, method)
     factory = _FACTORIES[method.client_streaming, method.server_streaming]
     parse = GetMessageClass(method.input_type).FromString
     streams = method.client_streaming

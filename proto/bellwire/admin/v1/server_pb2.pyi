@@ -7,6 +7,7 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import sys
 import typing
@@ -17,6 +18,34 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _ClusterRole:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ClusterRoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ClusterRole.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    CLUSTER_ROLE_UNSPECIFIED: _ClusterRole.ValueType  # 0
+    """Not said."""
+    CLUSTER_ROLE_STANDBY: _ClusterRole.ValueType  # 1
+    """Another one is active, or nobody yet: every RPC but this one is refused with NOT_OWNER."""
+    CLUSTER_ROLE_OPENING: _ClusterRole.ValueType  # 2
+    """It holds the lease and opens the store."""
+    CLUSTER_ROLE_ACTIVE: _ClusterRole.ValueType  # 3
+    """It serves."""
+
+class ClusterRole(_ClusterRole, metaclass=_ClusterRoleEnumTypeWrapper):
+    """What a coordinator is in its group."""
+
+CLUSTER_ROLE_UNSPECIFIED: ClusterRole.ValueType  # 0
+"""Not said."""
+CLUSTER_ROLE_STANDBY: ClusterRole.ValueType  # 1
+"""Another one is active, or nobody yet: every RPC but this one is refused with NOT_OWNER."""
+CLUSTER_ROLE_OPENING: ClusterRole.ValueType  # 2
+"""It holds the lease and opens the store."""
+CLUSTER_ROLE_ACTIVE: ClusterRole.ValueType  # 3
+"""It serves."""
+Global___ClusterRole: typing_extensions.TypeAlias = ClusterRole
 
 @typing.final
 class GetServerInfoRequest(google.protobuf.message.Message):
@@ -51,6 +80,7 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     DRAINING_FIELD_NUMBER: builtins.int
     STORE_FIELD_NUMBER: builtins.int
     CACHE_FIELD_NUMBER: builtins.int
+    CLUSTER_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of Bellwire."""
     pid: builtins.int
@@ -87,6 +117,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     def cache(self) -> Global___CacheInfo:
         """The cache of calls."""
 
+    @property
+    def cluster(self) -> Global___ClusterInfo:
+        """Its part in a group of coordinators; unset when it is alone."""
+
     def __init__(
         self,
         *,
@@ -105,11 +139,58 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         draining: builtins.bool = ...,
         store: Global___StoreInfo | None = ...,
         cache: Global___CacheInfo | None = ...,
+        cluster: Global___ClusterInfo | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["cache", b"cache", "store", b"store"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["addresses", b"addresses", "admitted_batches", b"admitted_batches", "admitted_messages", b"admitted_messages", "cache", b"cache", "cpu_seconds", b"cpu_seconds", "delivered_messages", b"delivered_messages", "draining", b"draining", "open_streams", b"open_streams", "pid", b"pid", "received_batch_bytes", b"received_batch_bytes", "rss_bytes", b"rss_bytes", "start_time_unix_nano", b"start_time_unix_nano", "store", b"store", "version", b"version", "workers", b"workers"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["cache", b"cache", "cluster", b"cluster", "store", b"store"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["addresses", b"addresses", "admitted_batches", b"admitted_batches", "admitted_messages", b"admitted_messages", "cache", b"cache", "cluster", b"cluster", "cpu_seconds", b"cpu_seconds", "delivered_messages", b"delivered_messages", "draining", b"draining", "open_streams", b"open_streams", "pid", b"pid", "received_batch_bytes", b"received_batch_bytes", "rss_bytes", b"rss_bytes", "start_time_unix_nano", b"start_time_unix_nano", "store", b"store", "version", b"version", "workers", b"workers"]) -> None: ...
 
 Global___GetServerInfoResponse: typing_extensions.TypeAlias = GetServerInfoResponse
+
+@typing.final
+class ClusterInfo(google.protobuf.message.Message):
+    """A group of coordinators, one of them active."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
+    ADVERTISED_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    OWNER_SINCE_UNIX_NANO_FIELD_NUMBER: builtins.int
+    ROLE_SINCE_UNIX_NANO_FIELD_NUMBER: builtins.int
+    LEASE_SERVICE_AWAY_FIELD_NUMBER: builtins.int
+    TAKE_OVER_MILLIS_FIELD_NUMBER: builtins.int
+    group: builtins.str
+    """Name of the group."""
+    role: Global___ClusterRole.ValueType
+    """What this coordinator is in it."""
+    advertised: builtins.str
+    """Address under which clients are sent to this coordinator."""
+    owner: builtins.str
+    """Address of the active coordinator; empty when nobody is known."""
+    owner_since_unix_nano: builtins.int
+    """When that one took the lease, nanoseconds since the Unix epoch; 0 when nobody is known."""
+    role_since_unix_nano: builtins.int
+    """When this coordinator got its role, nanoseconds since the Unix epoch."""
+    lease_service_away: builtins.bool
+    """True while the lease service leaves requests unanswered."""
+    take_over_millis: builtins.int
+    """How long the latest take-over took, from the lease to serving, milliseconds; 0 when there was none here."""
+    def __init__(
+        self,
+        *,
+        group: builtins.str = ...,
+        role: Global___ClusterRole.ValueType = ...,
+        advertised: builtins.str = ...,
+        owner: builtins.str = ...,
+        owner_since_unix_nano: builtins.int = ...,
+        role_since_unix_nano: builtins.int = ...,
+        lease_service_away: builtins.bool = ...,
+        take_over_millis: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["advertised", b"advertised", "group", b"group", "lease_service_away", b"lease_service_away", "owner", b"owner", "owner_since_unix_nano", b"owner_since_unix_nano", "role", b"role", "role_since_unix_nano", b"role_since_unix_nano", "take_over_millis", b"take_over_millis"]) -> None: ...
+
+Global___ClusterInfo: typing_extensions.TypeAlias = ClusterInfo
 
 @typing.final
 class StoreInfo(google.protobuf.message.Message):

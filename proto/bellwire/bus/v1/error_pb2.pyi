@@ -57,7 +57,9 @@ class ItemError(google.protobuf.message.Message):
     """How long to wait before trying again, in milliseconds; 0 = do not retry unchanged."""
     @property
     def metadata(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
-        """The dynamic parts of the message, by name."""
+        """The dynamic parts of the message, by name. With reason NOT_OWNER `owner` is the address of the active coordinator,
+        absent while none is known: nothing was done, send it there.
+        """
 
     def __init__(
         self,

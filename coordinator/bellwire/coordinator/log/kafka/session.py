@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.errors import (
     KafkaError,
+    ProducerFenced,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
 )
@@ -63,10 +64,15 @@ class KafkaSettings:
 
 
 class KafkaSession:
-    """Connections to one cluster. Every method may raise KafkaError, OSError or TimeoutError."""
+    """Connections to one cluster. Every method may raise KafkaError, OSError or TimeoutError.
+
+    Attributes:
+        may_write: Whether to become the one that writes, which fences whoever is it; asked each time.
+    """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        self.may_write: Callable[[], bool] = _always
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
 
@@ -76,8 +82,14 @@ class KafkaSession:
         return self._producer is not None
 
     async def open_producer(self) -> None:
-        """Become the one that writes; whatever was begun before is ended."""
+        """Become the one that writes; whatever was begun before is ended.
+
+        Raises:
+            ProducerFenced: It may not be us, so that somebody else is it or is about to be.
+        """
         await self.drop_producer()
+        if not self.may_write():
+            raise ProducerFenced("another coordinator may be writing by now")
         settings = self._settings
         producer = AIOKafkaProducer(
             bootstrap_servers=settings.bootstrap,
@@ -294,6 +306,11 @@ def _raise_error(response: Any) -> None:
     for _, code, message, *_ in response.topic_errors:
         if code:
             raise for_code(code)(message)
+
+
+def _always() -> bool:
+    """Whoever is alone may write."""
+    return True
 
 
 def _millis(seconds: float) -> int:

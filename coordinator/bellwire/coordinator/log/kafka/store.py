@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from itertools import starmap
 from typing import Any, Final, TypeVar
@@ -120,6 +120,7 @@ class KafkaStore:
         self._topics: dict[str, int] = {}  # Partitions of those that are known to exist.
         self._lock = threading.Lock()  # Around the positions: one thread writes, another reads.
         self._closing = False
+        self._is_fenced = False
 
     # ------------------------------------------------------------ open and close
 
@@ -180,7 +181,7 @@ class KafkaStore:
 
     async def _close(self) -> None:
         state = self._state
-        if state.is_open and self._session.has_producer:
+        if state.is_open and self._session.has_producer and not self._is_fenced:
             state.is_open = False
             try:
                 await self._commit(_Attempt([]), Changes(), state.commits + 1)
@@ -233,6 +234,20 @@ class KafkaStore:
             raise
         self._clean_up(gone)
 
+    def prove(self) -> None:
+        """Commit nothing: when this returns, nobody had taken over when it was called.
+
+        Belongs on the thread of `write`, and waits for Kafka as that does.
+
+        Raises:
+            StoreReadOnlyError: Another coordinator has taken over.
+        """
+        self._loop.run(self._write([], Changes()))
+
+    def only_while(self, may_write: Callable[[], bool]) -> None:
+        """Have whoever holds a lease say whether this store may take over from another coordinator."""
+        self._session.may_write = may_write
+
     def _is_new(self, record: EntryRecord) -> bool:
         """Tell whether an entry is not there yet: written twice it would be there twice."""
         positions = self._logs.get(record.log_id)
@@ -253,9 +268,12 @@ class KafkaStore:
             attempt = _Attempt(entries, deleted)
             try:
                 await self._create_topics()
+                if not self._session.has_producer:
+                    await self._committed()  # To open a producer would fence a successor.
                 await self._commit(attempt, changes, number)
                 break
             except ProducerFenced:
+                self._is_fenced = True
                 raise _taken_over(self._settings) from None
             except _HOPELESS as error:
                 await self._session.drop_producer()
@@ -301,18 +319,28 @@ class KafkaStore:
                 raise StoreReadOnlyError("the store was closed while it waited for Kafka")
             await asyncio.sleep(backoff.next_delay())
             try:
+                # Looked at before, too: to open a producer would fence a successor.
+                await self._committed()
                 await self._session.open_producer()
-                pairs = await self._session.read_state()
+                return await self._committed() >= number
+            except ProducerFenced:
+                raise _taken_over(self._settings) from None
             except _AWAY as error:
                 _log.warning("Kafka is still away: %r", error)
-                continue
-            found = State()
-            for key, value in pairs:
-                if key == encode_key(STORE):
-                    found.load(*decode_pair(key, value))
-            if found.incarnation > self._state.incarnation:
-                raise _taken_over(self._settings)
-            return found.commits >= number
+
+    async def _committed(self) -> int:
+        """Return the number of the latest transaction that was committed.
+
+        Raises:
+            StoreReadOnlyError: It was another coordinator's.
+        """
+        found = State()
+        for key, value in await self._session.read_state():
+            if key == encode_key(STORE):
+                found.load(*decode_pair(key, value))
+        if found.incarnation > self._state.incarnation:
+            raise _taken_over(self._settings)
+        return found.commits
 
     async def _create_topics(self) -> None:
         """Have the Kafka topics of all logs."""
@@ -463,6 +491,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_unheard)
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="bellwire-kafka", daemon=True
         )
@@ -483,6 +512,12 @@ class _LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Leave out what one failure of Kafka sets in every future of a client: the first to ask was told."""
+    if not isinstance(context.get("exception"), KafkaError):
+        loop.default_exception_handler(context)
 
 
 async def _cancel_the_rest() -> None:

@@ -1,0 +1,1 @@
+"""Several coordinators, one of them active: a lease says who tries, the store's fence says who may write."""

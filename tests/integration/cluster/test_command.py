@@ -1,0 +1,83 @@
+"""`bellwire serve` in a group that cannot be, and `make cluster`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+from tests.crash.processes import environment
+
+from bellwire.testing.redis import RunningRedis
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+END_SECONDS = 60.0
+
+
+def free_ports(count: int) -> int:
+    """Return the first of so many free ports in a row, below those that the kernel gives out by itself."""
+    for first in random.sample(range(10_000, 30_000), 100):
+        with ExitStack() as stack, suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise AssertionError(f"no {count} ports in a row are free among 100 places tried")
+
+
+async def refused(folder: Path, *arguments: str) -> tuple[int | None, str]:
+    """Run `bellwire serve` to its end; return its status and what it said."""
+    words = ("-m", "bellwire.cli", "serve", "--listen", "127.0.0.1:0", *arguments)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *words, cwd=folder, env=environment(), stdout=PIPE, stderr=STDOUT
+    )
+    async with asyncio.timeout(END_SECONDS):
+        said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_a_redis_that_may_evict_the_lease_is_a_usage_error(
+    redis_lru: RunningRedis, tmp_path: Path
+) -> None:
+    status, said = await refused(tmp_path, "--kafka", "127.0.0.1:1", "--redis", redis_lru.url)
+    assert status == 2
+    assert "maxmemory-policy 'allkeys-lru'" in said
+
+
+async def test_a_group_without_kafka_is_a_usage_error(tmp_path: Path) -> None:
+    status, said = await refused(tmp_path, "--redis", "redis://127.0.0.1:1")
+    assert status == 2
+    assert "kafka" in said
+
+
+@pytest.mark.slow
+async def test_make_cluster_runs_three_of_which_one_is_active(
+    kafka_jars: None, redis_installed: None, tmp_path: Path
+) -> None:
+    words = ("-m", "bellwire.testing.cluster", "--port", str(free_ports(3)))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *words, cwd=tmp_path, env=environment(), stdout=PIPE, stderr=STDOUT
+    )
+    assert process.stdout is not None
+    said = b""
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            while said.count(b"is standby") < 2 or b"is ACTIVE" not in said:
+                line = await process.stdout.readline()
+                assert line, said
+                said += line
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(END_SECONDS):
+            await process.communicate()
+        assert process.returncode == 0
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)  # It ends what it has started.
+            async with asyncio.timeout(END_SECONDS):
+                await process.communicate()
