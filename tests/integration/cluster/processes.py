@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import signal
+import socket
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tests.crash.processes import CoordinatorProcess, free_port
+from tests.crash.processes import CoordinatorProcess
 
 EVENT_SECONDS = 30.0
+
+
+def free_ports(count: int) -> int:
+    """Return the first of so many free ports in a row, below those that the kernel gives out by itself.
+
+    Of those one could be taken while a killed coordinator is started again.
+    """
+    for first in random.sample(range(10_000, 30_000), 100):
+        with ExitStack() as stack, suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise AssertionError(f"no {count} ports in a row are free among 100 places tried")
 
 
 class Served:
@@ -20,7 +36,7 @@ class Served:
 
     def __init__(self, group: ServedGroup, name: str) -> None:
         self.name = name
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = f"127.0.0.1:{free_ports(1)}"
         self.role = ""
         self._group = group
         self._folder = group.folder / name

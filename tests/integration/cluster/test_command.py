@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from tests.crash.processes import environment
+from tests.integration.cluster.processes import free_ports
 
 from bellwire.testing.redis import RunningRedis
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 END_SECONDS = 60.0
-
-
-def free_ports(count: int) -> int:
-    """Return the first of so many free ports in a row, below those that the kernel gives out by itself."""
-    for first in random.sample(range(10_000, 30_000), 100):
-        with ExitStack() as stack, suppress(OSError):
-            for port in range(first, first + count):
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return first
-    raise AssertionError(f"no {count} ports in a row are free among 100 places tried")
 
 
 async def refused(folder: Path, *arguments: str) -> tuple[int | None, str]:
