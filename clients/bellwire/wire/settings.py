@@ -127,10 +127,12 @@ def setting_info(field: dataclasses.Field[Any]) -> SettingInfo | None:
 
 
 def without_password(url: str) -> str:
-    """Return a URL without what stands before the "@" of its host: for people and logs."""
+    """Return a URL with its password, or a user without one, as "***": for people and logs."""
     scheme, slashes, rest = url.partition("://")
     secret, at, place = rest.rpartition("@")
-    return f"{scheme}{slashes}{'***' if secret else ''}{at}{place}"
+    user, colon, _ = secret.partition(":")
+    shown = f"{user}{colon}" if colon else ""
+    return f"{scheme}{slashes}{shown}{'***' if secret else ''}{at}{place}"
 
 
 def check_settings(instance: object) -> None:

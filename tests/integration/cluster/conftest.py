@@ -33,7 +33,7 @@ class Group:
     async def join(self, **overrides: Any) -> ClusterCoordinator:
         """Start one more."""
         settings = replace(self.settings, listen=("127.0.0.1:0",), **overrides)
-        member = ClusterCoordinator(settings, lambda *_: self._changed.set())
+        member = ClusterCoordinator(settings, on_role=lambda *_: self._changed.set())
         await self._stack.enter_async_context(member)
         self.members.append(member)
         return member

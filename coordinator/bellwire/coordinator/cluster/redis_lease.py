@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -21,8 +20,9 @@ from redis.exceptions import (
 from bellwire.coordinator.cluster.election import Answer, LeaseTimes
 from bellwire.coordinator.cluster.errors import LeaseRefusedError, LeaseUnavailableError
 from bellwire.coordinator.cluster.holder import Holder, lease_key
+from bellwire.wire.settings import without_password
 
-__all__ = ["RedisLease", "redacted"]
+__all__ = ["RedisLease"]
 
 MILLIS: Final = 1_000
 POLICY: Final = "noeviction"
@@ -63,7 +63,7 @@ class RedisLease:
     """
 
     def __init__(self, url: str, group: str, me: Holder, times: LeaseTimes) -> None:
-        self.where = redacted(url)
+        self.where = without_password(url)
         self.key = lease_key(group)
         self._url = url
         self._value = me.encode()
@@ -156,12 +156,3 @@ class RedisLease:
                 protocol=2,  # With 3 a connection that is dead may be taken for a live one.
             )
         return self._redis
-
-
-def redacted(url: str) -> str:
-    """Return a URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    place = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{parts.username or ''}:***@{place}").geturl()

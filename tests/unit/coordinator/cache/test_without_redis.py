@@ -32,5 +32,5 @@ def test_only_a_redis_that_is_asked_for_needs_it() -> None:
     )
     assert done.stdout.splitlines() == [
         "serves",
-        "cache.redis is 'redis://***@127.0.0.1:1'; expected empty without redis-py; install bellwire[redis]",
+        "cache.redis is 'redis://:***@127.0.0.1:1'; expected empty without redis-py; install bellwire[redis]",
     ], done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from bellwire.coordinator.cluster.holder import Holder, LeaseValueError, lease_key
-from bellwire.coordinator.cluster.redis_lease import redacted
 
 
 def test_a_holder_comes_back_as_it_was_written() -> None:
@@ -28,15 +27,3 @@ def test_a_holder_comes_back_as_it_was_written() -> None:
 def test_something_else_is_refused_with_its_key(value: bytes) -> None:
     with pytest.raises(LeaseValueError, match="bellwire:owner:g"):
         Holder.decode(lease_key("g"), value)
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
-        ("redis://:secret@127.0.0.1:6379/1", "redis://:***@127.0.0.1:6379/1"),
-        ("rediss://me:secret@host:6380", "rediss://me:***@host:6380"),
-    ],
-)
-def test_a_password_is_not_shown(url: str, shown: str) -> None:
-    assert redacted(url) == shown
