@@ -103,7 +103,15 @@ async def test_it_lists_every_service_by_reflection(grpcurl: Grpcurl):
 async def test_it_describes_services_and_messages(grpcurl: Grpcurl):
     assert await grpcurl.lines("list", "bellwire.bus.v1.SubscriberService") == [
         f"bellwire.bus.v1.SubscriberService.{rpc}"
-        for rpc in ("Acknowledge", "DeleteSubscription", "Pull", "Replay", "Seek", "Subscribe")
+        for rpc in (
+            "Acknowledge",
+            "DeleteSubscription",
+            "GetLatest",
+            "Pull",
+            "Replay",
+            "Seek",
+            "Subscribe",
+        )
     ]
     described = await grpcurl.lines("describe", "bellwire.bus.v1.PublisherService.Publish")
     assert described[0] == "bellwire.bus.v1.PublisherService.Publish is a method:"
