@@ -1,5 +1,7 @@
 """What the cache of calls spares, and what a call costs from each level: `python tests/benchmarks/cache.py`.
 
+`make bench BENCH_ARGS="--only cache"` runs it several times and makes a table of it.
+
 The stream is what a dozen agents would ask of one on the bundled EUR/USD bars: at each bar every one of them asks for
 the volatility of three windows. Agent, coordinator and callers share one process and one Unix socket, so that times
 are for comparing levels with each other; Redis is a process of its own. Nine hundred questions are different: no cache
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 import time
 from collections import Counter
@@ -41,7 +44,12 @@ ASKERS = 12
 WINDOWS = (24, 120, 240)
 WARM_UP = 200
 MICROS = 1e6
+UNCACHED = "not cacheable"
+MISS = "miss in both levels"
+MEMORY = "hit in memory"
+REDIS = "hit in Redis"
 Ask = Callable[[int], Awaitable[Any]]
+Percentiles = dict[str, float]
 
 
 class Volatility(Agent):
@@ -100,7 +108,7 @@ async def play(client: Client, bars: int) -> Counter[str]:
     return levels
 
 
-async def timed(ask: Ask, count: int) -> str:
+async def timed(ask: Ask, count: int) -> Percentiles:
     """Ask one after the other; return percentiles in microseconds."""
     for n in range(WARM_UP):
         await ask(n)
@@ -110,47 +118,64 @@ async def timed(ask: Ask, count: int) -> str:
         await ask(n)
         took.append((time.perf_counter() - began) * MICROS)
     took.sort()
-    return "  ".join(f"p{p} {took[len(took) * p // 100]:7.0f} µs" for p in (50, 95, 99))
+    return {f"p{p}": took[len(took) * p // 100] for p in (50, 95, 99)}
 
 
-async def measure(bars: int, count: int) -> None:
-    """Print hit rate and percentiles."""
+def said(percentiles: Percentiles) -> str:
+    """Return percentiles as a line of text."""
+    return "  ".join(f"{name} {value:7.0f} µs" for name, value in percentiles.items())
+
+
+async def measure(bars: int, count: int) -> dict[str, Any]:
+    """Return how many calls were spared, where answers came from, and percentiles of each kind of call."""
+    whole: dict[str, Percentiles] = {}
     with running_redis(policy="allkeys-lru") as redis:
         settings = CacheSettings(redis=redis.url)
         async with serving(settings) as (agent, client):
             levels = await play(client, bars)
-            asked = levels.total()
-            spared = asked - agent.calls
-            print(
-                f"stream: {asked:,} calls, {agent.calls:,} reached the agent: {spared / asked:.1%} did not"
-            )
-            print(
-                "  " + ", ".join(f"{name[12:].lower()} {n:,}" for name, n in levels.most_common())
-            )
+            reached = agent.calls
 
-            async def miss(n: int) -> None:
+            async def uncached(_: int) -> None:
                 await client.call("volatility_uncached", {"bar": 500, "window": 24})
 
-            async def first(n: int) -> None:
-                await client.call("volatility", {"bar": n % 6_000, "window": 7 + n // 6_000})
-
-            async def hit(n: int) -> None:
+            async def hit(_: int) -> None:
                 await client.call("volatility", {"bar": 0, "window": 24})
 
-            print(f"whole calls, one after the other, {count:,} each")
-            print(f"  not cacheable          {await timed(miss, count)}")
-            print(f"  miss in both levels    {await timed(first, count)}")
-            print(f"  hit in memory          {await timed(hit, count)}")
+            whole[UNCACHED] = await timed(uncached, count)
+            whole[MISS] = await timed(_asking_anew(client), count)
+            whole[MEMORY] = await timed(hit, count)
         # Another coordinator, whose memory is empty, asks what the first one has put into Redis.
         async with serving(settings) as (agent, client):
+            whole[REDIS] = await timed(_asking_anew(client), count)
+            assert agent.calls == 0, f"{agent.calls} calls reached the agent instead of Redis"
+        return {
+            "calls": levels.total(),
+            "reached": reached,
+            "levels": {name[12:].lower(): number for name, number in levels.most_common()},
+            "whole": whole,
+            "alone": await alone(redis.url, count),
+        }
 
-            async def far(n: int) -> None:
-                await client.call("volatility", {"bar": n % 6_000, "window": 7 + n // 6_000})
 
-            print(f"  hit in Redis           {await timed(far, count)}")
-            if agent.calls:
-                print(f"  !!! {agent.calls} calls reached the agent instead of Redis")
-        await alone(redis.url, count)
+def _asking_anew(client: Client) -> Ask:
+    async def ask(n: int) -> None:
+        await client.call("volatility", {"bar": n % 6_000, "window": 7 + n // 6_000})
+
+    return ask
+
+
+def show(found: dict[str, Any], count: int) -> None:
+    """Print what was measured."""
+    spared = found["calls"] - found["reached"]
+    print(
+        f"stream: {found['calls']:,} calls, {found['reached']:,} reached the agent: "
+        f"{spared / found['calls']:.1%} did not"
+    )
+    print("  " + ", ".join(f"{name} {number:,}" for name, number in found["levels"].items()))
+    for title, kinds in (("whole calls", found["whole"]), ("the cache alone", found["alone"])):
+        print(f"{title}, one after the other, {count:,} each")
+        for kind, percentiles in kinds.items():
+            print(f"  {kind:<22} {said(percentiles)}")
 
 
 class _Text:
@@ -166,10 +191,11 @@ class _Text:
         return False
 
 
-async def alone(redis_url: str, count: int) -> None:
-    """Print what the levels themselves take, without agents, callers and sockets to them."""
-    print(f"the cache alone, {count:,} each")
-    for level in ("memory", "Redis"):
+async def alone(redis_url: str, count: int) -> dict[str, Percentiles]:
+    """Return what the levels themselves take, without agents, callers and sockets to them."""
+    found: dict[str, Percentiles] = {}
+    # The second one, whose memory is empty, finds in Redis what the first one has written.
+    for first in (MISS, REDIS):
         settings = CacheSettings(redis=redis_url, redis_prefix="alone")
         redis = RedisLevel(settings)
         await redis.open()
@@ -178,15 +204,15 @@ async def alone(redis_url: str, count: int) -> None:
         async def make(_: float) -> str:
             return '{"volatility":0.0012345678}'
 
-        async def ask(key: str, levels: CacheLevels[str] = levels) -> None:
-            await levels.answer(Question(CacheKey("volatility", "1", key), 300.0, make, 1.0), 1.0)
+        async def ask(n: int, levels: CacheLevels[str] = levels) -> None:
+            key = CacheKey("volatility", "1", str(n))
+            await levels.answer(Question(key, 300.0, make, 1.0), 1.0)
 
-        # The second one, whose memory is empty, finds in Redis what the first one has written.
-        first = "miss in both levels" if level == "memory" else "hit in Redis"
-        print(f"  {first:<22} {await timed(lambda n: ask(str(n)), count)}")
-        if level == "memory":
-            print(f"  hit in memory          {await timed(lambda n: ask(str(n)), count)}")
+        found[first] = await timed(ask, count)
+        if first == MISS:
+            found[MEMORY] = await timed(ask, count)
         await levels.close()
+    return found
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -194,8 +220,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bars", type=int, default=300)
     parser.add_argument("--count", type=int, default=2_000)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write it to a file")
     options = parser.parse_args(arguments)
-    uvloop.run(measure(options.bars, options.count))
+    found = uvloop.run(measure(options.bars, options.count))
+    show(found, options.count)
+    if options.json:
+        options.json.write_text(json.dumps(found))
     return 0
 
 

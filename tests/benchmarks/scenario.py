@@ -228,6 +228,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Study("payload", "The demo's stream beside JSON over HTTP"),
         Study("tracing", "Throughput with tracing"),
+        Study("cache", "The cache of calls"),
         Study("sink", "The analytic sink's writes", durable=True),
     )
 }

@@ -154,6 +154,7 @@ STUDY_TARGETS: Final = (
     ),
     Target("payload", "share of bytes saved, one by one", 0.6, study_figure="one by one"),
     Target("payload", "share of bytes saved, batches of ≤ 100", 0.6, study_figure="batched"),
+    Target("cache", "share of repeated calls that reach no agent", 0.9, study_figure="spared"),
     Target(
         "sink",
         "rows/s on the disk beside DuckDB's own table by executemany",

@@ -12,6 +12,7 @@ MODULES: Final = {
     "payload": "payload_size",
     "tracing": "tracing",
     "sink": "sink_writes",
+    "cache": "cache_levels",
 }
 
 

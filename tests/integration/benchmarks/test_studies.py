@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.benchmarks.process import Workplace
 from tests.benchmarks.scenario import Durations
+from tests.benchmarks.studies.cache_levels import KINDS, CacheStudy
 from tests.benchmarks.studies.curves import SERIES, Curve, CurvesStudy
 from tests.benchmarks.studies.payload_size import BATCHED, HTTP, IDENTITY, LZ4, PACED, PayloadStudy
 from tests.benchmarks.studies.sink_writes import (
@@ -92,6 +93,16 @@ async def test_every_store_keeps_every_row_of_the_sink_study(workplace):
     assert kept % BATCH_ROWS == 0 < kept
     shown = int(str(files.rows[0][0]))  # What was written again in a later turn is shown once.
     assert shown % BATCH_ROWS == 0 < shown <= measured["writes"][SINK]["rows"]
+
+
+@pytest.mark.slow
+async def test_the_cache_spares_what_is_asked_again(workplace, redis_installed):
+    measured = await CacheStudy().measure("bellwire_tcp", BRIEF, workplace)
+    found = measured["cache"]
+    assert found["calls"] == 30 * 12 * 3
+    assert found["reached"] == 30 * 3
+    assert set(found["whole"]) == set(KINDS)
+    assert all(each["p50"] <= each["p99"] for each in found["whole"].values())
 
 
 @pytest.mark.slow

@@ -20,13 +20,13 @@ from redis.exceptions import (
 from bellwire.coordinator.cluster.election import Answer, LeaseTimes
 from bellwire.coordinator.cluster.errors import LeaseRefusedError, LeaseUnavailableError
 from bellwire.coordinator.cluster.holder import Holder, lease_key
+from bellwire.coordinator.redis_client import check_noeviction
+from bellwire.wire.errors import RedisEvictsError, RedisRefusedError, RedisUnavailableError
 from bellwire.wire.settings import without_password
 
 __all__ = ["RedisLease"]
 
 MILLIS: Final = 1_000
-POLICY: Final = "noeviction"
-POLICY_FIELD: Final = "maxmemory_policy"
 # KEYS[1] the lease; ARGV: our value, its time to live in ms, whether to take it when it is free.
 # Gives the value that stands there then ("" = none), whether it was taken now, and the ms left of it.
 _HOLD: Final = """\
@@ -104,14 +104,14 @@ class RedisLease:
 
     async def _check(self) -> None:
         """See that Redis evicts nothing: a lease that is evicted would be held by two."""
-        found: Any = await self._bounded(self._client().info("memory"))
-        policy = str(found.get(POLICY_FIELD, "unknown"))
-        if policy != POLICY:
-            raise LeaseRefusedError(
-                f"Redis at {self.where} has maxmemory-policy {policy!r} and may evict the lease: set it to "
-                f"{POLICY!r}, or give the coordinators a Redis of their own beside the cache's",
-                metadata={"policy": policy},
-            )
+        try:
+            await check_noeviction(self._client(), self._url, self._request_seconds)
+        except RedisUnavailableError as error:
+            await self.close()
+            raise LeaseUnavailableError(error.message, metadata={"redis": self.where}) from None
+        except (RedisEvictsError, RedisRefusedError) as error:
+            await self.close()
+            raise LeaseRefusedError(error.message, metadata=error.metadata) from None
         self._checked = True
 
     async def _script(self, script: str, *arguments: Any) -> Any:
