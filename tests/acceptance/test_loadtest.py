@@ -14,7 +14,7 @@ import pytest
 from bellwire.admin.v1.topic_pb2 import LOG_KIND_SQLITE, Topic
 from bellwire.client import connect
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 QUICK = ("--set", "loadtest.warm_up_seconds=0.2", "--set", "loadtest.quiet_seconds=0.5")
 # A busy machine is late and slow: what these tests ask for is only what was sent.

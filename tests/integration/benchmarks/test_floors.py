@@ -5,7 +5,7 @@ from tests.benchmarks.peers import FLOORS
 from tests.benchmarks.scenario import Durations
 from tests.benchmarks.stage_timing import time_floor
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("name", FLOORS)

@@ -16,7 +16,7 @@ from tests.benchmarks.scenario import (
 )
 from tests.benchmarks.summary import ROLES
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 BRIEF = Durations(warm_up_seconds=0.05, load_seconds=0.2)
 # Ours by each way there is; the rest, of which each test starts three processes, is slow together.

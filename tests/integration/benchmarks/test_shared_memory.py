@@ -7,7 +7,7 @@ from tests.benchmarks.process import MeasurementError
 from tests.benchmarks.shared_memory import measure_one
 from tests.benchmarks.shared_memory_carriers import CARRIERS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)

@@ -21,7 +21,7 @@ from tests.benchmarks.studies.tracing import AGENT, CLIENT, RATIOS, TracingStudy
 
 from bellwire.sink import QuerySettings, ask
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 BRIEF = Durations(warm_up_seconds=0.05, load_seconds=0.3)
 

@@ -14,7 +14,7 @@ from tests.integration.cluster.processes import free_ports
 
 from bellwire.testing.redis import RunningRedis
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120)]
 
 END_SECONDS = 60.0
 

@@ -28,7 +28,7 @@ from bellwire.testing.redis import RunningRedis, running_redis
 from bellwire.wire.errors import BellwireError, NotOwnerError
 from bellwire.wire.settings import SettingsError
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(90)]
 
 
 async def read_all(client: Client, topic: str, count: int) -> list[bytes]:

@@ -637,18 +637,23 @@ async def chaos(seed: int, *, cut: bool, full: bool, seconds: float = 1.0) -> Co
     return seen
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+def seeds(first: int, *more: int) -> list[Any]:
+    """Return seeds as parameters; all but the first are slow together."""
+    return [first, *(pytest.param(seed, marks=pytest.mark.slow) for seed in more)]
+
+
+@pytest.mark.parametrize("seed", seeds(1, 2, 3))
 async def test_three_publishers_and_a_subscriber_that_stumbles(seed) -> None:
     seen = await chaos(seed, cut=False, full=False)
     assert seen["direct"] > 0
 
 
-@pytest.mark.parametrize("seed", [4, 5, 6])
+@pytest.mark.parametrize("seed", seeds(4, 5, 6))
 async def test_connections_that_are_lost_cost_and_repeat_nothing(seed) -> None:
     await chaos(seed, cut=True, full=False)
 
 
-@pytest.mark.parametrize("seed", [7, 8, 9])
+@pytest.mark.parametrize("seed", seeds(7, 8, 9))
 async def test_batches_that_are_refused_and_sent_again_come_once_and_in_order(seed) -> None:
     await chaos(seed, cut=False, full=True)
 
