@@ -16,7 +16,9 @@ from bellwire.cli.units import counted_text, duration_text
 __all__ = ["run_profile"]
 
 # Share of the samples of one busy thread; what is drawn from fewer says little.
-MOSTLY_IDLE: Final = 0.05
+MOSTLY_IDLE: Final = (
+    0.2  # Sampling stops a process each time, after which it looks busy for a moment.
+)
 
 
 def run_profile(found: FoundProcess, plan: SamplePlan, *, as_json: bool) -> None:
