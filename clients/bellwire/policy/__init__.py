@@ -5,7 +5,6 @@ from bellwire.policy.balancer import pick_of_two
 from bellwire.policy.bounded_cache import BoundedCache, CacheBounds
 from bellwire.policy.breaker import Breaker, BreakerState
 from bellwire.policy.generations import Generations
-from bellwire.policy.lru import LruTtlCache
 from bellwire.policy.owner_search import OwnerSearch
 from bellwire.policy.single_flight import SingleFlight
 
@@ -16,7 +15,6 @@ __all__ = [
     "BreakerState",
     "CacheBounds",
     "Generations",
-    "LruTtlCache",
     "OwnerSearch",
     "SingleFlight",
     "pick_of_two",

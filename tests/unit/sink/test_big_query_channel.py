@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -34,4 +35,8 @@ def test_a_service_account_is_enough_to_open_a_channel(monkeypatch, tmp_path):
     }
     (tmp_path / "key.json").write_text(json.dumps(account))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
-    open_channel("").close()
+    channel = open_channel("")
+    try:
+        assert isinstance(channel, grpc.Channel)
+    finally:
+        channel.close()
