@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from dataclasses import dataclass
 from typing import Any, Final
 
+import aiokafka.producer.sender
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.errors import (
@@ -32,6 +33,7 @@ FETCH_BYTES: Final = 4 << 20
 FETCH_RECORDS: Final = 5_000
 FETCH_MILLIS: Final = 500
 STOP_SECONDS: Final = 5.0
+BEGIN_AGAIN_SECONDS: Final = 0.003
 LOG_TOPIC: Final = {
     "cleanup.policy": "delete",
     "retention.ms": "-1",  # The bus evicts, and deletes records itself.
@@ -39,6 +41,10 @@ LOG_TOPIC: Final = {
     "max.message.bytes": str(RECORD_BYTES_MAX),
 }
 STATE_TOPIC: Final = {"cleanup.policy": "compact", "max.message.bytes": str(RECORD_BYTES_MAX)}
+
+# Until the brokers have written the end of a transaction, a few ms, they refuse to begin the next one; aiokafka asks
+# again after 20 ms then, which was most of a commit, and has no setting for it.
+aiokafka.producer.sender.BACKOFF_OVERRIDE = BEGIN_AGAIN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
