@@ -368,9 +368,10 @@ class DrainingError(PeerError):
 
 
 class NotOwnerError(PeerError):
-    """Another coordinator of the group is active; nothing was done here.
+    """Another coordinator is to be asked; nothing was done here.
 
-    Its metadata names the `owner`, an address, unless an election is under way.
+    Its metadata names the `owner`, an address, unless an election is under way. Where it is because of a topic, they
+    name the `topic` and the `group` it belongs to.
     """
 
     reason = "NOT_OWNER"
