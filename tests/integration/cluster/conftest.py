@@ -14,6 +14,7 @@ import pytest
 from bellwire.client import ClientSettings, connect
 from bellwire.coordinator.cluster.election import Role
 from bellwire.coordinator.cluster.server import ClusterCoordinator
+from bellwire.coordinator.cluster.topic_groups import GROUPS_KEY
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.testing.redis import RunningRedis, running_redis
 
@@ -72,6 +73,14 @@ async def group_on(kafka: str, redis: str, **overrides: Any) -> AsyncIterator[Gr
         yield group
     finally:
         await group.close()
+
+
+@pytest.fixture(autouse=True)
+def no_groups(request: pytest.FixtureRequest) -> None:
+    """Nothing is declared by groups of earlier tests in the Redis that all tests share."""
+    if "redis_noeviction" in request.fixturenames:
+        server: RunningRedis = request.getfixturevalue("redis_noeviction")
+        server.ask("DEL", GROUPS_KEY)
 
 
 @pytest.fixture
