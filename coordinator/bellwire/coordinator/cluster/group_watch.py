@@ -149,6 +149,7 @@ class GroupWatch:
             if groups.is_declared:
                 return False
             if await self._store.declare(groups.me, groups.record.encode(), seen):
+                groups.note_declared()
                 _log.info("group %r has declared topics %s", groups.me, _named(groups.record))
                 return True
         raise LeaseUnavailableError(

@@ -160,6 +160,10 @@ class TopicGroups:
             self._group_of.clear()
         return changed
 
+    def note_declared(self) -> None:
+        """Take note that its group has declared what it is to have."""
+        self._declared = self.record
+
     def note_owner(self, owner: Holder | None) -> None:
         """Take note of who is active in its own group: the lease says so sooner."""
         if owner is None:
