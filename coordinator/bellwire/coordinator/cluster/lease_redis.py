@@ -43,6 +43,8 @@ class LeaseRedis:
         self._request_seconds = request_seconds
         self._redis: Redis | None = None
         self._checked = False
+        # A request that waits for the connection of a failed one would open it again after it was closed.
+        self._line = asyncio.Lock()
 
     async def ask(self, request: Callable[[Redis], Any]) -> Any:
         """Make one request and return the reply.
@@ -51,9 +53,10 @@ class LeaseRedis:
             LeaseUnavailableError: Redis did not answer, or cannot now.
             LeaseRefusedError: It refuses us, or could evict what it is to keep.
         """
-        if not self._checked:
-            await self._check()
-        return await self._bounded(request(self._client()))
+        async with self._line:
+            if not self._checked:
+                await self._check()
+            return await self._bounded(request(self._client()))
 
     async def close(self) -> None:
         """Close the connection; a later request opens another one."""
