@@ -99,8 +99,8 @@ def _add_cluster(table: Table, cluster: ClusterInfo, now_ns: int) -> None:
 
 def _group_text(group: TopicGroup) -> str:
     topics = ", ".join(group.topics) or "all others"
-    owner = f"at {group.owner}" if group.owner else f"[{Style.WARN}]nobody active[/]"
-    return f"{escape(harmless(topics))}: {escape(harmless(group.group))} {owner}"
+    owner = f" at {group.owner}" if group.owner else ", nobody active"
+    return escape(harmless(f"{topics}: {group.group}{owner}"))
 
 
 def _add_store(table: Table, store: StoreInfo) -> None:

@@ -109,7 +109,8 @@ class GroupWatch:
         """Declare what our group has, before anything of it is served.
 
         Where another group serves what nobody names, it may be serving just this: one time to live later it has read
-        otherwise, or has lost its lease. A Redis that is away holds nobody up who was heard to be declared.
+        otherwise, unless it is cut off from Redis and nobody takes its lease. A Redis that is away holds nobody up who
+        was heard to be declared.
 
         Raises:
             TopicsTakenError: Another group has topics of ours.
