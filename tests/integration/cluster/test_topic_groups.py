@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from tests.integration.cluster.conftest import Group
+from tests.integration.cluster.conftest import WAIT_SECONDS, Group
 from tests.integration.cluster.processes import ServedGroup
 from tests.integration.coordinator.frames import (
     WIDE,
@@ -231,6 +231,33 @@ async def test_who_wants_topics_of_another_group_is_refused_and_takes_no_lease(
     assert repr(taken.members[0].group) in refused.value.message
     assert redis_noeviction.ask("EXISTS", lease_key(name)) == "0"
     assert redis_noeviction.ask("HEXISTS", GROUPS_KEY, name) == "0"
+
+
+async def test_of_two_that_start_at_the_same_moment_one_ends(
+    pair: Pair, redis_noeviction: RunningRedis
+) -> None:
+    rivals = [pair.make("one", f"{pair.prefix}.orders.>"), pair.make("two", f"{pair.prefix}.*.new")]
+    begun = await asyncio.gather(*(rival.join() for rival in rivals), return_exceptions=True)
+    started = [found for found in begun if not isinstance(found, BaseException)]
+    errors: list[BaseException | None] = [e for e in begun if isinstance(e, BaseException)]
+    if not errors:  # Both had looked before either had declared.
+        ends = [asyncio.create_task(member.failed.wait()) for member in started]
+        done, running = await asyncio.wait(
+            ends, timeout=WAIT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in running:
+            task.cancel()
+        assert len(done) == 1
+        errors = [member.failure for member in started if member.failure is not None]
+    assert [type(error) for error in errors] == [TopicsTakenError]
+    winner = next(rival for rival in rivals if rival.members and not rival.members[0].failure)
+    await winner.active(winner.members[0])
+    for rival in rivals:
+        if rival is not winner:
+            await rival.close()
+            name = rival.settings.group
+            assert redis_noeviction.ask("EXISTS", lease_key(name)) == "0"
+            assert redis_noeviction.ask("HEXISTS", GROUPS_KEY, name) == "0"
 
 
 async def test_a_topic_of_nobody_is_refused_until_somebody_has_it(pair: Pair) -> None:

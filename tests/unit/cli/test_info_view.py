@@ -137,7 +137,8 @@ def test_groups_that_share_out_topics_are_listed_with_what_they_have():
     lines = [line.strip() for line in rendered(found).splitlines()]
     assert "topics     orders.>, fills.>: orders at host2:7400" in lines
     assert "all others: desk, nobody active" in lines
-    assert info_json(found)["cluster"]["groups"] == [
+    cluster: Any = info_json(found)["cluster"]
+    assert cluster["groups"] == [
         {
             "group": "orders",
             "topics": ["orders.>", "fills.>"],
