@@ -381,6 +381,16 @@ class NotOwnerError(PeerError):
         """Where the active coordinator is; empty = nobody knows yet."""
         return self.metadata.get("owner", "")
 
+    @property
+    def group(self) -> str:
+        """The group of that coordinator; empty = it was not told."""
+        return self.metadata.get("group", "")
+
+    @property
+    def topic(self) -> str:
+        """The topic that another group owns; empty = it is the group itself that is served elsewhere."""
+        return self.metadata.get("topic", "")
+
 
 class DeadlineExceededError(PeerError):
     """The peer did not answer in time; whether it did the work is unknown."""
