@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -157,6 +157,16 @@ class SubscribeSide:
     def resume_direct(self) -> None:
         """Read on after a pause."""
         self._direct.on_room()
+
+    def position(self) -> list[EphemeralResume]:
+        """Return where an unnamed subscription is; of a named one the coordinator knows."""
+        return [self._resume] if isinstance(self._resume, EphemeralResume) else []
+
+    def go_on_after(self, ended: Iterable[EphemeralResume]) -> None:
+        """Begin where others have ended, as far as their topics are asked for here."""
+        if isinstance(self._resume, EphemeralResume):
+            for other in ended:
+                self._resume.go_on_after(other, self._options.concerns)
 
     def end_direct(self) -> None:
         """End every direct route."""
