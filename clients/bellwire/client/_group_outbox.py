@@ -130,10 +130,15 @@ class GroupOutbox:
             await asyncio.gather(*(outbox.flush(left) for outbox in self._outboxes.values()))
             moved = moved or bool(self._moves)
 
-    async def close(self) -> None:
-        """Give up moves; the outboxes are closed by whoever made them."""
+    async def close(self, seconds: float) -> None:
+        """Give up what cannot move in time; the outboxes are closed by whoever made them."""
         self._groups.ignore(self._on_map)
-        for move in tuple(self._moves.values()):
+        moves = tuple(self._moves.values())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for move in moves:
+                    await move.ended()
+        for move in moves:
             await move.close()
 
     # ------------------------------------------------------------ which outbox

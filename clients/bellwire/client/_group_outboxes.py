@@ -59,10 +59,12 @@ class GroupOutboxes:
 
     async def close(self, seconds: float) -> None:
         """Close all; raises the first error when all are closed."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
         mine = [*self._shared.values(), *self._named.values()]
-        await asyncio.gather(*(outbox.close() for outbox in mine))
+        await asyncio.gather(*(outbox.close(seconds) for outbox in mine))
         results = await asyncio.gather(
-            *(outboxes.close(seconds) for outboxes in self._by_group.values()),
+            *(outboxes.close(max(0.0, deadline - clock())) for outboxes in self._by_group.values()),
             return_exceptions=True,
         )
         for result in results:

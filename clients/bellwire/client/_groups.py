@@ -18,7 +18,7 @@ from bellwire.policy.topic_groups import GroupEntry, TopicGroups
 from bellwire.transport.address import Address, AddressError, parse_address
 from bellwire.transport.group_pool import GroupPool
 from bellwire.transport.movable import OWNER_PAUSE_SECONDS
-from bellwire.wire.errors import NotOwnerError
+from bellwire.wire.errors import ClosedError, NotOwnerError
 
 __all__ = ["Groups"]
 
@@ -187,6 +187,8 @@ class Groups:
         await self._read_again()
 
     async def _read_again(self) -> None:
+        if self._closed:
+            raise ClosedError("the client is closed: connect again")
         self._begin_reading()
         if self._reading is not None:
             await asyncio.wait([self._reading])

@@ -29,7 +29,7 @@ ANSWER_SECONDS: Final = 1.0  # Of one coordinator: several are asked while a cli
 
 
 async def cluster_of(pool: ChannelPool, seconds: float) -> ClusterInfo | None:
-    """Ask a coordinator for its cluster; None = it is alone, or too old to tell of groups.
+    """Ask a coordinator for its cluster; None = it is alone.
 
     Raises:
         PeerError: No answer in time.
@@ -40,11 +40,16 @@ async def cluster_of(pool: ChannelPool, seconds: float) -> ClusterInfo | None:
         info = await read(stub.GetServerInfo, GetServerInfoRequest(), seconds, waited_for)
     except NotImplementedYetError:
         return None
-    return info.cluster if info.HasField("cluster") and info.cluster.groups else None
+    return info.cluster if info.HasField("cluster") else None
 
 
 def entries_of(info: ClusterInfo) -> list[GroupEntry]:
-    """Return the groups of an answer; one whose topics cannot be read is left out, with a warning."""
+    """Return the groups of an answer; one whose topics cannot be read is left out, with a warning.
+
+    Where none are told, because nobody was active yet or knows of groups, there is the one that answered.
+    """
+    if not info.groups:
+        return [GroupEntry(info.group, (), info.owner, info.owner_since_unix_nano)]
     entries = []
     for each in info.groups:
         entry = GroupEntry(each.group, tuple(each.topics), each.owner, each.owner_since_unix_nano)

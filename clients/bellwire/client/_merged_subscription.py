@@ -16,7 +16,7 @@ from bellwire.client.settle_failure import SettleFailure
 from bellwire.client.subscription import Subscription
 from bellwire.policy.fair_turns import FairTurns
 from bellwire.transport.channel import ChannelPool
-from bellwire.wire.errors import BellwireError, ClosedError
+from bellwire.wire.errors import ClosedError
 
 __all__ = ["MakePart", "MergedSubscription"]
 
@@ -55,8 +55,8 @@ class MergedSubscription(Subscription):
 
     Fair: who was taken from stands behind the others. Bounded: the parts share the window. A part whose coordinator
     is away is opened when there is one, and the others go on; a part that is refused, or fails, ends the whole.
-    When the map of groups changes, the parts do: an unnamed subscription goes on at its position, for in Kafka that
-    is the same for all groups; a named one has a cursor in each group, and begins in a new one like a new name.
+    When a topic passes to another group, the parts do so: an unnamed subscription goes on where it was, or from the
+    beginning of the topic's new log; a named one has a cursor in each group, and begins in a new one like a new name.
 
     Args:
         groups: The map, and the channels.
@@ -95,7 +95,6 @@ class MergedSubscription(Subscription):
         self._arrived = asyncio.Event()
         self._is_wide = any(set(topic) & WILD for topic in topics)
         self._following: asyncio.Task[None] | None = None
-        self._failed: BellwireError | None = None
         self._paused = False
         self._entered = False
         self._closed = False
@@ -128,14 +127,23 @@ class MergedSubscription(Subscription):
     async def _opened(self) -> None:
         """Wait for all parts; those that are out of reach may come later, if any is there."""
         deadline = asyncio.get_running_loop().time() + self._timeout_seconds
-        results = await asyncio.gather(
-            *(self._part_opened(part, deadline) for part in self._parts.values()),
-            return_exceptions=True,
-        )
-        errors = [result for result in results if isinstance(result, BaseException)]
+        met: dict[_Part, BaseException | None] = {}
+        while True:
+            if self._following is not None:
+                await asyncio.wait(
+                    [self._following]
+                )  # The map has changed: there are other parts now.
+            waiting = [part for part in self._parts.values() if part not in met]
+            if not waiting:
+                break
+            results = await asyncio.gather(
+                *(self._part_opened(part, deadline) for part in waiting), return_exceptions=True
+            )
+            met.update(zip(waiting, results, strict=True))
+        errors = [error for part in self._parts.values() if (error := met[part]) is not None]
         away = [error for error in errors if isinstance(error, UnreachableError)]
         for error in errors:
-            if error not in away or len(away) == len(results):
+            if error not in away or len(away) == len(self._parts):
                 raise error
         for error in away:
             _log.warning("%s goes on without a part, for now: %s", self._where, error)

@@ -43,7 +43,13 @@ from bellwire.policy.topic_groups import GroupEntry
 from bellwire.transport.address import Address, parse_addresses
 from bellwire.transport.channel import ChannelPool
 from bellwire.transport.group_pool import GroupPool
-from bellwire.wire.errors import BellwireError, CallerError, ClosedError, NotImplementedYetError
+from bellwire.wire.errors import (
+    BellwireError,
+    CallerError,
+    ClosedError,
+    DeadlineExceededError,
+    NotImplementedYetError,
+)
 
 __all__ = ["Client", "connect"]
 
@@ -127,7 +133,7 @@ class Client:
                     self._pool.reachability()  # It goes on to the next when one cannot be reached.
                 await self._pool.first().channel_ready()
                 await self._learn_groups(seconds)
-        except TimeoutError:
+        except (TimeoutError, DeadlineExceededError):
             await self.close()
             raise UnreachableError(
                 f"no coordinator at {self._where()} within {seconds:g} s: "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,15 @@ from bellwire.bus.v1.publisher_pb2 import (
     PublishFailure,
     PublishStreamResponse,
 )
-from bellwire.client import Client, ClientSettings, DeadlineExceededError, connect, new_message
+from bellwire.bus.v1.subscriber_pb2 import SubscribeResponse, SubscribeStarted
+from bellwire.client import (
+    Client,
+    ClientSettings,
+    ClosedError,
+    DeadlineExceededError,
+    connect,
+    new_message,
+)
 from bellwire.coordinator.services.catalog import SERVICES
 from bellwire.coordinator.services.handlers import service_handler
 from bellwire.wire.batch import BatchLimits, open_batch
@@ -58,7 +66,7 @@ class Cluster:
         server.add_generic_rpc_handlers(
             [
                 service_handler(group, SERVICES[each])
-                for each in ("ServerService", "PublisherService")
+                for each in ("ServerService", "PublisherService", "SubscriberService")
             ]
         )
         server.add_insecure_port(group.address.replace("unix://", "unix:"))
@@ -88,8 +96,11 @@ class Cluster:
         return NotOwnerError(f"topic {topic!r} belongs to group {owner!r}", metadata=metadata)
 
     async def until_appended(self, topic: str, count: int) -> None:
+        await self.until(lambda: len(self.appended[topic]) >= count)
+
+    async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(WAIT_SECONDS):
-            while len(self.appended[topic]) < count:
+            while not condition():
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -103,6 +114,7 @@ class Group:
         self.address = address
         self.refused = 0
         self.streams = 0
+        self.readers: list[list[str]] = []
         self._expected: dict[tuple[int, str, int], int] = defaultdict(int)
 
     async def GetServerInfo(self, request: object, context: object) -> GetServerInfoResponse:
@@ -122,6 +134,22 @@ class Group:
         while (frame := await line.batches()) is not None:
             await asyncio.sleep(random.random() / 500)
             await self._take(line, frame)
+
+    async def Subscribe(self, requests: AsyncIterator[Any], context: Any) -> None:
+        line = Line(context, 1)
+        start = (await line.read()).start
+        for topic in start.topics:
+            if ">" not in topic and self._cluster.group_of(topic) != self.name:
+                self.refused += 1
+                self._cluster.changed.set()
+                raise self._cluster.refusal(topic)
+        started = SubscribeStarted(lease_id="1", window=start.window)
+        await line.write(SubscribeResponse(started=started))
+        self.readers.append(list(start.topics))
+        self._cluster.changed.set()
+        await line.hold()
+        self.readers.remove(list(start.topics))
+        self._cluster.changed.set()
 
     async def _take(self, line: Line, frame: PublishBatches) -> None:
         landed: list[PositionRange] = []
@@ -267,3 +295,57 @@ async def test_a_group_that_is_added_is_followed(cluster: Cluster) -> None:
         await publisher.flush()
     assert cluster.appended[TOPIC] == [0, 1]
     assert cluster.groups["c"].streams == 1
+
+
+async def test_a_subscription_that_a_lagging_map_led_astray_opens_at_the_right_group(
+    cluster: Cluster,
+) -> None:
+    cluster.owner_of_topic, cluster.told_owner = "b", "a"
+    a, b = cluster.groups["a"], cluster.groups["b"]
+    async with asyncio.timeout(WAIT_SECONDS), client_of(cluster) as client:
+        subscription = client.subscribe(TOPIC, "bars")
+        opening = asyncio.create_task(subscription.__aenter__())
+        await cluster.until(lambda: a.refused > 1)
+        assert not opening.done()
+        cluster.told_owner = None
+        await opening
+        assert (a.readers, b.readers) == ([["bars"]], [[TOPIC]])
+        await subscription.close()
+        await cluster.until(lambda: not (a.readers or b.readers))
+
+
+async def test_a_group_that_nobody_was_refused_for_is_found_by_who_reads_a_pattern(
+    cluster: Cluster,
+) -> None:
+    async with asyncio.timeout(WAIT_SECONDS), client_of(cluster) as client, client.subscribe(">"):
+        c = await cluster.start("c")
+        await cluster.until(lambda: c.readers == [[">"]])
+        assert all(group.refused == 0 for group in cluster.groups.values())
+
+
+async def test_nothing_of_a_client_is_left_when_it_is_closed(cluster: Cluster) -> None:
+    before = asyncio.all_tasks()
+    cluster.owner_of_topic = "b"
+    async with asyncio.timeout(WAIT_SECONDS), client_of(cluster) as client:
+        publisher = client.publisher("test")
+        async with client.subscribe(">"):
+            await publisher.publish(TOPIC, b"0")
+            cluster.owner_of_topic = "a"
+            await publisher.publish(TOPIC, b"1")
+    left = [task.get_name() for task in asyncio.all_tasks() - before]
+    assert not [name for name in left if "bellwire" in name], left
+
+
+async def test_what_cannot_move_is_given_up_when_the_client_is_closed(cluster: Cluster) -> None:
+    client = client_of(cluster, 1.0)
+    async with asyncio.timeout(WAIT_SECONDS):
+        await client.__aenter__()
+        publisher = client.publisher("test")
+        await publisher.publish(TOPIC, b"0")
+        cluster.owner_of_topic = cluster.told_owner = "b"
+        cluster.groups["b"].address = "unix:///nobody/listens/here"
+        future = await publisher.enqueue(TOPIC, new_message(data=b"1"))
+        with pytest.raises(DeadlineExceededError):
+            await client.close()
+        with pytest.raises(ClosedError):
+            await future
