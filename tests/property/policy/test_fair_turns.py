@@ -48,7 +48,11 @@ def test_who_has_something_is_taken_from_once_before_anybody_is_twice(
     waiting: dict[int, int] = {}
     for _ in range(30):
         ready = data.draw(st.sets(st.sampled_from(range(len(held)))))
-        taken = turns.take(lambda number, ready=ready: number + 1 if number in ready else None)
+
+        def ask(number: int, ready: set[int] = ready) -> int | None:
+            return number + 1 if number in ready else None
+
+        taken = turns.take(ask)
         assert (taken is None) == (not ready)
         if taken is None:
             continue
