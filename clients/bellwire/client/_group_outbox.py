@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.publisher_pb2 import AckLevel
@@ -20,7 +20,9 @@ from bellwire.wire.errors import BellwireError, NotOwnerError
 
 __all__ = ["GroupOutbox"]
 
-LEFT_SECONDS_MIN: Final = 0.001
+LEFT_SECONDS_MIN: Final = 0.001  # gRPC's least deadline.
+
+T = TypeVar("T")
 
 
 class GroupOutbox:
@@ -54,6 +56,7 @@ class GroupOutbox:
         self._outboxes: dict[str, Outbox] = {}
         self._by_topic: dict[str, Outbox] = {}
         self._moves: dict[str, TopicMove] = {}
+        self._moves_begun = 0
         self._lines: dict[str, Line] = {}  # Of topics whose outbox is being looked for.
         groups.listen(self._on_map)
 
@@ -72,53 +75,56 @@ class GroupOutbox:
         self, topic: str, message: Message, seconds: float
     ) -> asyncio.Future[PublishResult]:
         """Take one message; wait for its group and for room at most `seconds`."""
-        deadline = self._now() + seconds
         outbox = self._known(topic)
-        while True:
-            if outbox is None:
-                outbox = await self._found(topic, deadline)
-                seconds = self._left(deadline)
+        if outbox is not None:
             try:
                 return await outbox.enqueue(topic, message, seconds)
             except NotOwnerError as error:
-                self._look_again(error, deadline)
-                outbox = None
+                self._look_again(topic, outbox, error)
+        return await self._at_owner(
+            topic, seconds, lambda found, left: found.enqueue(topic, message, left)
+        )
 
     async def publish(self, topic: str, message: Message, seconds: float) -> PublishResult:
         """Take one message and wait until it is acknowledged."""
-        deadline = self._now() + seconds
         outbox = self._known(topic)
-        while True:
-            if outbox is None:
-                outbox = await self._found(topic, deadline)
-                seconds = self._left(deadline)
+        if outbox is not None:
             try:
                 return await outbox.publish(topic, message, seconds)
             except NotOwnerError as error:
-                self._look_again(error, deadline)
-                outbox = None
+                self._look_again(topic, outbox, error)
+        return await self._at_owner(
+            topic, seconds, lambda found, left: found.publish(topic, message, left)
+        )
 
     async def publish_many(
         self, topic: str, messages: Sequence[Message], seconds: float
     ) -> list[PublishedRange]:
         """Take many messages and wait until all are acknowledged; `seconds` bounds a standstill."""
+        return await self._at_owner(
+            topic, seconds, lambda found, _: found.publish_many(topic, messages, seconds)
+        )
+
+    async def _at_owner(
+        self, topic: str, seconds: float, send: Callable[[Outbox, float], Awaitable[T]]
+    ) -> T:
+        """Hand over to the outbox of the group that takes the topic; NOT_OWNER means that nothing was handed over."""
         deadline = self._now() + seconds
-        outbox = self._known(topic)
         while True:
-            if outbox is None:
-                outbox = await self._found(topic, deadline)
+            outbox = self._known(topic) or await self._found(topic, deadline)
             try:
-                return await outbox.publish_many(topic, messages, seconds)
+                return await send(outbox, self._left(deadline))
             except NotOwnerError as error:
-                self._look_again(error, deadline)
-                outbox = None
+                if self._now() >= deadline:
+                    raise
+                self._look_again(topic, outbox, error)
 
     async def flush(self, seconds: float) -> None:
         """Wait until everything added before is acknowledged or refused, whichever group it is with by then."""
         deadline = self._now() + seconds
-        moved = True
-        while moved:
-            moved = bool(self._moves)
+        begun = -1
+        while begun != self._moves_begun:
+            begun = self._moves_begun
             try:
                 async with asyncio.timeout_at(deadline):
                     for move in tuple(self._moves.values()):
@@ -128,7 +134,6 @@ class GroupOutbox:
                 raise timed_out(seconds, waited_for) from None
             left = self._left(deadline)
             await asyncio.gather(*(outbox.flush(left) for outbox in self._outboxes.values()))
-            moved = moved or bool(self._moves)
 
     async def close(self, seconds: float) -> None:
         """Give up what cannot move in time; the outboxes are closed by whoever made them."""
@@ -213,11 +218,17 @@ class GroupOutbox:
             outbox = self._outboxes[pool.group] = self._make(pool)
         return outbox
 
-    def _look_again(self, error: NotOwnerError, deadline: float) -> None:
-        """Have the group looked for again, where that may help and there is time."""
-        if not error.topic or self._now() >= deadline:
+    def _look_again(self, topic: str, outbox: Outbox, error: NotOwnerError) -> None:
+        """Have the group of a topic looked for; whoever publishes to it waits meanwhile.
+
+        Raises:
+            NotOwnerError: It is not because of the topic.
+        """
+        if not error.topic:
             raise error
         self._groups.reread_soon()
+        if self._by_topic.get(topic) is outbox:
+            self._move(topic)
 
     # ------------------------------------------------------------ topics that move
 
@@ -226,8 +237,12 @@ class GroupOutbox:
             group = self._groups.map.group_of(topic)
             if group is None or self._outboxes.get(group) is outbox:
                 continue
-            del self._by_topic[topic]
-            self._moves[topic] = TopicMove(topic, outbox, self._groups, self._outbox, self._moved)
+            self._move(topic)
+
+    def _move(self, topic: str) -> None:
+        source = self._by_topic.pop(topic)
+        self._moves_begun += 1
+        self._moves[topic] = TopicMove(topic, source, self._groups, self._outbox, self._moved)
 
     def _moved(self, topic: str, outbox: Outbox) -> None:
         del self._moves[topic]

@@ -84,8 +84,7 @@ class TopicMove:
     async def _target(self) -> Outbox:
         group = await self._groups.owner_of(self._topic, None)
         target = await self._outbox(group, None)
-        if target is not self._source:
-            await target.find(self._topic, ROUTE_SECONDS)
+        await target.find(self._topic, ROUTE_SECONDS)
         return target
 
     async def _take_over(self, target: Outbox) -> None:

@@ -39,7 +39,7 @@ from bellwire.client import (
 from bellwire.coordinator.services.catalog import SERVICES
 from bellwire.coordinator.services.handlers import service_handler
 from bellwire.wire.batch import BatchLimits, open_batch
-from bellwire.wire.errors import NotOwnerError, SequenceGapError, to_item_error
+from bellwire.wire.errors import NotOwnerError, PeerError, SequenceGapError, to_item_error
 
 WAIT_SECONDS = 30.0
 LIMITS = BatchLimits(bytes_max=4 << 20, message_bytes_max=4 << 20)
@@ -53,6 +53,7 @@ class Cluster:
         self._folder = folder
         self._stack = stack
         self.owner_of_topic = "a"
+        self.cut_chance = 0.0  # That a stream ends before a frame is taken.
         self.told_owner: str | None = None  # What the map says, where it is not the truth.
         self.appended: dict[str, list[int]] = defaultdict(
             list
@@ -133,6 +134,8 @@ class Group:
         await line.start_publish(producer_id=ord(self.name))
         while (frame := await line.batches()) is not None:
             await asyncio.sleep(random.random() / 500)
+            if random.random() < self._cluster.cut_chance:
+                raise PeerError("the line is cut")
             await self._take(line, frame)
 
     async def Subscribe(self, requests: AsyncIterator[Any], context: Any) -> None:
@@ -198,7 +201,8 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 
 def client_of(cluster: Cluster, seconds: float = WAIT_SECONDS) -> Client:
-    return connect(cluster.groups["a"].address, ClientSettings(timeout_seconds=seconds))
+    settings = ClientSettings(timeout_seconds=seconds, reconnect_max_seconds=0.1)
+    return connect(cluster.groups["a"].address, settings)
 
 
 async def test_the_map_is_learned_when_the_client_connects(cluster: Cluster) -> None:
@@ -211,9 +215,11 @@ async def test_the_map_is_learned_when_the_client_connects(cluster: Cluster) -> 
     assert {name: group.refused for name, group in cluster.groups.items()} == {"a": 0, "b": 0}
 
 
+@pytest.mark.parametrize("cut_chance", [0.0, 0.1])
 async def test_a_topic_that_passes_on_again_and_again_keeps_its_messages_and_their_order(
-    cluster: Cluster,
+    cluster: Cluster, cut_chance: float
 ) -> None:
+    cluster.cut_chance = cut_chance
     chosen = random.Random(5)
     async with asyncio.timeout(WAIT_SECONDS), client_of(cluster) as client:
         publisher = client.publisher("test")
