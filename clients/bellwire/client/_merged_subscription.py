@@ -200,7 +200,12 @@ class MergedSubscription(Subscription):
     ) -> None:
         stream = part.stream = self._make(pool, part.topics, shares)
         self._streams[stream.settler] = stream
-        stream.start(self._arrived, before, paused=self._paused)
+        stream.start(
+            self._arrived,
+            before,
+            lambda topic: self._groups.map.group_of(topic) == part.group,
+            paused=self._paused,
+        )
 
     def _on_map(self) -> None:
         if self._following is None or self._following.done():
@@ -213,6 +218,8 @@ class MergedSubscription(Subscription):
             before: list[EphemeralResume] = []
             for part in ended:
                 before += await self._end(part)
+            for part in self._parts.values():
+                before += part.stream.position() if part.stream is not None else []
             for group, topics in wanted.items():
                 if group not in self._parts:
                     self._add(group, topics, len(wanted), before)

@@ -183,17 +183,23 @@ class StreamSubscription(Subscription):
         return self._side
 
     def start(
-        self, arrived: asyncio.Event, after: Sequence[EphemeralResume], *, paused: bool
+        self,
+        arrived: asyncio.Event,
+        after: Sequence[EphemeralResume],
+        belongs: Callable[[str], bool],
+        *,
+        paused: bool,
     ) -> None:
         """Begin to connect.
 
         Args:
             arrived: Set when there is something to take, or will never be.
-            after: Positions to go on at, of streams that have ended.
+            after: Positions of other parts, to go on behind.
+            belongs: Tells of which topics these are for this part.
             paused: Nothing is wanted before `resume`.
         """
         self._side.inbox.arrived = arrived
-        self._side.go_on_after(after)
+        self._side.go_on_after(after, belongs)
         self._side.paused = paused
         self._link.start()
 

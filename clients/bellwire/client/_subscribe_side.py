@@ -162,11 +162,14 @@ class SubscribeSide:
         """Return where an unnamed subscription is; of a named one the coordinator knows."""
         return [self._resume] if isinstance(self._resume, EphemeralResume) else []
 
-    def go_on_after(self, ended: Iterable[EphemeralResume]) -> None:
-        """Begin where others have ended, as far as their topics are asked for here."""
+    def go_on_after(
+        self, others: Iterable[EphemeralResume], belongs: Callable[[str], bool]
+    ) -> None:
+        """Begin where others are, with those of their topics that belong here and are asked for."""
+        concerns = self._options.concerns
         if isinstance(self._resume, EphemeralResume):
-            for other in ended:
-                self._resume.go_on_after(other, self._options.concerns)
+            for other in others:
+                self._resume.go_on_after(other, lambda topic: belongs(topic) and concerns(topic))
 
     def end_direct(self) -> None:
         """End every direct route."""
