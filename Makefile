@@ -80,8 +80,8 @@ kafka-jars: .venv/.dev-installed ## fetch Apache Kafka for the tests, once, into
 kafka: .venv/.dev-installed ## run a Kafka broker on 127.0.0.1:9092 until Ctrl-C (KAFKA_DATA=folder)
 	@$(PY) -m bellwire.testing.kafka --port 9092 --data "$(KAFKA_DATA)"
 
-cluster: .venv/.dev-installed ## three coordinators of one group on loopback, with Kafka and Redis, until Ctrl-C
-	@$(PY) -m bellwire.testing.cluster
+cluster: .venv/.dev-installed ## coordinators on loopback, with Kafka and Redis, until Ctrl-C (GROUPS="orders=orders.>,fills.> rest=")
+	@$(PY) -m bellwire.testing.cluster --groups "$(GROUPS)"
 
 simulate: .venv/.dev-installed ## the simulation, seed by seed (SEEDS=10000, SIMULATE_ARGS="--seed 7 --verbose")
 	@$(PY) tests/simulation/run.py --seeds $(SEEDS) $(SIMULATE_ARGS)

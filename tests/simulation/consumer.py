@@ -13,9 +13,9 @@ from tests.simulation.plan import SubscriptionPlan
 from tests.simulation.producer import POISON
 
 from bellwire.bus.v1.subscriber_pb2 import StartPosition, SubscribeResponse
+from bellwire.client._stream_subscription import StreamSubscription
 from bellwire.client._subscribe_side import SubscribeOptions
 from bellwire.client.received import ReceivedMessage
-from bellwire.client.subscription import Subscription
 from bellwire.wire.errors import BellwireError, UnknownDeliveryTagError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Consumer:
         self.plan = plan
         self.name = name
         self._random = random
-        self._subscription: Subscription | None = None
+        self._subscription: StreamSubscription | None = None
         self._task: asyncio.Task[None] | None = None
         self._streams: list[Stream] = []
         self._logs: dict[tuple[int, int], str] = {}
@@ -128,7 +128,7 @@ class Consumer:
                 self._world.loop.call_soon(self.start)
                 return
 
-    def _open(self) -> Subscription:
+    def _open(self) -> StreamSubscription:
         world, plan = self._world, self.plan
         self._logs.clear()
         self._deferred = 0
@@ -148,7 +148,7 @@ class Consumer:
         )
         self._abandon_pool()
         self._pool = world.pool(self.name, self._on_stream)
-        return Subscription(self._pool, world.plan.client, options, auto=plan.auto)
+        return StreamSubscription(self._pool, world.plan.client, options, auto=plan.auto)
 
     def pause(self) -> None:
         """Have nothing delivered until `resume`."""
@@ -179,7 +179,7 @@ class Consumer:
 
     # ------------------------------------------------------------ handling
 
-    async def _consume(self, subscription: Subscription) -> None:
+    async def _consume(self, subscription: StreamSubscription) -> None:
         instance, last = self._instance, None
         iterator = aiter(subscription)
         while True:
@@ -192,7 +192,7 @@ class Consumer:
             if instance != self._instance:
                 return
 
-    async def _handle(self, subscription: Subscription, message: ReceivedMessage) -> None:
+    async def _handle(self, subscription: StreamSubscription, message: ReceivedMessage) -> None:
         world, random, plan = self._world, self._random, self.plan
         self._delivered(message)
         wait = self.stalled_until - world.loop.time()
@@ -224,7 +224,7 @@ class Consumer:
             self._settled(message, ev.ACCEPTED)
             await subscription.accept(message)
 
-    def _accept_later(self, subscription: Subscription, message: ReceivedMessage) -> None:
+    def _accept_later(self, subscription: StreamSubscription, message: ReceivedMessage) -> None:
         if subscription is not self._subscription:
             return
         self._deferred -= 1
@@ -260,7 +260,7 @@ class Consumer:
         self._world.observer.users.add(event)
 
 
-async def _accept(subscription: Subscription, message: ReceivedMessage) -> None:
+async def _accept(subscription: StreamSubscription, message: ReceivedMessage) -> None:
     try:
         await subscription.accept(message)
     except UnknownDeliveryTagError:

@@ -15,6 +15,7 @@ from bellwire.admin.v1.server_pb2 import (
     ClusterInfo,
     GetServerInfoResponse,
     StoreInfo,
+    TopicGroup,
 )
 from bellwire.cli.cache_view import add_cache, cache_json
 from bellwire.cli.output import Style, console, harmless, plain_table, print_json
@@ -91,6 +92,15 @@ def _add_cluster(table: Table, cluster: ClusterInfo, now_ns: int) -> None:
     away = f"  [{Style.BAD}]Redis is away[/]" if cluster.lease_service_away else ""
     took = f", took over in {cluster.take_over_millis} ms" if cluster.take_over_millis else ""
     table.add_row("owner", f"{escape(owner)}{took}{away}")
+    if len(cluster.groups) > 1 or any(group.topics for group in cluster.groups):
+        for number, group in enumerate(cluster.groups):
+            table.add_row("" if number else "topics", _group_text(group))
+
+
+def _group_text(group: TopicGroup) -> str:
+    topics = ", ".join(group.topics) or "all others"
+    owner = f" at {group.owner}" if group.owner else ", nobody active"
+    return escape(harmless(f"{topics}: {group.group}{owner}"))
 
 
 def _add_store(table: Table, store: StoreInfo) -> None:
@@ -141,6 +151,15 @@ def _cluster_json(cluster: ClusterInfo) -> dict[str, object]:
         "role_since_unix_nano": cluster.role_since_unix_nano,
         "lease_service_away": cluster.lease_service_away,
         "take_over_millis": cluster.take_over_millis,
+        "groups": [
+            {
+                "group": group.group,
+                "topics": list(group.topics),
+                "owner": group.owner or None,
+                "owner_since_unix_nano": group.owner_since_unix_nano,
+            }
+            for group in cluster.groups
+        ],
     }
 
 

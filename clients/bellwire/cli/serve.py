@@ -43,6 +43,14 @@ def serve(
     group: Annotated[
         str | None, typer.Option("--group", metavar="NAME", help="Name of that group.")
     ] = None,
+    topics: Annotated[
+        str | None,
+        typer.Option(
+            "--topics",
+            metavar="NAME,…",
+            help="Topics or patterns of that group; else all that no other group names.",
+        ),
+    ] = None,
     advertise: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +82,10 @@ def serve(
     if data == "":
         # An unset variable of a script; taken as a path it would be the folder it runs in.
         raise UsageFault("--data is empty; name a folder, or leave it out to keep all in memory")
+    if topics is not None and not topics.strip(","):
+        raise UsageFault(
+            "--topics is empty; name topics, or leave it out to serve all that no other group names"
+        )
     tree = load_settings(
         Request(
             config=config,
@@ -84,6 +96,9 @@ def serve(
                 "coordinator.kafka": kafka,
                 "coordinator.redis": redis,
                 "coordinator.group": group,
+                "coordinator.group_topics": tuple(filter(None, topics.split(",")))
+                if topics
+                else None,
                 "coordinator.advertise": advertise,
                 "coordinator.default_log": None if default_log is None else default_log.value,
             },

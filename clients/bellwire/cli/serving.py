@@ -108,14 +108,26 @@ async def _serve_in_group(
     gate: SignalGate,
     announcement: Announcement,
 ) -> None:
-    from bellwire.coordinator.cluster.errors import LeaseRefusedError
+    from bellwire.coordinator.cluster.errors import (
+        GroupRecordError,
+        LeaseRefusedError,
+        TopicsTakenError,
+    )
     from bellwire.coordinator.cluster.holder import LeaseValueError
     from bellwire.coordinator.cluster.server import ClusterCoordinator
     from bellwire.coordinator.listen import ListenError
     from bellwire.transport.address import AddressError
     from bellwire.wire.settings import SettingsError
 
-    faults = (AddressError, ListenError, SettingsError, LeaseRefusedError, LeaseValueError)
+    faults = (
+        AddressError,
+        GroupRecordError,
+        LeaseRefusedError,
+        LeaseValueError,
+        ListenError,
+        SettingsError,
+        TopicsTakenError,
+    )
     try:
         coordinator = ClusterCoordinator(
             settings, cache, on_role=lambda role, owner: announcement.role(role.name, owner)

@@ -26,6 +26,7 @@ from bellwire.client._segment import OutBatch, Segment, Ticket
 from bellwire.client.settings import PublishSettings
 from bellwire.wire.errors import (
     BellwireError,
+    NotOwnerError,
     ProducerFencedError,
     SequenceGapError,
     StoreReadOnlyError,
@@ -41,6 +42,7 @@ RETRY_DELAY_SECONDS: Final = 0.1  # Times the tries so far, for a refusal that n
 RETRY_DELAY_MAX_SECONDS: Final = 5.0
 # Only a restart ends it, and with that the stream: asking more often helps nobody.
 IN_DOUBT_DELAY_SECONDS: Final = 1.0
+FOREIGN_DELAY_SECONDS: Final = 0.25  # For another group to be found that takes the topic.
 EXPECTED_SEQUENCE_KEY: Final = "expected"  # Of the metadata of OUT_OF_ORDER_SEQUENCE.
 
 
@@ -54,6 +56,8 @@ class Batcher:
         producer_lost: True when the coordinator and we disagree on sequences: reconnect.
         last_refusal: Why something is being tried again; None when nothing is.
         fenced: A newer instance of this producer has taken over: nothing more can be appended.
+        is_led: Whether somebody takes away what another group of coordinators owns.
+        foreign: The latest refusal for that reason; whoever takes note of it clears it.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class Batcher:
         self.producer_lost = False
         self.last_refusal: BellwireError | None = None
         self.fenced: ProducerFencedError | None = None
+        self.is_led = False
+        self.foreign: NotOwnerError | None = None
 
     def add(
         self,
@@ -119,6 +125,20 @@ class Batcher:
         self._turns.clear()
         self.buffer.free(segments)
         return segments
+
+    def holds(self, topic: str) -> bool:
+        """Tell whether anything of a topic waits or is unanswered."""
+        return any(lane.topic == topic and any(lane.held()) for lane in self._lanes.values())
+
+    def give_away(self, topic: str) -> list[tuple[int, Segment]]:
+        """Return what waits of a topic, by partition and in order, and forget it; not what may still be answered."""
+        given: list[tuple[int, Segment]] = []
+        for lane in self._lanes.values():
+            if lane.topic == topic and not lane.in_flight:
+                segments = lane.give_away()
+                self.buffer.free(segments)
+                given += [(lane.partition, each) for each in segments if not each.ticket.done()]
+        return given
 
     # ------------------------------------------------------------ to the stream
 
@@ -271,6 +291,12 @@ class Batcher:
         elif isinstance(error, SequenceGapError) and lane.rewinding:
             lane.returned(out)
             lane.rewound.append(out)
+        elif isinstance(error, NotOwnerError) and error.topic and self.is_led:
+            self.last_refusal = self.foreign = error
+            out.tries = 0  # It is not the batch that is refused.
+            lane.returned(out)
+            lane.rewound.append(out)
+            lane.hold_until = max(lane.hold_until, now + FOREIGN_DELAY_SECONDS)
         elif isinstance(error, SequenceGapError) and may_retry:
             lane.returned(out, expected_sequence=self._agreed_sequence(out, error))
             lane.rewound.append(out)

@@ -39,6 +39,10 @@ class Consumer(ABC):
             BellwireError: It failed for good.
         """
 
+    def holder_of(self, batch: Batch) -> Consumer:
+        """Return who brought a batch, and knows whether it is still held."""
+        return self
+
     def still_holds(self, batch: Batch, index: int) -> bool:
         """Tell whether a batch from `index` on is still ours to hand over, and not delivered again."""
         return batch.lease >= self.first_lease
@@ -157,6 +161,7 @@ class _MessageIterator:
 
     def __init__(self, consumer: Consumer, *, auto: bool) -> None:
         self._consumer = consumer
+        self._holder = consumer  # Of the batch: one of several, where a consumer has parts.
         self._auto = auto
         self._batch: Batch | None = None
         self._index = 0
@@ -168,12 +173,12 @@ class _MessageIterator:
         batch = self._batch
         if batch is not None:
             index = self._index + 1
-            more = index < len(batch.messages) and self._consumer.still_holds(batch, index)
+            more = index < len(batch.messages) and self._holder.still_holds(batch, index)
             if self._auto:
                 batch.done = index
                 if not batch.lingering:
                     batch.lingering = True
-                    self._consumer.accept_soon(batch)
+                    self._holder.accept_soon(batch)
                 if not more:
                     batch.settle_done()
             if more:
@@ -181,5 +186,6 @@ class _MessageIterator:
                 return ReceivedMessage(batch.messages[index], batch, index)
             self._batch = None
         batch = self._batch = await self._consumer.next_batch()
+        self._holder = self._consumer.holder_of(batch)
         self._index = 0
         return ReceivedMessage(batch.messages[0], batch, 0)

@@ -138,6 +138,20 @@ class Lane:
         self.ready.extendleft(reversed(kept))
         return dropped
 
+    def give_away(self) -> list[Segment]:
+        """Return every segment, in order, and forget them; sequences go on where they are.
+
+        Nothing may be in flight. What is in doubt is given away, too: elsewhere its sequences mean nothing.
+        """
+        self.rewound.sort(key=_by_sequence)
+        segments = list(self.held())
+        self.ready.clear()
+        self.rewound = []
+        self.pending.clear()
+        self.rewinding = self.in_doubt = False
+        self.hold_until = 0.0
+        return segments
+
     def connection_lost(self) -> None:
         """Make everything unanswered ready again, with the sequences it was sent with.
 

@@ -23,6 +23,7 @@ from bellwire.wire.errors import (
     BellwireError,
     CallerError,
     CapacityError,
+    ClosedError,
     InternalError,
     NotOwnerError,
     PeerError,
@@ -104,6 +105,8 @@ class Link(Generic[RequestT, ResponseT]):
             async with asyncio.timeout(seconds):
                 while not self.is_open:
                     self.check_usable()
+                    if self._state is LinkState.CLOSED:
+                        raise ClosedError(f"{self.name} was closed")
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from bellwire.bus.v1.message_pb2 import Message
@@ -12,7 +12,7 @@ from bellwire.bus.v1.publisher_pb2 import AckLevel
 from bellwire.client._line import Line
 from bellwire.client._link import Link
 from bellwire.client._publish_side import PublishSide
-from bellwire.client._segment import ENVELOPE_BYTES, estimated_bytes
+from bellwire.client._segment import ENVELOPE_BYTES, Segment, estimated_bytes
 from bellwire.client._ticket import ManyTicket
 from bellwire.client._topics import TopicDirectory, TopicRoute
 from bellwire.client.errors import BufferFullError, timed_out
@@ -145,6 +145,38 @@ class Outbox:
             self._side.fail_all(
                 ClosedError(f"{self._where} was closed before the message was acknowledged")
             )
+
+    # ------------------------------------------------------------ topics that come and go
+
+    async def find(self, topic: str, seconds: float) -> None:
+        """Learn how a topic is partitioned; raises what `TopicDirectory.route` does."""
+        await self._topics.route(topic, seconds)
+
+    def holds(self, topic: str) -> bool:
+        """Tell whether anything of a topic is held, or about to be handed over by a call under way."""
+        return topic in self._turns or self._batcher.holds(topic)
+
+    def give_away(self, topic: str) -> list[tuple[int, Segment]]:
+        """Return what waits of a topic, by partition and in order, and forget it."""
+        given = self._batcher.give_away(topic)
+        self._resolved.set()
+        return given
+
+    def take_over(self, topic: str, partition: int, segment: Segment) -> None:
+        """Take what another outbox gave away; room for it is not asked for."""
+        route = self._topics.known(topic)
+        self._check_open()
+        if route is None or partition < route.partition_count:
+            chunks: Iterable[tuple[int, Sequence[Message]]] = ((partition, segment.messages),)
+        else:
+            chunks = route.spread(segment.messages, self._batch_messages)
+        for chosen, messages in chunks:
+            self._batcher.add(topic, chosen, messages, estimated_bytes(messages), segment.ticket)
+        self._link.wake()
+
+    def refuse(self, topic: str, error: BellwireError) -> None:
+        """Tell who waits for messages of a topic that they will not be sent."""
+        self._side.refuse(topic, error)
 
     # ------------------------------------------------------------ waits
 

@@ -42,12 +42,7 @@ class Outboxes:
         outbox = self._named.get(producer_name)
         if outbox is None:
             outbox = self._named[producer_name] = self._open(ack_level, name=producer_name)
-        if outbox.ack_level != ack_level:
-            raise CallerError(
-                f"producer {producer_name!r} publishes at {AckLevel.Name(outbox.ack_level)} already: a "
-                "second stream would fence the first; use one level, or another name",
-                metadata={"producer_name": producer_name},
-            )
+        check_level(producer_name, outbox.ack_level, ack_level)
         return outbox
 
     async def close(self, seconds: float) -> None:
@@ -71,4 +66,18 @@ class Outboxes:
             ack_level=ack_level,
             control=control,
             producer_name=name,
+        )
+
+
+def check_level(producer_name: str, level: AckLevel.ValueType, asked: AckLevel.ValueType) -> None:
+    """Refuse a second level of one named producer.
+
+    Raises:
+        CallerError: It publishes at another level already.
+    """
+    if level != asked:
+        raise CallerError(
+            f"producer {producer_name!r} publishes at {AckLevel.Name(level)} already: a "
+            "second stream would fence the first; use one level, or another name",
+            metadata={"producer_name": producer_name},
         )

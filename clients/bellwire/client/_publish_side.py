@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +25,7 @@ from bellwire.client._topics import TopicDirectory
 from bellwire.client.results import PublishedRange, PublishResult
 from bellwire.client.settings import ClientSettings
 from bellwire.transport.channel import ChannelPool
-from bellwire.wire.errors import BellwireError, CallerError, PeerError
+from bellwire.wire.errors import BellwireError, CallerError, NotOwnerError, PeerError
 from bellwire.wire.window import Window
 
 if TYPE_CHECKING:
@@ -69,6 +68,7 @@ class PublishSide:
         self._reconnect_after = 0.0
         self._direct = DirectWriter(pool.direct_path, settings.timeout_seconds)
         self.batcher = Batcher(settings.publish, ack_level, self._direct.write)
+        self.batcher.is_led = pool.is_led
         self.resolved = asyncio.Event()
 
     async def prepare(self) -> None:
@@ -77,9 +77,15 @@ class PublishSide:
         if not self._opened_before:
             return
         for topic in self.batcher.topics_waiting():
-            with contextlib.suppress(CallerError):  # Its batches will be refused with this.
+            try:
                 await self._topics.renew(topic, self._settings.timeout_seconds, patient=False)
                 self._renewed.add(topic)
+            except CallerError:
+                pass  # Its batches will be refused with this.
+            except NotOwnerError as error:
+                if not self._pool.is_foreign(error):
+                    raise
+                # So will they be with this, and taken to the group that owns it.
 
     def open_call(self) -> grpc.aio.StreamStreamCall[PublishStreamRequest, PublishStreamResponse]:
         """Begin the RPC, on the channel kept for it."""
@@ -132,6 +138,9 @@ class PublishSide:
             case "failure":
                 self._direct.end_all()  # Sequences that were handed over will be used anew.
                 batcher.on_failure(response.failure, now)
+                if batcher.foreign is not None:
+                    error, batcher.foreign = batcher.foreign, None
+                    self._pool.refused(self._pool.address, error)
             case "direct_route":
                 self._direct.offered(response.direct_route)
             case "window":
@@ -188,6 +197,12 @@ class PublishSide:
                 for segment in outcome.segments:
                     _refuse(segment.ticket, outcome.error)
         self.batcher.buffer.freed = False
+        self.resolved.set()
+
+    def refuse(self, topic: str, error: BellwireError) -> None:
+        """Tell who waits for messages of a topic that they will not be sent."""
+        for _, segment in self.batcher.give_away(topic):
+            _refuse(segment.ticket, error)
         self.resolved.set()
 
     def fail_all(self, error: BellwireError) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from bellwire.bus.v1.message_pb2 import Position
@@ -78,6 +78,16 @@ class EphemeralResume:
                 for key, following in self._next.items()
             ],
         )
+
+    def go_on_after(self, other: EphemeralResume, belongs: Callable[[str], bool]) -> None:
+        """Go on where another one ended, with those of its topics that belong here."""
+        for key, following in other._next.items():
+            if not belongs(key[0]):
+                continue
+            self._next[key] = max(following, self._next.get(key, 0))
+            self._logs.changed(key, other._logs.known(key))
+            if returned := other._returned.get(key):
+                self._returned[key] = set(returned)
 
     def advance(self, positions: Iterable[Position]) -> None:
         """Learn how far the coordinator has come, without deliveries that say so."""

@@ -13,6 +13,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     SubscribeRequest,
     SubscribeStart,
 )
+from bellwire.wire.topic import TopicPattern
 
 FRAME_DELIVERIES_MAX: Final = 64  # The contract's limit: a frame costs more than a batch.
 _START: Final = StartPosition()
@@ -35,6 +36,10 @@ class SubscribeOptions:
     max_attempts: int = 0
     lease_millis: int = 0
     direct: bool = False
+
+    def concerns(self, topic: str) -> bool:
+        """Tell whether a topic is asked for."""
+        return any(TopicPattern(text).matches(topic) for text in self.topics)
 
     def start_frame(self, resume: StartPosition | None, previous_lease_id: str) -> SubscribeRequest:
         """Return the first frame of a stream.

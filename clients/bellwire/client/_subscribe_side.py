@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -157,6 +157,19 @@ class SubscribeSide:
     def resume_direct(self) -> None:
         """Read on after a pause."""
         self._direct.on_room()
+
+    def position(self) -> list[EphemeralResume]:
+        """Return where an unnamed subscription is; of a named one the coordinator knows."""
+        return [self._resume] if isinstance(self._resume, EphemeralResume) else []
+
+    def go_on_after(
+        self, others: Iterable[EphemeralResume], belongs: Callable[[str], bool]
+    ) -> None:
+        """Begin where others are, with those of their topics that belong here and are asked for."""
+        concerns = self._options.concerns
+        if isinstance(self._resume, EphemeralResume):
+            for other in others:
+                self._resume.go_on_after(other, lambda topic: belongs(topic) and concerns(topic))
 
     def end_direct(self) -> None:
         """End every direct route."""

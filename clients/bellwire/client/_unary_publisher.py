@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.publisher_pb2 import AckLevel, PublishRequest
 from bellwire.bus.v1.publisher_pb2_grpc import PublisherServiceStub
+from bellwire.client._groups import Groups
 from bellwire.client._unary import request
 from bellwire.client.results import PublishedRange
 from bellwire.transport.channel import ChannelPool
@@ -57,3 +58,28 @@ class UnaryPublisher:
             )
             for position in response.positions
         ]
+
+
+class GroupUnaryPublisher(UnaryPublisher):
+    """Sends Publish requests to the group of coordinators that owns the topic."""
+
+    def __init__(self, groups: Groups, ack_level: AckLevel.ValueType) -> None:
+        super().__init__(groups.home_pool, ack_level)
+        self._groups = groups
+
+    async def publish(
+        self,
+        topic: str,
+        messages: Sequence[Message],
+        request_id: str,
+        seconds: float,
+        *,
+        atomic: bool,
+    ) -> list[PublishedRange]:
+        """Publish plain messages; return one range per partition touched."""
+
+        async def ask(pool: ChannelPool, left: float) -> list[PublishedRange]:
+            there = UnaryPublisher(pool, self._ack_level)
+            return await there.publish(topic, messages, request_id, left, atomic=atomic)
+
+        return await self._groups.at_owner(topic, seconds, ask)

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -22,10 +22,12 @@ from bellwire.bus.v1.subscriber_pb2 import (
     StartPosition,
 )
 from bellwire.client._caller import Caller
-from bellwire.client._latest import latest_messages
-from bellwire.client._outboxes import Outboxes
+from bellwire.client._group_outbox import GroupOutbox
+from bellwire.client._groups import Groups
+from bellwire.client._map_reader import cluster_of, entries_of
+from bellwire.client._outbox import Outbox
+from bellwire.client._routes import GroupRoutes, Routes
 from bellwire.client._subscribe_side import SubscribeOptions
-from bellwire.client._unary_publisher import UnaryPublisher
 from bellwire.client.admin import Admin
 from bellwire.client.agent_stream import AgentStream
 from bellwire.client.errors import UnreachableError
@@ -37,9 +39,17 @@ from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.client.subscription import Subscription
 from bellwire.mcp.v1.mcp_pb2 import Tool
+from bellwire.policy.topic_groups import GroupEntry
 from bellwire.transport.address import Address, parse_addresses
 from bellwire.transport.channel import ChannelPool
-from bellwire.wire.errors import BellwireError, CallerError, ClosedError, NotImplementedYetError
+from bellwire.transport.group_pool import GroupPool
+from bellwire.wire.errors import (
+    BellwireError,
+    CallerError,
+    ClosedError,
+    DeadlineExceededError,
+    NotImplementedYetError,
+)
 
 __all__ = ["Client", "connect"]
 
@@ -51,8 +61,10 @@ _log = logging.getLogger("bellwire.client")
 def connect(address: str, settings: ClientSettings | None = None) -> Client:
     """Return a client for "host:port" or "unix:///path"; `async with` connects it.
 
-    Several addresses with commas between are coordinators of one group, of which one is active: the client finds it,
-    and the next one when that goes away.
+    Several addresses with commas between are coordinators of a cluster. Of one group one is active: the client finds
+    it, and the next one when that goes away. Where several groups share out the topics (docs/cluster.md), any address
+    of any of them will do: the client learns which group has which topic, and sends and asks everything there.
+    Agents, calls and `admin.server_info` are with the group that it came to first.
 
     Raises:
         AddressError: The address is malformed.
@@ -73,21 +85,24 @@ class Client:
         settings: ClientSettings | None = None,
         *,
         pool: ChannelPool | None = None,
+        topic_groups: Sequence[GroupEntry] | None = None,
     ) -> None:
         """Prepare a client; nothing is sent before `async with`.
 
         Args:
             address: "host:port" or "unix:///path", or several with commas between.
             settings: None = the defaults.
-            pool: Channels to use instead of those to the address; the client closes them.
+            pool: Channels to use instead of those to the address, to one coordinator; the client closes them.
+            topic_groups: Groups of coordinators to know instead of asking; the first one is that of the address.
         """
         addresses = parse_addresses(address)
         self.settings = settings or ClientSettings()
         self.client_id = self.settings.client_id or f"{socket.gethostname()}-{os.getpid()}"
-        self._pool = ChannelPool(addresses, self.settings.transport) if pool is None else pool
-        self._outboxes = Outboxes(self._pool, self.settings, self.client_id)
+        self._pool = GroupPool(addresses, self.settings.transport) if pool is None else pool
+        self._routes = Routes(self._pool, self.settings, self.client_id)
+        self._all_routes = [self._routes]  # Those of before it was connected may be in use.
+        self._topic_groups = topic_groups
         self._caller = Caller(self._pool)
-        self._admin = Admin(self._pool, self.settings.timeout_seconds)
         self._publishers: dict[tuple[str, int, str], Publisher] = {}
         self._open: set[Subscription | AgentStream | Replay] = set()
         self._entered = False
@@ -101,7 +116,7 @@ class Client:
     @property
     def admin(self) -> Admin:
         """Topics, subscriptions, dead letters, agents and the server itself."""
-        return self._admin
+        return self._routes.admin
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -117,7 +132,8 @@ class Client:
                 if self._pool.has_choice:
                     self._pool.reachability()  # It goes on to the next when one cannot be reached.
                 await self._pool.first().channel_ready()
-        except TimeoutError:
+                await self._learn_groups(seconds)
+        except (TimeoutError, DeadlineExceededError):
             await self.close()
             raise UnreachableError(
                 f"no coordinator at {self._where()} within {seconds:g} s: "
@@ -128,6 +144,22 @@ class Client:
             await self.close()
             raise
         return self
+
+    async def _learn_groups(self, seconds: float) -> None:
+        """Ask whether there are groups of coordinators that share out the topics; if so, go by their map."""
+        pool, entries = self._pool, self._topic_groups
+        if not isinstance(pool, GroupPool):
+            return
+        if entries is not None:
+            home = entries[0].group
+        else:
+            cluster = await cluster_of(pool, seconds)
+            if cluster is None:
+                return
+            home, entries = cluster.group, entries_of(cluster)
+        groups = Groups(pool, home, pool.addresses, self.settings, entries)
+        self._routes = GroupRoutes(groups, self.settings, self.client_id)
+        self._all_routes.append(self._routes)
 
     async def __aexit__(
         self,
@@ -174,12 +206,15 @@ class Client:
         key = (source, ack_level, producer_name)
         publisher = self._publishers.get(key)
         if publisher is None:
+            outboxes = self._routes.outboxes
+            data: Outbox | GroupOutbox
+            control: Outbox | GroupOutbox
             if producer_name:
-                data = control = self._outboxes.named(producer_name, ack_level)
+                data = control = outboxes.named(producer_name, ack_level)
             else:
-                data = self._outboxes.shared(ack_level, control=False)
-                control = self._outboxes.shared(ack_level, control=True)
-            unary = UnaryPublisher(self._pool, ack_level)
+                data = outboxes.shared(ack_level, control=False)
+                control = outboxes.shared(ack_level, control=True)
+            unary = self._routes.unary_publisher(ack_level)
             seconds = self.settings.timeout_seconds
             publisher = Publisher(source, data, control, unary, seconds)
             self._publishers[key] = publisher
@@ -248,9 +283,7 @@ class Client:
             lease_millis=0 if lease_seconds is None else round(lease_seconds * MILLIS),
             direct=direct,
         )
-        opened = Subscription(
-            self._pool,
-            self.settings,
+        opened = self._routes.subscription(
             options,
             auto=settle == "auto",
             on_settle_failure=on_settle_failure,
@@ -278,7 +311,7 @@ class Client:
         """
         self._check_open()
         request = replay_request(topics, start, until_time_unix_nano, speed)
-        replay = Replay(self._pool, request, self._open.discard, self.settings.timeout_seconds)
+        replay = self._routes.replay(request, self._open.discard)
         self._open.add(replay)
         return replay
 
@@ -301,7 +334,7 @@ class Client:
             DeadlineExceededError: No answer in time.
         """
         self._check_open()
-        return await latest_messages(self._pool, topic, keys, self._seconds(timeout))
+        return await self._routes.latest(topic, keys, self._seconds(timeout))
 
     async def call(
         self,
@@ -387,10 +420,10 @@ class Client:
         seconds = self.settings.timeout_seconds
         results = await asyncio.gather(
             *(opened.close() for opened in tuple(self._open)),
-            self._outboxes.close(seconds),
+            *(routes.outboxes.close(seconds) for routes in self._all_routes),
             return_exceptions=True,
         )
-        await self._pool.close()
+        await self._routes.close()
         for result in results:
             if isinstance(result, BaseException):
                 raise result

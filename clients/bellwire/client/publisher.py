@@ -10,6 +10,7 @@ from typing import Final
 from google.protobuf.message import Message as ProtoMessage
 
 from bellwire.bus.v1.message_pb2 import Message
+from bellwire.client._group_outbox import GroupOutbox
 from bellwire.client._outbox import Outbox
 from bellwire.client._trace import current_context, traced
 from bellwire.client._unary_publisher import UnaryPublisher
@@ -32,8 +33,8 @@ class Publisher:
     def __init__(
         self,
         source: str,
-        data: Outbox,
-        control: Outbox,
+        data: Outbox | GroupOutbox,
+        control: Outbox | GroupOutbox,
         unary: UnaryPublisher,
         timeout_seconds: float,
     ) -> None:
@@ -255,7 +256,7 @@ class Publisher:
         outboxes = {self._data, self._control}  # A named producer has one for both.
         await asyncio.gather(*(outbox.flush(seconds) for outbox in outboxes))
 
-    def _outbox(self, topic: str) -> Outbox:
+    def _outbox(self, topic: str) -> Outbox | GroupOutbox:
         return self._control if topic.startswith(CONTROL_PREFIX) else self._data
 
     def _seconds(self, timeout: float | None) -> float:

@@ -142,6 +142,11 @@ class Batch:
         )
 
     @property
+    def settler(self) -> Settler:
+        """Who takes its dispositions."""
+        return self._settler
+
+    @property
     def is_direct(self) -> bool:
         """True when a publisher on the same host brought it past the coordinator: it has no offset."""
         return self.first_offset < 0

@@ -85,7 +85,8 @@ class Replay:
                 response = await self._read(self._begin())
             except NotOwnerError as error:
                 # Only at its begin: later somebody else may have another stretch.
-                if heard or asyncio.get_running_loop().time() >= until:
+                foreign = self._pool.is_foreign(error)
+                if heard or foreign or asyncio.get_running_loop().time() >= until:
                     await self.close()
                     raise
                 self._pool.refused(place, error)

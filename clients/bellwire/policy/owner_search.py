@@ -75,6 +75,15 @@ class OwnerSearch(Generic[P]):
         self._lost_at[place] = now
         return self._go(self._next(now))
 
+    def shun(self, place: P, now: float) -> None:
+        """Take note that nobody answers at a place, and stay: somebody who knows will say where to go."""
+        self._lost_at[place] = now
+
+    def lead(self, place: P) -> bool:
+        """Go where somebody says who knows, whatever was met there before; True = that is elsewhere."""
+        self._lost_at.pop(place, None)
+        return self._go(place)
+
     def _next(self, now: float) -> P:
         """Return the next place in turn that was not just lost, the current one when all others were."""
         places = self._places

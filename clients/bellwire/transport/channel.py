@@ -167,6 +167,15 @@ class ChannelPool:
         """Whether the channels may be moved to somewhere else."""
         return self._search.has_choice
 
+    @property
+    def is_led(self) -> bool:
+        """Whether a map of several groups says where to go (`GroupPool`)."""
+        return False
+
+    def is_foreign(self, error: NotOwnerError) -> bool:
+        """Tell whether a refusal is about a topic of another group."""
+        return False
+
     def refused(self, place: Address, error: NotOwnerError) -> bool:
         """Take note that a coordinator is not the active one; True = the channels lead elsewhere now."""
         try:

@@ -35,6 +35,10 @@ class Guide(Protocol):
         """Whether they may be moved to somewhere else."""
         ...
 
+    def is_foreign(self, error: NotOwnerError) -> bool:
+        """Tell whether a refusal is about a topic of another group."""
+        ...
+
     def refused(self, place: Address, error: NotOwnerError) -> bool:
         """Take note that a coordinator is not the active one; True = the channels were moved."""
         ...
@@ -112,14 +116,17 @@ class MovableChannel(grpc.aio.Channel):
         return call
 
     def _follows(self, error: grpc.aio.AioRpcError, place: Address) -> bool:
-        """Tell whether a coordinator said that it is not the active one, and have the guide know."""
+        """Tell whether a coordinator said that it is not the active one, and have the guide know.
+
+        Not for a topic of another group, which these channels do not lead to: whoever asked goes there.
+        """
         if error.code() is not grpc.StatusCode.UNAVAILABLE:
             return False
         rebuilt = error_from_rpc(error)
         if not isinstance(rebuilt, NotOwnerError):
             return False
         self._guide.refused(place, rebuilt)
-        return True
+        return not self._guide.is_foreign(rebuilt)
 
     async def _ready(self, until: float) -> None:
         """Wait for a connection to any of the coordinators, so that a move in between cuts off no request."""

@@ -368,9 +368,10 @@ class DrainingError(PeerError):
 
 
 class NotOwnerError(PeerError):
-    """Another coordinator of the group is active; nothing was done here.
+    """Another coordinator is to be asked; nothing was done here.
 
-    Its metadata names the `owner`, an address, unless an election is under way.
+    Its metadata names the `owner`, an address, unless an election is under way. Where it is because of a topic, they
+    name the `topic` and the `group` it belongs to.
     """
 
     reason = "NOT_OWNER"
@@ -379,6 +380,16 @@ class NotOwnerError(PeerError):
     def owner(self) -> str:
         """Where the active coordinator is; empty = nobody knows yet."""
         return self.metadata.get("owner", "")
+
+    @property
+    def group(self) -> str:
+        """The group of that coordinator; empty = it was not told."""
+        return self.metadata.get("group", "")
+
+    @property
+    def topic(self) -> str:
+        """The topic that another group owns; empty = it is the group itself that is served elsewhere."""
+        return self.metadata.get("topic", "")
 
 
 class DeadlineExceededError(PeerError):

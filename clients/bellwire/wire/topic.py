@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from typing import Final
 
 from bellwire.wire.errors import InvalidTopicNameError
@@ -62,3 +63,25 @@ class TopicPattern:
 
     def __repr__(self) -> str:
         return f"TopicPattern({self.text!r})"
+
+
+def overlaps(one: TopicPattern, other: TopicPattern) -> bool:
+    """Tell whether there is a topic that both patterns mean."""
+    if one.literal:
+        return other.matches(one.text)
+    if other.literal:
+        return one.matches(other.text)
+    mine, theirs = one.text.split("."), other.text.split(".")
+    shortest: list[int] = []  # Lengths of the tokens of the shortest topic that both could mean.
+    for index, (left, right) in enumerate(zip_longest(mine, theirs)):
+        if left is None or right is None:
+            return False
+        if ">" in (left, right):
+            rest = theirs[index:] if left == ">" else mine[index:]
+            shortest += [1 if token in ("*", ">") else len(token) for token in rest]
+            break
+        literal = {left, right} - {"*"}
+        if len(literal) > 1:
+            return False
+        shortest.append(len(literal.pop()) if literal else 1)
+    return sum(shortest) + len(shortest) - 1 <= TOPIC_NAME_BYTES_MAX

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from bellwire.wire.batch import BatchLimits
+from bellwire.wire.errors import InvalidTopicNameError
 from bellwire.wire.settings import SettingsError, check_settings, setting
+from bellwire.wire.topic import TopicPattern, check_topic_name
+
+STATE_TOPIC: Final = "_bellwire_state"
+GROUP_TOPICS_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +115,11 @@ class CoordinatorSettings:
         ),
     )
     kafka_state_topic: str = field(
-        default="_bellwire_state",
+        default="",
         metadata=setting(
             unit="",
-            why="Compacted Kafka topic of everything but messages; of two coordinators with one the later one writes",
+            why="Compacted Kafka topic of everything but messages; of two coordinators with one the later one writes; "
+            "empty = `_bellwire_state`, and `_bellwire_state.NAME` for a group with a name",
         ),
     )
     kafka_replication_factor: int = field(
@@ -137,6 +144,13 @@ class CoordinatorSettings:
         metadata=setting(
             unit="",
             why="Name of the group; empty = that of `kafka_state_topic`, so that who shares a store shares a lease",
+        ),
+    )
+    group_topics: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            unit="topics or patterns",
+            why="The group's own where several share `redis` and `kafka`; empty = all that no other group names",
         ),
     )
     group_lease_seconds: float = field(
@@ -350,6 +364,7 @@ class CoordinatorSettings:
                 "set",
                 "empty without `kafka`, which a group of coordinators shares",
             )
+        self._check_group()
         if self.default_log == "sqlite" and not self.data:
             raise SettingsError(
                 "coordinator", "default_log", self.default_log, "memory, or a folder in `data`"
@@ -358,6 +373,43 @@ class CoordinatorSettings:
             raise SettingsError(
                 "coordinator", "default_log", self.default_log, "memory, or brokers in `kafka`"
             )
+
+    def _check_group(self) -> None:
+        if len(self.group_topics) > GROUP_TOPICS_MAX:
+            raise SettingsError(
+                "coordinator",
+                "group_topics",
+                len(self.group_topics),
+                f"at most {GROUP_TOPICS_MAX} topics or patterns",
+            )
+        if self.group_topics and not self.redis:
+            raise SettingsError(
+                "coordinator",
+                "group_topics",
+                self.group_topics,
+                "empty without `redis`, where groups tell each other what they have",
+            )
+        try:
+            for text in self.group_topics:
+                TopicPattern(text)
+        except InvalidTopicNameError as error:
+            raise SettingsError("coordinator", "group_topics", text, error.message) from None
+        try:
+            check_topic_name(self.state_topic)
+        except InvalidTopicNameError as error:
+            name, found = (
+                ("kafka_state_topic", self.kafka_state_topic)
+                if self.kafka_state_topic
+                else ("group", self.group)
+            )
+            raise SettingsError("coordinator", name, found, error.message) from None
+
+    @property
+    def state_topic(self) -> str:
+        """Kafka topic of everything but messages; its name is the transactional id, too."""
+        if self.kafka_state_topic:
+            return self.kafka_state_topic
+        return f"{STATE_TOPIC}.{self.group}" if self.group else STATE_TOPIC
 
     @property
     def limits(self) -> BatchLimits:

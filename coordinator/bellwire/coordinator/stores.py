@@ -80,5 +80,5 @@ def kafka_store(settings: CoordinatorSettings) -> KafkaStore:
         ) from error
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # The store says what comes of it.
     return KafkaStore(
-        KafkaSettings(settings.kafka, settings.kafka_state_topic, settings.kafka_replication_factor)
+        KafkaSettings(settings.kafka, settings.state_topic, settings.kafka_replication_factor)
     )

@@ -22,6 +22,8 @@ from bellwire.client import (
     connect,
     new_message,
 )
+from bellwire.client._outbox import Outbox
+from bellwire.client._stream_subscription import StreamSubscription
 from bellwire.client.settings import PublishSettings
 from bellwire.testing import ChaosProxy, running_coordinator
 from bellwire.transport.channel import TransportSettings
@@ -173,7 +175,9 @@ async def test_a_subscriber_leaves_a_half_open_line_within_three_heartbeats_and_
             proxy.up.half_open()
         broken_at = loop.time()
         await direct.publisher().publish("bars", b"1")
-        await until(lambda: "nothing was heard" in subscription._link.trouble())
+        assert isinstance(subscription, StreamSubscription)
+        link = subscription._link
+        await until(lambda: "nothing was heard" in link.trouble())
         assert loop.time() - broken_at < 2 * NOTICED_SECONDS
         assert proxy.down.swallowed_bytes > 0
         proxy.heal()
@@ -193,7 +197,9 @@ async def test_a_publisher_leaves_a_half_open_line_and_what_it_sent_is_appended_
             proxy.up.half_open()
         broken_at = loop.time()
         publishing = asyncio.create_task(publisher.publish_many("bars", numbered(500, 1)))
-        link = client._outboxes.shared(ACK_LEVEL_UNSPECIFIED, control=False)._link
+        outbox = client._routes.outboxes.shared(ACK_LEVEL_UNSPECIFIED, control=False)
+        assert isinstance(outbox, Outbox)
+        link = outbox._link
         await until(lambda: "nothing was heard" in link.trouble())
         assert loop.time() - broken_at < 2 * NOTICED_SECONDS
         proxy.heal()
@@ -241,6 +247,7 @@ async def test_a_subscriber_that_is_not_read_holds_no_more_than_its_window() -> 
         ) as subscription,
     ):
         await direct.publisher().publish_many("bars", numbered(COUNT))
+        assert isinstance(subscription, StreamSubscription)
         inbox = subscription._side.inbox
         await until(lambda: inbox._messages == 100)
         stats = await direct.admin.topic_stats("bars")
@@ -260,7 +267,9 @@ async def test_a_pause_outlives_a_cut_line() -> None:
         await reopened(subscription)
         opened_at = asyncio.get_running_loop().time()
         # The pause goes first on the new stream; a heartbeat of ours behind it is answered.
-        await until(lambda: subscription._link._heard_at > opened_at + 2 * NOTICED_SECONDS)
+        assert isinstance(subscription, StreamSubscription)
+        link = subscription._link
+        await until(lambda: link._heard_at > opened_at + 2 * NOTICED_SECONDS)
         await direct.publisher().publish_many("bars", numbered(10, 1))
         reading = asyncio.create_task(read_all(subscription, 10))
         done, _ = await asyncio.wait([reading], timeout=0.3)

@@ -12,6 +12,7 @@ import pytest
 
 from bellwire.agent.v1.agent_pb2 import Agent
 from bellwire.client import Client, ClientSettings, connect, new_message
+from bellwire.client._stream_subscription import StreamSubscription
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.server import Coordinator
 from bellwire.testing import InMemoryBus, running_coordinator
@@ -31,6 +32,7 @@ async def use(client: Client) -> list[weakref.ref[object]]:
             if name:
                 batch = await anext(aiter(subscription.batches()))
                 await batch.accept()
+                assert isinstance(subscription, StreamSubscription)
                 made.append(weakref.ref(subscription._side))
     async with client.agent_stream(Agent(agent_id="rules-0")) as stream:
         made.append(weakref.ref(stream))

@@ -14,6 +14,7 @@ import pytest
 from bellwire.client import ClientSettings, connect
 from bellwire.coordinator.cluster.election import Role
 from bellwire.coordinator.cluster.server import ClusterCoordinator
+from bellwire.coordinator.cluster.topic_groups import GROUPS_KEY
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.testing.redis import RunningRedis, running_redis
 
@@ -23,9 +24,9 @@ WAIT_SECONDS = 20.0
 class Group:
     """Coordinators of one group, and what they are."""
 
-    def __init__(self, settings: CoordinatorSettings) -> None:
+    def __init__(self, settings: CoordinatorSettings, topic: str = "") -> None:
         self.settings = settings
-        self.topic = f"orders-{uuid4().hex}"
+        self.topic = topic or f"orders-{uuid4().hex}"
         self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
         self.members: list[ClusterCoordinator] = []
@@ -59,25 +60,36 @@ class Group:
 
 @asynccontextmanager
 async def group_on(kafka: str, redis: str, **overrides: Any) -> AsyncIterator[Group]:
+    """A group with a topic of its own, so that others may be beside it on the same Redis."""
+    topic = f"orders-{uuid4().hex}"
     chosen: dict[str, Any] = {
         "kafka": kafka,
         "kafka_state_topic": f"_state-{uuid4().hex}",
         "default_log": "kafka",
         "redis": redis,
         "group_lease_seconds": 1.5,
+        "group_topics": (topic,),
         **overrides,
     }
-    group = Group(CoordinatorSettings(**chosen))
+    group = Group(CoordinatorSettings(**chosen), topic)
     try:
         yield group
     finally:
         await group.close()
 
 
+@pytest.fixture(autouse=True)
+def no_groups(request: pytest.FixtureRequest) -> None:
+    """Nothing is declared by groups of earlier tests in the Redis that all tests share."""
+    if "redis_noeviction" in request.fixturenames:
+        server: RunningRedis = request.getfixturevalue("redis_noeviction")
+        server.ask("DEL", GROUPS_KEY)
+
+
 @pytest.fixture
 async def group(kafka: str, redis_noeviction: RunningRedis) -> AsyncIterator[Group]:
-    """A group on the Redis that all tests share."""
-    async with group_on(kafka, redis_noeviction.url) as made:
+    """A group of all topics on the Redis that all tests share."""
+    async with group_on(kafka, redis_noeviction.url, group_topics=()) as made:
         yield made
 
 

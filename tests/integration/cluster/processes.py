@@ -98,13 +98,15 @@ class Served:
 class ServedGroup:
     """Some places of one group."""
 
-    def __init__(self, folder: Path, kafka: str, redis: str, count: int) -> None:
+    def __init__(self, folder: Path, kafka: str, redis: str, count: int, *more: str) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         self.changed = asyncio.Event()
         self.arguments = (
             *("--kafka", kafka, "--default-log", "kafka", "--redis", redis),
             *("--set", f"coordinator.kafka_state_topic=_state-{uuid4().hex}"),
             *("--set", "coordinator.heartbeat_seconds=0.5"),
+            *more,
         )
         self.places = [Served(self, f"c{number}") for number in range(count)]
 

@@ -12,6 +12,7 @@ import pytest
 from tests.crash.processes import environment
 from tests.integration.cluster.processes import free_ports
 
+from bellwire.coordinator.cluster.topic_groups import GROUPS_KEY
 from bellwire.testing.redis import RunningRedis
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -42,6 +43,31 @@ async def test_a_group_without_kafka_is_a_usage_error(tmp_path: Path) -> None:
     status, said = await refused(tmp_path, "--redis", "redis://127.0.0.1:1")
     assert status == 2
     assert "kafka" in said
+
+
+async def test_a_group_that_is_to_have_topics_of_another_is_a_usage_error(
+    redis_noeviction: RunningRedis, tmp_path: Path
+) -> None:
+    redis_noeviction.ask("HSET", GROUPS_KEY, "orders", '{"topics":["orders.>"]}')
+    place = ("--kafka", "127.0.0.1:1", "--redis", redis_noeviction.url)
+    wanted = ("--group", "fills", "--topics", "fills.>,*.new")
+    status, said = await refused(tmp_path, *place, *wanted)
+    assert status == 2
+    assert "group 'fills' is to have '*.new', and 'orders.>' of group 'orders'" in " ".join(
+        said.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("topics", "words"),
+    [("", "--topics is empty"), ("orders.>.new", "group_topics"), ("orders.>", "without `redis`")],
+)
+async def test_topics_that_cannot_be_are_a_usage_error(
+    tmp_path: Path, topics: str, words: str
+) -> None:
+    status, said = await refused(tmp_path, "--kafka", "127.0.0.1:1", "--topics", topics)
+    assert status == 2
+    assert words in said
 
 
 @pytest.mark.slow

@@ -164,7 +164,7 @@ async def test_two_groups_with_one_store_do_not_fight_for_ever(
     async with group_on(kafka, redis_noeviction.url) as group:
         one = await group.join(group="one")
         await group.active(one)
-        other = await group.join(group="other")
+        other = await group.join(group="other", redis=f"{group.settings.redis}/1")
         await group.active(other)
         async with connect(one.addresses[0]) as first, connect(other.addresses[0]) as second:
             async with asyncio.timeout(60):

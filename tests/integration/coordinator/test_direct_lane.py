@@ -25,6 +25,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     OVERFLOW_POLICY_DISCONNECT,
 )
 from bellwire.client import Client, ClientSettings, connect, new_message
+from bellwire.client._stream_subscription import StreamSubscription
 from bellwire.client._subscribe_side import NO_DIRECT_LANE
 from bellwire.client.subscription import Subscription
 from bellwire.coordinator.core.direct import Route
@@ -221,6 +222,7 @@ async def test_what_waits_for_a_consumer_is_bounded_by_its_window_and_what_a_soc
         payloads = [index.to_bytes(8, "little") + chosen.randbytes(20_000) for index in range(800)]
         for payload in payloads:
             await within(client.publisher().publish("ticks", payload))
+        assert isinstance(subscription, StreamSubscription)
         held = subscription._side.inbox._bytes
         # The direct ones, and a window of those that came by the coordinator.
         assert held <= 2 * window + (1 << 19)
@@ -478,6 +480,7 @@ async def test_a_publisher_that_writes_no_more_lets_go_of_subscribers_that_are_g
 
 async def test_no_child_process_inherits_an_end() -> None:
     async with running_coordinator() as running, connected(running) as (_, subscription):
+        assert isinstance(subscription, StreamSubscription)
         (end,) = subscription._side._direct._ends.values()
         assert not os.get_inheritable(end.fileno())
 

@@ -13,6 +13,7 @@ from bellwire.admin.v1.server_pb2 import (
     GetServerInfoResponse,
     RecoveryReport,
     StoreInfo,
+    TopicGroup,
 )
 from bellwire.cli.info_view import info_json, info_table
 from bellwire.cli.recovery import recovery_json, recovery_text
@@ -126,3 +127,27 @@ def test_a_group_without_an_owner_and_without_redis_says_so():
     text = rendered(standby(lease_service_away=True))
     assert "nobody known" in text
     assert "Redis is away" in text
+
+
+def test_groups_that_share_out_topics_are_listed_with_what_they_have():
+    orders = TopicGroup(
+        group="orders", topics=["orders.>", "fills.>"], owner="host2:7400", owner_since_unix_nano=5
+    )
+    found = standby(groups=[orders, TopicGroup(group="desk")])
+    lines = [line.strip() for line in rendered(found).splitlines()]
+    assert "topics     orders.>, fills.>: orders at host2:7400" in lines
+    assert "all others: desk, nobody active" in lines
+    cluster: Any = info_json(found)["cluster"]
+    assert cluster["groups"] == [
+        {
+            "group": "orders",
+            "topics": ["orders.>", "fills.>"],
+            "owner": "host2:7400",
+            "owner_since_unix_nano": 5,
+        },
+        {"group": "desk", "topics": [], "owner": None, "owner_since_unix_nano": 0},
+    ]
+
+
+def test_one_group_that_has_everything_needs_no_list():
+    assert "topics" not in rendered(standby(groups=[TopicGroup(group="desk")]))

@@ -21,6 +21,7 @@ from bellwire.wire.batch import open_batch
 from bellwire.wire.errors import (
     CapacityError,
     InternalError,
+    NotOwnerError,
     PayloadTooLargeError,
     ProducerFencedError,
     SequenceGapError,
@@ -554,3 +555,65 @@ def test_a_future_serves_as_a_ticket() -> None:
         assert not made.is_awaited()
     finally:
         loop.close()
+
+
+FOREIGN = NotOwnerError("elsewhere", metadata={"topic": "bars", "group": "b", "owner": "b:7400"})
+
+
+def test_what_another_group_owns_waits_to_be_given_away_however_often_it_is_refused() -> None:
+    made = batcher(tries_max=2, batch_messages_max=1)
+    made.is_led = True
+    tickets = [add(made, 1) for _ in range(3)]
+    add(made, 1, topic="other")
+    now = 0.0
+    for _ in range(4):
+        frame = made.next_frame(now)
+        assert frame is not None
+        assert made.give_away("bars") == []  # It may still be answered.
+        for index, batch in enumerate(frame.batches.batches):
+            if batch.header.topic == "bars":
+                refuse(made, frame, FOREIGN, index=index, now=now)
+        assert made.foreign is not None
+        assert made.foreign.group == "b"
+        assert made.next_frame(now) is None
+        now += 1.0
+    assert made.holds("bars")
+    tickets[1].over = True
+    given = made.give_away("bars")
+    assert [(partition, segment.ticket) for partition, segment in given] == [
+        (0, tickets[0]),
+        (0, tickets[2]),
+    ]
+    assert not made.holds("bars")
+    assert made.buffer.messages == 1
+    add(made, 1)
+    frame = made.next_frame(now)
+    assert frame is not None
+    assert [batch.header.base_sequence for batch in frame.batches.batches] == [0]
+
+
+def test_where_nobody_takes_it_away_what_another_group_owns_is_refused_in_the_end() -> None:
+    made = batcher(tries_max=2)
+    add(made, 1)
+    now = 0.0
+    while not made.outcomes:
+        frame = made.next_frame(now)
+        assert frame is not None
+        refuse(made, frame, FOREIGN)
+        now += 10.0
+    (outcome,) = made.outcomes
+    assert isinstance(outcome, Refused)
+    assert isinstance(outcome.error, NotOwnerError)
+
+
+def test_what_was_sent_before_a_lost_connection_is_given_away_too_and_sequences_go_on() -> None:
+    made = batcher()
+    first, second = add(made, 2), add(made, 1)
+    assert made.next_frame(0.0) is not None
+    made.lost()
+    assert [segment.ticket for _, segment in made.give_away("bars")] == [first, second]
+    made.started(7, 3, Window(1_000, MEBIBYTE))
+    add(made, 1)
+    frame = made.next_frame(0.0)
+    assert frame is not None
+    assert frame.batches.batches[0].header.base_sequence == 3

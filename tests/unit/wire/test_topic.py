@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bellwire.wire.errors import InvalidTopicNameError
-from bellwire.wire.topic import TopicPattern, check_topic_name
+from bellwire.wire.topic import TopicPattern, check_topic_name, overlaps
 
 
 @pytest.mark.parametrize("name", ["a", "bars.1h", "orders_paper-2", "A.B.C", "...", "x" * 249])
@@ -74,3 +74,33 @@ def test_only_a_pattern_without_wildcards_is_literal():
 def test_a_misused_wildcard_is_explained_as_one(pattern):
     with pytest.raises(InvalidTopicNameError, match="'>' only at the end"):
         TopicPattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("bars.1h", "bars.1h", True),
+        ("bars.1h", "bars.2h", False),
+        ("bars.*", "bars.1h", True),
+        ("bars.*", "bars.1h.fx", False),
+        ("bars.*", "*.1h", True),
+        ("bars.*", "orders.*", False),
+        ("bars.>", "bars", False),
+        ("bars.>", "bars.*", True),
+        ("bars.>", "*.*.fx", True),
+        ("bars.>", "*", False),
+        ("bars.a.>", "bars.*", False),
+        ("bars.a.>", "bars.>", True),
+        (">", "*", True),
+        (">", ">", True),
+        ("*.>", "*", False),
+        # Both ask for more characters than a topic may have.
+        ("x" * 120 + ".*.>", "*." + "y" * 124 + ".*.>", True),
+        ("x" * 120 + ".*.>", "*." + "y" * 126 + ".>", True),
+        ("x" * 120 + ".*.>", "*." + "y" * 125 + ".*.>", False),
+        ("x" * 120 + ".*.>", "*." + "y" * 127 + ".>", False),
+    ],
+)
+def test_patterns_overlap_where_a_topic_is_meant_by_both(one, other, expected):
+    assert overlaps(TopicPattern(one), TopicPattern(other)) is expected
+    assert overlaps(TopicPattern(other), TopicPattern(one)) is expected

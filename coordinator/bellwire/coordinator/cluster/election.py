@@ -66,6 +66,11 @@ class LeaseTimes:
         return self.ttl / 12
 
     @property
+    def request(self) -> float:
+        """Bound of one request: some fit between two renewals."""
+        return self.ttl / 6
+
+    @property
     def serve(self) -> float:
         """How long a renewal lets its holder serve."""
         return self.ttl / 2

@@ -13,9 +13,10 @@ from bellwire.coordinator.cluster.errors import (
     LeaseRefusedError,
     LeaseUnavailableError,
     StoreContestedError,
+    TopicsTakenError,
 )
 from bellwire.coordinator.cluster.holder import LeaseValueError
-from bellwire.policy.backoff import Backoff
+from bellwire.coordinator.cluster.patience import patiently
 from bellwire.wire.errors import (
     BellwireError,
     DataCorruptError,
@@ -29,7 +30,7 @@ __all__ = ["START_SECONDS", "House", "Lease", "Member"]
 START_SECONDS: Final = (
     30.0  # How long Redis is waited for at the start, as the bridge waits for Kafka.
 )
-_HOPELESS: Final = (SchemaVersionError, DataCorruptError)
+_HOPELESS: Final = (SchemaVersionError, DataCorruptError, TopicsTakenError)
 _UNANSWERED: Final = (LeaseUnavailableError, LeaseRefusedError, LeaseValueError)
 _log = logging.getLogger("bellwire.coordinator")
 
@@ -103,30 +104,23 @@ class Member:
             LeaseUnavailableError: It did not answer within so many seconds.
             LeaseRefusedError, LeaseValueError: It cannot keep the lease.
         """
-        backoff = Backoff(0.1, 2.0)
-        deadline = time.monotonic() + seconds
-        while True:
-            sent_at = time.monotonic()
-            try:
-                answer = await self._lease.ask(take=self.election.may_take(sent_at))
-            except LeaseUnavailableError as error:
-                self.election.failed(time.monotonic())
-                if time.monotonic() >= deadline:
-                    raise LeaseUnavailableError(
-                        f"{error.message}; waited for it for {seconds:g} s", metadata=error.metadata
-                    ) from None
-                if not backoff.tries:
-                    _log.warning("%s; waiting for it", error.message)
-            else:
-                self._heard(answer, sent_at)
-                return
-            await asyncio.sleep(backoff.next_delay())
+        await patiently(self._reach_once, seconds)
+
+    async def _reach_once(self) -> None:
+        sent_at = time.monotonic()
+        try:
+            answer = await self._lease.ask(take=self.election.may_take(sent_at))
+        except LeaseUnavailableError:
+            self.election.failed(time.monotonic())
+            raise
+        self._heard(answer, sent_at)
 
     async def run(self) -> None:
         """Take part until `leave`.
 
         Raises:
             StoreContestedError: Somebody outside the group writes to its store.
+            TopicsTakenError: Another group has topics of ours.
             BellwireError: What the store holds cannot be used by this version.
         """
         try:

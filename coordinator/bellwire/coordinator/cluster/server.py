@@ -17,28 +17,28 @@ from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.cluster.election import Election, LeaseTimes, Role
 from bellwire.coordinator.cluster.holder import Holder
 from bellwire.coordinator.cluster.member import START_SECONDS, Member
+from bellwire.coordinator.cluster.setup import check_advertised, open_lease, open_watch
 from bellwire.coordinator.cluster.standby import not_owner, standby_handlers
 from bellwire.coordinator.cluster.switch import RoleSwitch
 from bellwire.coordinator.cluster.term import Term
+from bellwire.coordinator.cluster.topic_groups import TopicGroups
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.server import Coordinator
 from bellwire.coordinator.services.catalog import SERVICES, servicers_of
 from bellwire.coordinator.services.handlers import service_handler
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.coordinator.stores import kafka_store, open_state
-from bellwire.transport.address import parse_address
 from bellwire.wire.errors import BellwireError, NotOwnerError
-from bellwire.wire.settings import SettingsError
 
 if TYPE_CHECKING:
-    from bellwire.coordinator.cluster.redis_lease import RedisLease
+    from bellwire.coordinator.cluster.group_watch import GroupWatch
     from bellwire.coordinator.log.kafka import KafkaStore
 
 __all__ = ["ClusterCoordinator"]
 
-WILDCARDS: Final = ("0.0.0.0", "::", "*")
 # Served while the lease has run out, too: whoever asks wants to know just that.
 _UNGUARDED: Final = "ServerService"
+STRAYS_NAMED_MAX: Final = 10
 _ROLES: Final = {
     Role.STANDBY: pb.CLUSTER_ROLE_STANDBY,
     Role.OPENING: pb.CLUSTER_ROLE_OPENING,
@@ -59,6 +59,7 @@ class ClusterCoordinator(Coordinator):
         start_seconds: How long Redis is waited for at the start.
 
     Attributes:
+        groups: Which group each topic belongs to.
         failure: Why it takes no part in the group any more; None = it does.
     """
 
@@ -74,7 +75,8 @@ class ClusterCoordinator(Coordinator):
         super().__init__(settings, cache, source)
         self.failure: BellwireError | None = None
         self.failed = asyncio.Event()
-        self.group = settings.group or settings.kafka_state_topic
+        self.group = settings.group or settings.state_topic
+        self.groups = TopicGroups(self.group, settings.group_topics)
         self._on_role = on_role
         self._start_seconds = start_seconds
         self._said: tuple[Role, str] | None = None
@@ -89,8 +91,10 @@ class ClusterCoordinator(Coordinator):
         self._running: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._store: KafkaStore | None = None
+        self._watch: GroupWatch | None = None
+        self._strays: list[str] = []
         self._advertised = settings.advertise
-        _check(settings)
+        check_advertised(settings)
 
     @property
     def role(self) -> Role:
@@ -110,6 +114,15 @@ class ClusterCoordinator(Coordinator):
             role_since_unix_nano=self._role_since_ns,
             lease_service_away=election is not None and election.is_failing,
             take_over_millis=self._member.take_over_millis if self._member is not None else 0,
+            groups=[
+                pb.TopicGroup(
+                    group=row.name,
+                    topics=row.topics,
+                    owner=row.owner.address if row.owner is not None else "",
+                    owner_since_unix_nano=row.owner.since_ns if row.owner is not None else 0,
+                )
+                for row in self.groups.rows()
+            ],
         )
 
     # ------------------------------------------------------------ start and stop
@@ -122,16 +135,25 @@ class ClusterCoordinator(Coordinator):
         """Take part in the group, now that the addresses are bound.
 
         Raises:
-            LeaseUnavailableError, LeaseRefusedError, LeaseValueError, SettingsError
+            LeaseUnavailableError, LeaseRefusedError, LeaseValueError, GroupRecordError, SettingsError
+            TopicsTakenError: Another group has topics of ours.
         """
         self._advertised = self._advertised or self.addresses[0]
         kafka_store(self.settings).close()  # What a take-over imports is imported now.
         me = Holder(self._advertised, uuid4().hex, time.time_ns())
         times = LeaseTimes(self.settings.group_lease_seconds)
         self._election = Election(me, times, time.monotonic())
-        lease = _lease(self.settings, self.group, me, times)
-        self._member = Member(self._election, lease, self)
         await self._set_health(serving=False)
+        self._watch = open_watch(
+            self.settings,
+            self.groups,
+            is_active=lambda: self.role is Role.ACTIVE,
+            on_change=self._shared,
+        )
+        await self._watch.begin(self._start_seconds)
+        self._member = Member(
+            self._election, open_lease(self.settings, self.group, me, times), self
+        )
         await self._member.reach(self._start_seconds)
         self._running = asyncio.create_task(self._member.run(), name="group")
         self._running.add_done_callback(self._ended)
@@ -157,12 +179,16 @@ class ClusterCoordinator(Coordinator):
             await member.leave()
         if self._running is not None:
             await asyncio.gather(self._running, return_exceptions=True)
+        if self._watch is not None:
+            await self._watch.close()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     # ------------------------------------------------------------ the member's house
 
     async def open(self, may_write: Callable[[], bool]) -> None:
-        """Open the store, which fences whoever had it."""
+        """Declare our topics, and open the store, which fences whoever had it."""
+        assert self._watch is not None
+        await self._watch.declare()
         store = kafka_store(self.settings)
         store.only_while(may_write)
         try:
@@ -175,6 +201,7 @@ class ClusterCoordinator(Coordinator):
         assert self._member is not None
         state.committer.on_broken = self._member.broken
         self._store, self._state = store, state
+        self._shared()
 
     async def serve(self) -> None:
         """Serve what was opened."""
@@ -218,6 +245,7 @@ class ClusterCoordinator(Coordinator):
         assert election is not None
         if self._state is not None:
             self._state.engine.serve_until = election.serve_until
+        self.groups.note_owner(election.owner)
         owner = election.owner.address if election.owner is not None else ""
         said = (election.role, owner)
         if said == self._said:
@@ -227,6 +255,21 @@ class ClusterCoordinator(Coordinator):
         self._said = said
         if self._on_role is not None:
             self._on_role(*said)
+
+    def _shared(self) -> None:
+        """Serve the topics of this group only."""
+        if self._state is None:
+            return
+        strays = self._state.engine.share(self.groups)
+        if strays and strays != self._strays:
+            _log.warning(
+                "group %r holds messages of %d topics that are not its own, among them %s: they are kept, but nobody "
+                "can ask for them here; give them back to it by `coordinator.group_topics` to read them",
+                self.group,
+                len(strays),
+                ", ".join(strays[:STRAYS_NAMED_MAX]),
+            )
+        self._strays = strays
 
     # ------------------------------------------------------------ refusals
 
@@ -251,34 +294,3 @@ async def _closed(state: CoordinatorState) -> None:
         await state.close()
     except BellwireError as error:
         _log.warning("the store was not closed properly: %s", error.message)
-
-
-def _check(settings: CoordinatorSettings) -> None:
-    """Refuse what clients could not be sent to.
-
-    Raises:
-        SettingsError, AddressError
-    """
-    address = parse_address(settings.advertise or settings.listen[0])
-    if address.host in WILDCARDS:
-        raise SettingsError(
-            "coordinator",
-            "advertise",
-            settings.advertise,
-            f"the address under which clients reach this coordinator: {address} is everywhere",
-        )
-
-
-def _lease(settings: CoordinatorSettings, group: str, me: Holder, times: LeaseTimes) -> RedisLease:
-    """Return the lease of a group.
-
-    Raises:
-        SettingsError: The package is not installed, or the URL is none.
-    """
-    try:
-        from bellwire.coordinator.cluster.redis_lease import RedisLease
-    except ImportError as error:
-        raise SettingsError(
-            "coordinator", "redis", "…", "empty without redis; install bellwire[redis]"
-        ) from error
-    return RedisLease(settings.redis, group, me, times)

@@ -26,6 +26,7 @@ from bellwire.coordinator.core.dedupe import ProducerIds
 from bellwire.coordinator.core.journal import Journal
 from bellwire.coordinator.core.logs import Logs
 from bellwire.coordinator.core.member import Member
+from bellwire.coordinator.core.ownership import Ownership
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.subscription import Graveyard, Subscription
 from bellwire.coordinator.core.topic import LogKind, Topic, TopicSettings
@@ -69,6 +70,8 @@ class Bus:
         graveyard: Where messages go that are given up.
 
     Attributes:
+        topics: All there are, by name.
+        served: Those that requests may name: all, unless some belong to other groups of coordinators.
         on_readable: Called with the name of a topic when more of it can be read; set by who wants to know.
     """
 
@@ -92,6 +95,7 @@ class Bus:
         self.subscriptions_max = subscriptions_max
         self.max_attempts = max_attempts
         self.topics: dict[str, Topic] = {}
+        self.served = self.topics
         # Of ten thousand topics few are kept by time, and only these have to be looked at on each tick.
         self.kept_by_time: dict[str, Topic] = {}
         self.named: dict[str, Subscription] = {}
@@ -102,6 +106,40 @@ class Bus:
         self._journal = journal
         self._logs = logs
         self._graveyard = graveyard
+        self._ownership: Ownership | None = None
+
+    # ------------------------------------------------------------ whose topics
+
+    def share(self, ownership: Ownership) -> list[Topic]:
+        """Serve only topics that are ours, from now on; to be called again when they may be others than before.
+
+        Of the others, what is there stays and named subscriptions go on to read it, but no request may name it.
+
+        Returns:
+            The others.
+        """
+        self._ownership = ownership
+        self.served = {name: topic for name, topic in self.topics.items() if ownership.owns(name)}
+        return [topic for name, topic in self.topics.items() if name not in self.served]
+
+    def check_ours(self, name: str) -> None:
+        """See that a topic is ours.
+
+        Raises:
+            NotOwnerError: It belongs to another group.
+        """
+        if self._ownership is not None and not self._ownership.owns(name):
+            raise self._ownership.refusal(name)
+
+    def check_all_ours(self, patterns: Iterable[TopicPattern]) -> None:
+        """See that all topics are ours that patterns name literally; of the others they mean those that are.
+
+        Raises:
+            NotOwnerError: One belongs to another group.
+        """
+        for pattern in patterns:
+            if pattern.literal:
+                self.check_ours(pattern.text)
 
     # ------------------------------------------------------------ topics
 
@@ -109,12 +147,13 @@ class Bus:
         """Return a topic, creating it when that is allowed.
 
         Raises:
-            InvalidTopicNameError, UnknownTopicError, CapacityError
+            InvalidTopicNameError, UnknownTopicError, CapacityError, NotOwnerError
         """
-        topic = self.topics.get(name)
+        topic = self.served.get(name)
         if topic is not None:
             return topic
         check_topic_name(name)
+        self.check_ours(name)
         if not self.auto_create:
             raise UnknownTopicError(
                 f"topic {name!r} does not exist and auto-create is off: create it with "
@@ -130,10 +169,11 @@ class Bus:
         """Return a topic that exists.
 
         Raises:
-            InvalidTopicNameError, UnknownTopicError
+            InvalidTopicNameError, UnknownTopicError, NotOwnerError
         """
-        topic = self.topics.get(check_topic_name(name))
+        topic = self.served.get(check_topic_name(name))
         if topic is None:
+            self.check_ours(name)
             raise UnknownTopicError(f"topic {name!r} does not exist", metadata={"topic": name})
         return topic
 
@@ -141,10 +181,11 @@ class Bus:
         """Create a topic; the same call again returns the topic there is.
 
         Raises:
-            InvalidTopicNameError, CapacityError
+            InvalidTopicNameError, CapacityError, NotOwnerError
             TopicExistsError: It exists with other settings.
         """
         check_topic_name(name)
+        self.check_ours(name)
         found = self.topics.get(name)
         if found is not None:
             if found.settings != settings:
@@ -172,6 +213,7 @@ class Bus:
             self.producer_ids,
             on_readable=self._on_readable,
         )
+        self.served[name] = topic
         self._note_retention(topic)
         if topic.is_durable:
             self._journal.stage(topic.record(), undo=lambda _: self._forget_topic(topic))
@@ -257,6 +299,7 @@ class Bus:
     def _forget_topic(self, topic: Topic) -> None:
         if self.topics.get(topic.name) is topic:
             del self.topics[topic.name]
+            self.served.pop(topic.name, None)
             self.kept_by_time.pop(topic.name, None)
         for partition in topic.partitions:
             partition.retire()
@@ -292,6 +335,7 @@ class Bus:
         """Make a subscription that lives as long as its one member.
 
         Raises:
+            NotOwnerError: One of the topics belongs to another group.
             CallerError: Topics, start or policy are not usable.
         """
         self._check_room()
@@ -323,12 +367,14 @@ class Bus:
 
         Raises:
             SubscriptionMismatchError: It exists with other topics or another ordering.
+            NotOwnerError: It names a topic of another group.
             CallerError: Name, topics, start or policy are not usable.
         """
         check_topic_name(name)
         found = self.named.get(name)
         if found is not None:
             _check_same(found, patterns, ordering)
+            self.check_all_ours(found.patterns)
             return found
         if not patterns:
             raise UnknownSubscriptionError(
@@ -513,7 +559,7 @@ class Bus:
         positions = {(p.topic, p.partition): p for p in start.positions}
         subscription.attach(
             (partition, start_offset(partition, policy, start.time_unix_nano, positions))
-            for name, topic in self.topics.items()
+            for name, topic in self.served.items()
             if subscription.matches(name)
             for partition in topic.partitions
         )

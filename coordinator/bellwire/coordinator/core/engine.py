@@ -21,6 +21,7 @@ from bellwire.coordinator.core.direct import DirectRoutes
 from bellwire.coordinator.core.journal import Journal
 from bellwire.coordinator.core.leases import Leases
 from bellwire.coordinator.core.logs import Logs
+from bellwire.coordinator.core.ownership import Ownership
 from bellwire.coordinator.core.producer_names import ProducerNames
 from bellwire.coordinator.core.results import Results
 from bellwire.coordinator.core.topic import LogKind, TopicSettings
@@ -29,7 +30,7 @@ from bellwire.coordinator.log.durable import DurableLog
 from bellwire.coordinator.log.protocol import Entry
 from bellwire.coordinator.log.records import CursorRecord, SegmentRecord, Snapshot
 from bellwire.wire.batch import BatchLimits
-from bellwire.wire.errors import BellwireError
+from bellwire.wire.errors import BellwireError, NotOwnerError
 
 MEBIBYTE: Final = 1 << 20
 
@@ -137,6 +138,26 @@ class Engine:
             for partition in topic.partitions:
                 partition.expire(now_ns)
         self.results.tick(now, now_ns)
+
+    def share(self, ownership: Ownership) -> list[str]:
+        """Serve only topics that are ours, from now on; to be called again when they may be others than before.
+
+        What waits for room in one of another group is refused, and who reads it by its name is told to go there.
+
+        Returns:
+            Topics of other groups that hold messages here.
+        """
+        others = self.bus.share(ownership)
+        for topic in others:
+            for partition in topic.partitions:
+                refusal = ownership.refusal(topic.name)
+                self.workers.owner(partition).refuse(partition, refusal)
+        for subscription in self.bus.subscriptions():
+            try:
+                self.bus.check_all_ours(subscription.patterns)
+            except NotOwnerError as error:
+                subscription.fail(error)
+        return [topic.name for topic in others if not topic.is_empty]
 
     # ------------------------------------------------------------ the store
 

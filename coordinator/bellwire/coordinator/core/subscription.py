@@ -213,6 +213,12 @@ class Subscription:
             if cursor.has_work():
                 self.on_ready(cursor)
 
+    def fail(self, error: BellwireError) -> None:
+        """End the streams of all members, once each has read what it still may."""
+        for member in self.members:
+            member.failed = error
+            member.wake()
+
     def take_over(self, lease_id: str) -> None:
         """Let a member go whose process lives on with a new stream: what it held counts no failure."""
         for member in (*self.members, *self.retired):

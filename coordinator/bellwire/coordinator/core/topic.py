@@ -204,6 +204,11 @@ class Topic:
         return self.settings.log is not LogKind.MEMORY
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no message is kept in it."""
+        return all(p.log.low_offset == p.log.end_offset for p in self.partitions)
+
+    @property
     def direct_obstacle(self) -> str:
         """Why no subscriber may have a message before it is appended; empty = it may."""
         if self.is_durable:

@@ -72,7 +72,7 @@ class TopicService:
         self, request: pb.ListTopicsRequest, context: ServicerContext
     ) -> pb.ListTopicsResponse:
         """List topics, ordered by name."""
-        topics = self._state.bus.topics
+        topics = self._state.bus.served
         names = sorted(topics)
         if request.pattern:
             pattern = TopicPattern(request.pattern)

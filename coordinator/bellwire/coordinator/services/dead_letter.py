@@ -137,10 +137,12 @@ class DeadLetterService:
 
     async def _find(self, query: DeadLetterQuery) -> list[DeadLetterRecord]:
         """Query the store once it holds everything given up so far."""
+        self._state.bus.check_ours(query.topic)
         await durable(self._state.engine.journal.barrier())
         return await self._state.committer.read(lambda: self._state.store.dead_letters(query))
 
     async def _count(self, query: DeadLetterQuery) -> tuple[int, int]:
+        self._state.bus.check_ours(query.topic)
         await durable(self._state.engine.journal.barrier())
         return await self._state.committer.read(lambda: self._state.store.count_dead_letters(query))
 

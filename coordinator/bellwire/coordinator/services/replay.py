@@ -26,7 +26,7 @@ async def replay(
     """Write the stretch the request names.
 
     Raises:
-        CallerError, OffsetOutOfRangeError, UnknownTopicError: The request cannot be served.
+        CallerError, OffsetOutOfRangeError, UnknownTopicError, NotOwnerError: The request cannot be served.
         DataCorruptError: What comes next cannot be read.
     """
     pace = Pace(request.speed)
@@ -47,13 +47,14 @@ async def _tracks(state: CoordinatorState, request: pb.ReplayRequest) -> list[Tr
             f"replay names {len(request.topics)} topics, 1 to {PATTERNS_MAX} are allowed"
         )
     patterns = [TopicPattern(text) for text in request.topics]
+    state.bus.check_all_ours(patterns)
     begin = pb.StartPosition()
     begin.CopyFrom(getattr(request, "from"))
     begin.policy = begin.policy or pb.START_POLICY_EARLIEST
     begin = await resolved(state, begin, request.topics)
     positions = {(p.topic, p.partition): p for p in begin.positions}
     tracks = []
-    for name, topic in sorted(state.bus.topics.items()):
+    for name, topic in sorted(state.bus.served.items()):
         if not any(pattern.matches(name) for pattern in patterns):
             continue
         for partition in topic.partitions:

@@ -160,6 +160,7 @@ class ClusterInfo(google.protobuf.message.Message):
     ROLE_SINCE_UNIX_NANO_FIELD_NUMBER: builtins.int
     LEASE_SERVICE_AWAY_FIELD_NUMBER: builtins.int
     TAKE_OVER_MILLIS_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
     group: builtins.str
     """Name of the group."""
     role: Global___ClusterRole.ValueType
@@ -176,6 +177,10 @@ class ClusterInfo(google.protobuf.message.Message):
     """True while the lease service leaves requests unanswered."""
     take_over_millis: builtins.int
     """How long the latest take-over took, from the lease to serving, milliseconds; 0 when there was none here."""
+    @property
+    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TopicGroup]:
+        """All groups that share out the topics between them, by name, this one included."""
+
     def __init__(
         self,
         *,
@@ -187,10 +192,45 @@ class ClusterInfo(google.protobuf.message.Message):
         role_since_unix_nano: builtins.int = ...,
         lease_service_away: builtins.bool = ...,
         take_over_millis: builtins.int = ...,
+        groups: collections.abc.Iterable[Global___TopicGroup] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["advertised", b"advertised", "group", b"group", "lease_service_away", b"lease_service_away", "owner", b"owner", "owner_since_unix_nano", b"owner_since_unix_nano", "role", b"role", "role_since_unix_nano", b"role_since_unix_nano", "take_over_millis", b"take_over_millis"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["advertised", b"advertised", "group", b"group", "groups", b"groups", "lease_service_away", b"lease_service_away", "owner", b"owner", "owner_since_unix_nano", b"owner_since_unix_nano", "role", b"role", "role_since_unix_nano", b"role_since_unix_nano", "take_over_millis", b"take_over_millis"]) -> None: ...
 
 Global___ClusterInfo: typing_extensions.TypeAlias = ClusterInfo
+
+@typing.final
+class TopicGroup(google.protobuf.message.Message):
+    """A group of coordinators and the topics that are its own: requests about them are refused everywhere else with
+    NOT_OWNER, whose metadata name the topic, its group, and the owner unless nobody is known.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: builtins.int
+    TOPICS_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    OWNER_SINCE_UNIX_NANO_FIELD_NUMBER: builtins.int
+    group: builtins.str
+    """Name of the group."""
+    owner: builtins.str
+    """Address of its active coordinator; empty when nobody is known."""
+    owner_since_unix_nano: builtins.int
+    """When that one took the lease, nanoseconds since the Unix epoch; 0 when nobody is known."""
+    @property
+    def topics(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names and patterns of its topics; none = all that no other group names."""
+
+    def __init__(
+        self,
+        *,
+        group: builtins.str = ...,
+        topics: collections.abc.Iterable[builtins.str] | None = ...,
+        owner: builtins.str = ...,
+        owner_since_unix_nano: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["group", b"group", "owner", b"owner", "owner_since_unix_nano", b"owner_since_unix_nano", "topics", b"topics"]) -> None: ...
+
+Global___TopicGroup: typing_extensions.TypeAlias = TopicGroup
 
 @typing.final
 class StoreInfo(google.protobuf.message.Message):

@@ -58,7 +58,8 @@ class ItemError(google.protobuf.message.Message):
     @property
     def metadata(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """The dynamic parts of the message, by name. With reason NOT_OWNER `owner` is the address of the active coordinator,
-        absent while none is known: nothing was done, send it there.
+        absent while none is known: nothing was done, send it there. When that is because of a topic, `topic` is its name and
+        `group` the group of coordinators it belongs to, absent when it belongs to none.
         """
 
     def __init__(

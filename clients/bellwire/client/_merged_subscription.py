@@ -1,0 +1,329 @@
+"""A subscription to topics of several groups of coordinators: one part each, handed over in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, Self
+
+from bellwire.client._groups import Groups
+from bellwire.client._resume import EphemeralResume
+from bellwire.client._stream_subscription import StreamSubscription
+from bellwire.client.errors import UnreachableError
+from bellwire.client.received import Batch, Settler
+from bellwire.client.settle_failure import SettleFailure
+from bellwire.client.subscription import Subscription
+from bellwire.policy.fair_turns import FairTurns
+from bellwire.transport.channel import ChannelPool
+from bellwire.wire.errors import ClosedError
+
+__all__ = ["MakePart", "MergedSubscription"]
+
+WILD: Final = frozenset("*>")
+FAILURES_MAX: Final = 100  # Latest refusals shown, of all parts together.
+
+MakePart = Callable[[ChannelPool, tuple[str, ...], int], StreamSubscription]
+"""Makes a part from channels, the topics that concern the group, and among how many parts the window is shared."""
+
+_log = logging.getLogger("bellwire.client")
+
+
+class _Part:
+    """What one group brings.
+
+    Attributes:
+        group: Its name.
+        topics: Topics and patterns that concern it.
+        stream: What brings it; None = no coordinator is known yet.
+        opening: Waits for one, where none was known.
+    """
+
+    def __init__(self, group: str, topics: tuple[str, ...]) -> None:
+        self.group = group
+        self.topics = topics
+        self.stream: StreamSubscription | None = None
+        self.opening: asyncio.Task[None] | None = None
+
+    def take(self) -> Batch | None:
+        """Return what is next, if anything is; raises what the part failed with, once all is taken."""
+        return None if self.stream is None else self.stream.take_now()
+
+
+class MergedSubscription(Subscription):
+    """Parts of several groups as one subscription.
+
+    Fair: who was taken from stands behind the others. Bounded: the parts share the window. A part whose coordinator
+    is away is opened when there is one, and the others go on; a part that is refused, or fails, ends the whole.
+    When a topic passes to another group, the parts do so: an unnamed subscription goes on where it was, or from the
+    beginning of the topic's new log; a named one has a cursor in each group, and begins in a new one like a new name.
+
+    Args:
+        groups: The map, and the channels.
+        topics: Topics and patterns.
+        name: Of the subscription; empty = unnamed.
+        make: Makes a part.
+        auto: Whether a delivery is accepted when the next one is asked for.
+        timeout_seconds: How long opening may take.
+        on_close: Told when it is closed.
+    """
+
+    def __init__(
+        self,
+        groups: Groups,
+        topics: tuple[str, ...],
+        name: str,
+        make: MakePart,
+        *,
+        auto: bool,
+        timeout_seconds: float,
+        on_close: Callable[[Subscription], None] | None = None,
+    ) -> None:
+        super().__init__(auto=auto)
+        self._groups = groups
+        self._topics = topics
+        self._is_named = bool(name)
+        self._where = f"subscription {name or ', '.join(topics)!r}"
+        self._make = make
+        self._timeout_seconds = timeout_seconds
+        self._on_close = on_close
+        self._parts: dict[str, _Part] = {}
+        self._turns: FairTurns[_Part] = FairTurns()
+        self._streams: dict[Settler, StreamSubscription] = {}  # Ended ones included.
+        self._ended: list[_Part] = []  # Unnamed ones, which may have something left.
+        self._last: StreamSubscription | None = None
+        self._arrived = asyncio.Event()
+        self._is_wide = any(set(topic) & WILD for topic in topics)
+        self._following: asyncio.Task[None] | None = None
+        self._paused = False
+        self._entered = False
+        self._closed = False
+
+    # ------------------------------------------------------------ opening and closing
+
+    async def __aenter__(self) -> Self:
+        """Open a stream to each group.
+
+        Raises:
+            CallerError: A coordinator refused the subscription; its class says why.
+            UnreachableError: No coordinator of any group answered in time.
+        """
+        if self._closed:
+            raise ClosedError(f"{self._where} is closed: open a new one")
+        self._entered = True
+        self._groups.listen(self._on_map)
+        if self._is_wide:
+            self._groups.watch()
+        spread = self._groups.map.spread(self._topics)
+        for group, topics in spread.items():
+            self._add(group, topics, len(spread), [])
+        try:
+            await self._opened()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def _opened(self) -> None:
+        """Wait for all parts; those that are out of reach may come later, if any is there."""
+        deadline = asyncio.get_running_loop().time() + self._timeout_seconds
+        met: dict[_Part, BaseException | None] = {}
+        while True:
+            if self._following is not None:
+                await asyncio.wait(
+                    [self._following]
+                )  # The map has changed: there are other parts now.
+            waiting = [part for part in self._parts.values() if part not in met]
+            if not waiting:
+                break
+            results = await asyncio.gather(
+                *(self._part_opened(part, deadline) for part in waiting), return_exceptions=True
+            )
+            met.update(zip(waiting, results, strict=True))
+        errors = [error for part in self._parts.values() if (error := met[part]) is not None]
+        away = [error for error in errors if isinstance(error, UnreachableError)]
+        for error in errors:
+            if error not in away or len(away) == len(self._parts):
+                raise error
+        for error in away:
+            _log.warning("%s goes on without a part, for now: %s", self._where, error)
+
+    async def _part_opened(self, part: _Part, deadline: float) -> None:
+        clock = asyncio.get_running_loop().time
+        if part.opening is not None:
+            await asyncio.wait([part.opening], timeout=max(0.0, deadline - clock()))
+            if part.stream is None:
+                raise UnreachableError(f"group {part.group!r} has no active coordinator")
+        if part.stream is not None:
+            await part.stream.opened(max(0.0, deadline - clock()))
+
+    async def close(self) -> None:
+        """Send what is settled and end the streams; what is not settled is delivered again."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._entered:
+            self._groups.ignore(self._on_map)
+            if self._is_wide:
+                self._groups.unwatch()
+        tasks = [part.opening for part in self._parts.values() if part.opening is not None]
+        if self._following is not None:
+            tasks.append(self._following)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(stream.close() for stream in self._streams.values()))
+        self._arrived.set()
+        if self._on_close is not None:
+            self._on_close(self)
+
+    # ------------------------------------------------------------ parts
+
+    def _add(
+        self, group: str, topics: tuple[str, ...], shares: int, before: Sequence[EphemeralResume]
+    ) -> None:
+        part = self._parts[group] = _Part(group, topics)
+        self._turns.add(part)
+        pool = self._groups.pool(group)
+        if pool is not None:
+            self._start(part, pool, shares, before)
+        else:
+            part.opening = asyncio.create_task(self._start_later(part, shares, before))
+
+    async def _start_later(
+        self, part: _Part, shares: int, before: Sequence[EphemeralResume]
+    ) -> None:
+        self._start(part, await self._groups.pool_of(part.group, None), shares, before)
+
+    def _start(
+        self, part: _Part, pool: ChannelPool, shares: int, before: Sequence[EphemeralResume]
+    ) -> None:
+        stream = part.stream = self._make(pool, part.topics, shares)
+        self._streams[stream.settler] = stream
+        stream.start(
+            self._arrived,
+            before,
+            lambda topic: self._groups.map.group_of(topic) == part.group,
+            paused=self._paused,
+        )
+
+    def _on_map(self) -> None:
+        if self._following is None or self._following.done():
+            self._following = asyncio.create_task(self._follow(), name=f"bellwire {self._where}")
+
+    async def _follow(self) -> None:
+        """Have the parts that the map asks for."""
+        while (wanted := self._groups.map.spread(self._topics)) != self._spread():
+            ended = [p for p in self._parts.values() if wanted.get(p.group) != p.topics]
+            before: list[EphemeralResume] = []
+            for part in ended:
+                before += await self._end(part)
+            for part in self._parts.values():
+                before += part.stream.position() if part.stream is not None else []
+            for group, topics in wanted.items():
+                if group not in self._parts:
+                    self._add(group, topics, len(wanted), before)
+
+    def _spread(self) -> dict[str, tuple[str, ...]]:
+        return {part.group: part.topics for part in self._parts.values()}
+
+    async def _end(self, part: _Part) -> list[EphemeralResume]:
+        """End a part; what it has received is handed over still, unless somebody else gets it again."""
+        if part.opening is not None:
+            part.opening.cancel()
+        if self._parts.get(part.group) is part:
+            del self._parts[part.group]
+        self._turns.remove(part)
+        if part.stream is None:
+            return []
+        await part.stream.close()
+        if not self._is_named:
+            self._ended.append(part)  # Before what comes next of the same topics.
+        return part.stream.position()
+
+    # ------------------------------------------------------------ for the user
+
+    async def next_batch(self) -> Batch:
+        """Wait for the next delivery of any part and take it."""
+        if self._last is not None and self._last.is_crowded:
+            await self._last.let_settle()
+        while True:
+            batch = self._taken()
+            if batch is not None:
+                self._last = self._streams[batch.settler]
+                return batch
+            if self._closed:
+                raise StopAsyncIteration
+            if not self._entered:
+                raise ClosedError(f"{self._where} is not open: use `async with`")
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _taken(self) -> Batch | None:
+        for part in self._ended:
+            if (batch := part.take()) is not None:
+                return batch
+        return self._turns.take(_Part.take)
+
+    def holder_of(self, batch: Batch) -> StreamSubscription:
+        """Return the part that a batch came by."""
+        return self._streams[batch.settler]
+
+    def accept_soon(self, batch: Batch) -> None:
+        """Accept what is done of the batch with the next tick's dispositions of its part."""
+        self._streams[batch.settler].accept_soon(batch)
+
+    @property
+    def paused(self) -> bool:
+        """True between `pause` and `resume`."""
+        return self._paused
+
+    async def pause(self) -> None:
+        """Have nothing more delivered by any part until `resume`."""
+        self._paused = True
+        for stream in self._streams.values():
+            await stream.pause()
+
+    async def resume(self) -> None:
+        """End a pause."""
+        self._paused = False
+        for stream in self._streams.values():
+            await stream.resume()
+
+    @property
+    def dropped_messages(self) -> int:
+        """Messages dropped because this subscriber fell behind."""
+        return sum(stream.dropped_messages for stream in self._streams.values())
+
+    @property
+    def duplicates_skipped(self) -> int:
+        """Messages delivered again after a lost connection and not handed over again."""
+        return sum(stream.duplicates_skipped for stream in self._streams.values())
+
+    @property
+    def expired_messages(self) -> int:
+        """Messages not handed over because they waited here longer than `lease_seconds`."""
+        return sum(stream.expired_messages for stream in self._streams.values())
+
+    @property
+    def settle_failures(self) -> Sequence[SettleFailure]:
+        """The latest dispositions that coordinators refused, by part, oldest first; at most 100."""
+        found = [failure for stream in self._streams.values() for failure in stream.settle_failures]
+        return tuple(found[-FAILURES_MAX:])
+
+    @property
+    def lane(self) -> str:
+        """What carries the streams: one word where all agree, else all of them with commas between."""
+        return ",".join(sorted({stream.lane for stream in self._streams.values() if stream.lane}))
+
+    @property
+    def direct_obstacle(self) -> str:
+        """With `direct=True`: why some or all messages come by coordinators; empty = nothing is in the way."""
+        return "; ".join(
+            sorted({s.direct_obstacle for s in self._streams.values() if s.direct_obstacle})
+        )
+
+    @property
+    def streams_opened(self) -> int:
+        """Streams established so far, of all parts."""
+        return sum(stream.streams_opened for stream in self._streams.values())
