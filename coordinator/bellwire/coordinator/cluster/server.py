@@ -172,6 +172,8 @@ class ClusterCoordinator(Coordinator):
 
     async def _stop(self, grace_seconds: float) -> None:
         member = self._member
+        if self._watch is not None:
+            self._watch.leave()
         if member is not None:
             await member.hold()
         await super()._stop(grace_seconds)
