@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.integration.coordinator.frames import eventually
 
 from bellwire.coordinator.cluster.election import LeaseTimes
 from bellwire.coordinator.cluster.errors import (
@@ -24,7 +25,8 @@ from bellwire.testing.redis import RunningRedis
 
 pytestmark = pytest.mark.integration
 
-TIMES = LeaseTimes(0.6)
+TIMES = LeaseTimes(1.5)  # Requests are bounded by a sixth of it: a busy machine must keep it.
+SLOW = LeaseTimes(60.0)
 WAIT_SECONDS = 10.0
 
 
@@ -42,17 +44,17 @@ class HeardGroups(RedisGroups):
 class Watched:
     """One coordinator's view of the groups, without the coordinator."""
 
-    def __init__(self, url: str, name: str, *topics: str) -> None:
+    def __init__(self, url: str, name: str, *topics: str, times: LeaseTimes = TIMES) -> None:
         self.groups = TopicGroups(name, topics)
         self.is_active = False
         self.changes = 0
         self.read_once = asyncio.Event()
-        store = HeardGroups(url, TIMES)
+        store = HeardGroups(url, times)
         store.read_once = self.read_once
         self.watch = GroupWatch(
             self.groups,
             store,
-            TIMES,
+            times,
             is_active=lambda: self.is_active,
             on_change=self._changed,
         )
@@ -73,14 +75,16 @@ class Watched:
 
 
 @asynccontextmanager
-async def watching(redis: RunningRedis) -> AsyncIterator[Callable[..., Any]]:
+async def watching(
+    redis: RunningRedis, times: LeaseTimes = TIMES
+) -> AsyncIterator[Callable[..., Any]]:
     """A maker of views that have begun to read."""
     async with AsyncExitStack() as stack:
 
         async def make(name: str, *topics: str) -> Watched:
-            made = Watched(redis.url, name, *topics)
+            made = Watched(redis.url, name, *topics, times=times)
             stack.push_async_callback(made.watch.close)
-            await made.watch.begin(0.0)
+            await made.watch.begin(WAIT_SECONDS)
             return made
 
         yield make
@@ -89,7 +93,7 @@ async def watching(redis: RunningRedis) -> AsyncIterator[Callable[..., Any]]:
 async def test_of_many_that_want_the_same_at_once_one_gets_it(
     redis_noeviction: RunningRedis,
 ) -> None:
-    async with watching(redis_noeviction) as make:
+    async with watching(redis_noeviction, SLOW) as make:
         rivals = [await make(f"g{n}", "orders.>", f"own{n}.>") for n in range(6)]
         others = [await make(f"o{n}", f"other{n}.>") for n in range(6)]
         found = await asyncio.gather(
@@ -149,6 +153,28 @@ async def test_a_group_beside_one_that_serves_the_rest_waits_until_that_one_know
         again = await make("orders", "orders.>")
         await again.declare()  # As the next one of the group does: all know it by now.
         assert asyncio.get_running_loop().time() - began < TIMES.ttl
+    await lease.release()
+    await lease.close()
+
+
+async def test_who_is_stopped_meanwhile_waits_no_longer(redis_noeviction: RunningRedis) -> None:
+    lease = RedisLease(
+        redis_noeviction.url, "rest", Holder("10.0.0.1:7400", "me", 1), LeaseTimes(10.0)
+    )
+    await lease.ask(take=True)
+    async with watching(redis_noeviction, SLOW) as make:
+        rest = await make("rest")
+        await rest.declare()
+        orders = await make("orders", "orders.>")
+        declaring = asyncio.create_task(orders.declare())
+        await eventually(
+            lambda: asyncio.to_thread(redis_noeviction.ask, "HLEN", GROUPS_KEY),
+            lambda count: count == "2",
+        )
+        assert not declaring.done()
+        orders.watch.leave()
+        async with asyncio.timeout(WAIT_SECONDS):
+            await declaring
     await lease.release()
     await lease.close()
 

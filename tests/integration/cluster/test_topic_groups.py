@@ -21,6 +21,7 @@ from tests.integration.coordinator.frames import (
     batch,
     dial,
     eventually,
+    payloads,
     refusal,
     within,
 )
@@ -295,6 +296,30 @@ async def test_a_group_that_is_added_takes_over_and_what_is_left_behind_is_told(
         assert await everything.data(1) == [b"3"]
         async with dial(address_of(orders)) as there:
             assert await there.publish(b"4", topic=pair.orders) == [0]
+
+
+async def test_a_group_whose_topics_change_keeps_what_it_holds_and_says_so(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    group = await pair.start_orders()
+    before = group.settings.group_topics
+    async with dial(address_of(group)) as stubs:
+        await stubs.publish(b"1", topic=pair.orders)
+    standby = await group.join(group_topics=(f"{pair.prefix}.fills.>",))
+    assert "they hold once it is active" in caplog.text
+    await group.members[0].drain()
+    await group.active(standby)
+    assert f"that are not its own (1, among them {pair.orders})" in caplog.text
+    async with dial(standby.addresses[0]) as stubs:
+        refused = await refusal(stubs.publish(b"2", topic=pair.orders))
+        assert isinstance(refused, NotOwnerError)
+        assert refused.metadata.get("group") is None
+    await standby.drain()
+    again = await group.join(group_topics=before)
+    await group.active(again)
+    async with dial(again.addresses[0]) as stubs:
+        pulled = await stubs.pull("all", topics=[pair.orders])
+        assert payloads(pulled.deliveries) == [b"1"]
 
 
 async def test_no_group_sees_the_state_of_another_not_after_a_restart_either(pair: Pair) -> None:

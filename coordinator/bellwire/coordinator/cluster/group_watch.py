@@ -81,6 +81,7 @@ class GroupWatch:
         self._is_active = is_active
         self._on_change = on_change
         self._missed = asyncio.Event()
+        self._leaving = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._said = ""
         groups.on_miss = self._missed.set
@@ -123,7 +124,13 @@ class GroupWatch:
                 raise
             return
         if is_new and self._groups.has_rest_elsewhere():
-            await asyncio.sleep(self._times.ttl)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._times.ttl):
+                    await self._leaving.wait()
+
+    def leave(self) -> None:
+        """Hold nobody up any more: the coordinator is stopping and serves nothing new."""
+        self._leaving.set()
 
     async def close(self) -> None:
         """Read no more."""

@@ -59,22 +59,27 @@ class LeaseRedis:
             return await self._bounded(request(self._client()))
 
     async def close(self) -> None:
-        """Close the connection; a later request opens another one."""
-        redis, self._redis = self._redis, None
+        """Close the connection once it is not in use; a later request opens another one."""
+        async with self._line:
+            await self._close()
+
+    async def _close(self) -> None:
+        redis = self._redis
         self._checked = False
         if redis is not None:
             with contextlib.suppress(RedisError, OSError):
                 await redis.aclose()
+            self._redis = None  # Not before: who is cancelled meanwhile closes it again.
 
     async def _check(self) -> None:
         """See that Redis evicts nothing: a lease that is evicted would be held by two."""
         try:
             await check_noeviction(self._client(), self._url, self._request_seconds)
         except RedisUnavailableError as error:
-            await self.close()
+            await self._close()
             raise LeaseUnavailableError(error.message, metadata={"redis": self.where}) from None
         except (RedisEvictsError, RedisRefusedError) as error:
-            await self.close()
+            await self._close()
             raise LeaseRefusedError(error.message, metadata=error.metadata) from None
         self._checked = True
 
@@ -93,14 +98,14 @@ class LeaseRedis:
         except (RedisError, OSError) as error:
             why = str(error) or type(error).__name__
         await (
-            self.close()
+            self._close()
         )  # What it still answers would be taken for the answer to the next request.
         raise LeaseUnavailableError(
             f"Redis at {self.where} is away: {why}", metadata={"redis": self.where}
         )
 
     async def _refused(self, error: Exception) -> LeaseRefusedError:
-        await self.close()
+        await self._close()
         return LeaseRefusedError(
             f"Redis at {self.where} refuses us: {error}; look at user and password in `coordinator.redis`",
             metadata={"redis": self.where},

@@ -172,6 +172,8 @@ class ClusterCoordinator(Coordinator):
 
     async def _stop(self, grace_seconds: float) -> None:
         member = self._member
+        if self._watch is not None:
+            self._watch.leave()
         if member is not None:
             await member.hold()
         await super()._stop(grace_seconds)
@@ -263,7 +265,7 @@ class ClusterCoordinator(Coordinator):
         strays = self._state.engine.share(self.groups)
         if strays and strays != self._strays:
             _log.warning(
-                "group %r holds messages of %d topics that are not its own, among them %s: they are kept, but nobody "
+                "group %r holds messages of topics that are not its own (%d, among them %s): they are kept, but nobody "
                 "can ask for them here; give them back to it by `coordinator.group_topics` to read them",
                 self.group,
                 len(strays),
