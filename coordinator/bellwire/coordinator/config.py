@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bellwire.wire.batch import BatchLimits
+from bellwire.wire.kafka_security import KafkaSecurity
 from bellwire.wire.settings import SettingsError, check_settings, setting
 
 
@@ -108,6 +109,7 @@ class CoordinatorSettings:
             why="Kafka brokers that keep the durable topics, instead of a folder; empty = none",
         ),
     )
+    kafka_security: KafkaSecurity = field(default_factory=KafkaSecurity)
     kafka_state_topic: str = field(
         default="_bellwire_state",
         metadata=setting(

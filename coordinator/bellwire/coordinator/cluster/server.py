@@ -27,7 +27,7 @@ from bellwire.coordinator.services.handlers import service_handler
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.coordinator.stores import kafka_store, open_state
 from bellwire.transport.address import parse_address
-from bellwire.wire.errors import BellwireError, NotOwnerError
+from bellwire.wire.errors import BellwireError, NotOwnerError, StoreUnavailableError
 from bellwire.wire.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -122,10 +122,11 @@ class ClusterCoordinator(Coordinator):
         """Take part in the group, now that the addresses are bound.
 
         Raises:
-            LeaseUnavailableError, LeaseRefusedError, LeaseValueError, SettingsError
+            LeaseUnavailableError, LeaseRefusedError, LeaseValueError, SettingsError, KafkaRefusedError,
+            KafkaVersionError
         """
         self._advertised = self._advertised or self.addresses[0]
-        kafka_store(self.settings).close()  # What a take-over imports is imported now.
+        await self._check_kafka()
         me = Holder(self._advertised, uuid4().hex, time.time_ns())
         times = LeaseTimes(self.settings.group_lease_seconds)
         self._election = Election(me, times, time.monotonic())
@@ -135,6 +136,19 @@ class ClusterCoordinator(Coordinator):
         await self._member.reach(self._start_seconds)
         self._running = asyncio.create_task(self._member.run(), name="group")
         self._running.add_done_callback(self._ended)
+
+    async def _check_kafka(self) -> None:
+        """Refuse now what a take-over would meet; a Kafka that is away may be back by then.
+
+        What that imports is imported now, too.
+        """
+        store = kafka_store(self.settings)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, store.check)
+        except StoreUnavailableError as error:
+            _log.warning("%s", error.message)
+        finally:
+            store.close()
 
     def _ended(self, running: asyncio.Task[None]) -> None:
         if running.cancelled():

@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
@@ -22,6 +22,18 @@ from aiokafka.errors import (
 )
 
 from bellwire.coordinator.log.kafka.entries import KafkaRecord
+from bellwire.transport.kafka import (
+    CREATE_TOPICS,
+    DELETE_RECORDS,
+    IDEMPOTENT_PRODUCER,
+    READ_COMMITTED,
+    TRANSACTIONS,
+    Capability,
+    check_kafka,
+    client_options,
+)
+from bellwire.wire.errors import BellwireError
+from bellwire.wire.kafka_security import KafkaSecurity
 
 _log = logging.getLogger("bellwire.coordinator")
 
@@ -53,6 +65,7 @@ class KafkaSettings:
         request_seconds: Longest wait for an answer before a request is tried again.
         transaction_seconds: After which the broker aborts what nobody ends.
         retry_seconds: First and longest pause between two tries while it is away.
+        security: What it asks for before it answers.
     """
 
     bootstrap: str
@@ -61,17 +74,31 @@ class KafkaSettings:
     request_seconds: float = 5.0
     transaction_seconds: float = 30.0
     retry_seconds: tuple[float, float] = (0.1, 2.0)
+    security: KafkaSecurity = field(default_factory=KafkaSecurity)
 
 
 class KafkaSession:
     """Connections to one cluster. Every method may raise KafkaError, OSError or TimeoutError.
 
     Attributes:
+        needed: What brokers must be able to do.
         may_write: Whether to become the one that writes, which fences whoever is it; asked each time.
+
+    Raises:
+        SettingsError: A file of the settings' `security` cannot be used.
     """
+
+    needed: ClassVar[tuple[Capability, ...]] = (
+        IDEMPOTENT_PRODUCER,
+        TRANSACTIONS,
+        READ_COMMITTED,
+        CREATE_TOPICS,
+        DELETE_RECORDS,
+    )
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        self._options = client_options(settings.security)
         self.may_write: Callable[[], bool] = _always
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
@@ -80,6 +107,28 @@ class KafkaSession:
     def has_producer(self) -> bool:
         """Whether it can write."""
         return self._producer is not None
+
+    async def check(self) -> None:
+        """See that Kafka lets us in and can do what is needed.
+
+        Raises:
+            KafkaRefusedError: It does not let us in.
+            KafkaVersionError: It is too old or too new.
+        """
+        settings = self._settings
+        await check_kafka(
+            settings.bootstrap, self._options, self.needed, timeout_seconds=settings.request_seconds
+        )
+
+    async def why(self, error: BaseException) -> str:
+        """Return what is wrong for people: where Kafka is there and refuses us, its reason instead of the error's."""
+        try:
+            await self.check()
+        except BellwireError as refusal:
+            return refusal.message
+        except (KafkaError, OSError):
+            pass
+        return repr(error)
 
     async def open_producer(self) -> None:
         """Become the one that writes; whatever was begun before is ended.
@@ -101,6 +150,7 @@ class KafkaSession:
             max_request_size=2 * RECORD_BYTES_MAX,
             request_timeout_ms=_millis(settings.request_seconds),
             transaction_timeout_ms=_millis(settings.transaction_seconds),
+            **self._options,
         )
         try:
             async with asyncio.timeout(settings.request_seconds * 4):
@@ -224,6 +274,7 @@ class KafkaSession:
             auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES,
             request_timeout_ms=_millis(self._settings.request_seconds),
+            **self._options,
         )
         try:
             async with asyncio.timeout(self._settings.request_seconds * 2):
@@ -261,6 +312,7 @@ class KafkaSession:
         admin = AIOKafkaAdminClient(
             bootstrap_servers=self._settings.bootstrap,
             request_timeout_ms=_millis(self._settings.request_seconds),
+            **self._options,
         )
         async with asyncio.timeout(self._settings.request_seconds * 4):
             try:

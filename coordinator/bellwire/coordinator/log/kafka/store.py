@@ -68,6 +68,7 @@ from bellwire.coordinator.log.records import (
 from bellwire.coordinator.log.store import DeadLetterQuery
 from bellwire.policy.backoff import Backoff
 from bellwire.wire.errors import (
+    BellwireError,
     DataCorruptError,
     StoreFullError,
     StoreReadOnlyError,
@@ -113,8 +114,8 @@ class KafkaStore:
         self._settings = settings
         self.path = f"kafka://{settings.bootstrap}/{settings.state_topic}"
         self.foreign_records = 0
-        self._loop = _LoopThread()
         self._session = session or KafkaSession(settings)
+        self._loop = _LoopThread()
         self._state = State()
         self._logs: dict[int, Positions] = {}
         self._topics: dict[str, int] = {}  # Partitions of those that are known to exist.
@@ -129,18 +130,38 @@ class KafkaStore:
 
         Raises:
             StoreUnavailableError: Kafka cannot be reached.
+            KafkaRefusedError: It does not let us in.
+            KafkaVersionError: It is too old or too new.
         """
         try:
             return self._loop.run(self._load())
+        except BellwireError:
+            self.close()
+            raise
         except _AWAY as error:
             self.close()
-            raise StoreUnavailableError(
-                f"Kafka at {self._settings.bootstrap} cannot be used: {error!r}; is it running there? "
-                "`make kafka` starts one"
-            ) from error
+            raise self._unavailable(error) from error
+
+    def check(self) -> None:
+        """See that Kafka can be used, without opening the store.
+
+        Raises:
+            StoreUnavailableError, KafkaRefusedError, KafkaVersionError: See `load`.
+        """
+        try:
+            self._loop.run(self._session.check())
+        except _AWAY as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: BaseException) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"Kafka at {self._settings.bootstrap} cannot be used: {error!r}; is it running there? "
+            "`make kafka` starts one"
+        )
 
     async def _load(self) -> Snapshot:
         session = self._session
+        await session.check()
         await session.ensure_topic(self._settings.state_topic, 1, STATE_TOPIC)
         await session.open_producer()
         state = self._state
@@ -326,7 +347,7 @@ class KafkaStore:
             except ProducerFenced:
                 raise _taken_over(self._settings) from None
             except _AWAY as error:
-                _log.warning("Kafka is still away: %r", error)
+                _log.warning("Kafka is still away: %s", await self._session.why(error))
 
     async def _committed(self) -> int:
         """Return the number of the latest transaction that was committed.
