@@ -1,15 +1,10 @@
-"""The I/O of the Kafka store: transactions, reads and topics, by aiokafka.
-
-aiokafka is imported here and nowhere else in the coordinator.
-"""
+"""The I/O of the Kafka store: transactions, reads and topics, by aiokafka."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -21,7 +16,9 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from bellwire.coordinator.log.kafka.clients import batched, dropped, raise_error, stopped
 from bellwire.coordinator.log.kafka.entries import KafkaRecord
+from bellwire.coordinator.log.kafka.settings import KafkaSettings
 from bellwire.transport.kafka import (
     CREATE_TOPICS,
     DELETE_RECORDS,
@@ -33,9 +30,6 @@ from bellwire.transport.kafka import (
     client_options,
 )
 from bellwire.wire.errors import BellwireError
-from bellwire.wire.kafka_security import KafkaSecurity
-
-_log = logging.getLogger("bellwire.coordinator")
 
 STATE_PARTITION: Final = 0
 BATCH_BYTES_MAX: Final = 900_000  # Below what a broker takes by default, whatever LZ4 makes of it.
@@ -43,7 +37,6 @@ RECORD_BYTES_MAX: Final = 2 << 20  # A message of 1 MiB with its headers; of the
 FETCH_BYTES: Final = 4 << 20
 FETCH_RECORDS: Final = 5_000
 FETCH_MILLIS: Final = 500
-STOP_SECONDS: Final = 5.0
 LOG_TOPIC: Final = {
     "cleanup.policy": "delete",
     "retention.ms": "-1",  # The bus evicts, and deletes records itself.
@@ -51,30 +44,6 @@ LOG_TOPIC: Final = {
     "max.message.bytes": str(RECORD_BYTES_MAX),
 }
 STATE_TOPIC: Final = {"cleanup.policy": "compact", "max.message.bytes": str(RECORD_BYTES_MAX)}
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaSettings:
-    """Where Kafka is and how it is used.
-
-    Attributes:
-        bootstrap: HOST:PORT[,HOST:PORT…].
-        state_topic: Compacted topic of the state; its name is the transactional id, too, so that of two
-            coordinators with one state the later one fences the earlier one.
-        replication_factor: Of the topics that are created; -1 = the broker's default.
-        request_seconds: Longest wait for an answer before a request is tried again.
-        transaction_seconds: After which the broker aborts what nobody ends.
-        retry_seconds: First and longest pause between two tries while it is away.
-        security: What it asks for before it answers.
-    """
-
-    bootstrap: str
-    state_topic: str = "_bellwire_state"
-    replication_factor: int = -1
-    request_seconds: float = 5.0
-    transaction_seconds: float = 30.0
-    retry_seconds: tuple[float, float] = (0.1, 2.0)
-    security: KafkaSecurity = field(default_factory=KafkaSecurity)
 
 
 class KafkaSession:
@@ -159,7 +128,7 @@ class KafkaSession:
                 await producer.begin_transaction()
                 await producer.abort_transaction()
         except BaseException:
-            await _dropped(producer)
+            await dropped(producer)
             raise
         self._producer = producer
 
@@ -167,14 +136,14 @@ class KafkaSession:
         """Let go of the producer, in whatever state it is."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _dropped(producer)
+            await dropped(producer)
 
     async def close(self) -> None:
         """Let go of everything."""
         await self.drop_producer()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await _stopped(consumer)
+            await stopped(consumer)
 
     # ------------------------------------------------------------ transactions
 
@@ -200,7 +169,7 @@ class KafkaSession:
             sent = [
                 [await producer.send_batch(each, topic, partition=partition) for each in batches]
                 for topic, partition, records in entries
-                if (batches := _batches(producer, records))
+                if (batches := batched(producer, records))
             ]
             offsets = [(await parts[0]).offset for parts in sent]
             rest = [future for parts in sent for future in parts[1:]]
@@ -208,7 +177,7 @@ class KafkaSession:
             topic, partition = self._settings.state_topic, STATE_PARTITION
             rest += [
                 await producer.send_batch(batch, topic, partition=partition)
-                for batch in _batches(producer, pairs)
+                for batch in batched(producer, pairs)
             ]
             await asyncio.gather(*rest)
             await producer.commit_transaction()
@@ -240,7 +209,7 @@ class KafkaSession:
                     yield record
         except (KafkaError, OSError, TimeoutError):
             self._consumer = None
-            await _stopped(consumer)
+            await stopped(consumer)
             raise
 
     async def read_state(self) -> list[tuple[bytes | None, bytes | None]]:
@@ -264,7 +233,7 @@ class KafkaSession:
                         )
             return found
         finally:
-            await _stopped(consumer)
+            await stopped(consumer)
 
     async def _started_consumer(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
@@ -280,7 +249,7 @@ class KafkaSession:
             async with asyncio.timeout(self._settings.request_seconds * 2):
                 await consumer.start()
         except BaseException:
-            await _stopped(consumer)
+            await stopped(consumer)
             raise
         return consumer
 
@@ -294,7 +263,7 @@ class KafkaSession:
             # Set here: its constructor refuses -1, which asks for the brokers' default.
             topic.replication_factor = self._settings.replication_factor
             try:
-                _raise_error(await admin.create_topics([topic]))
+                raise_error(await admin.create_topics([topic]))
             except TopicAlreadyExistsError:
                 (described,) = await admin.describe_topics([name])
                 if len(described["partitions"]) < partitions:
@@ -319,45 +288,7 @@ class KafkaSession:
                 await admin.start()
                 yield admin
             finally:
-                await _stopped(admin, close="close")
-
-
-def _batches(producer: AIOKafkaProducer, records: Iterable[KafkaRecord]) -> list[Any]:
-    batches: list[Any] = []
-    for timestamp, key, value, headers in records:
-        content = {"timestamp": timestamp, "key": key, "value": value, "headers": headers}
-        if not batches or batches[-1].append(**content) is None:
-            batches.append(producer.create_batch())  # Takes a first record of any size.
-            batches[-1].append(**content)
-    for batch in batches:
-        batch.close()
-    return batches
-
-
-async def _dropped(producer: AIOKafkaProducer) -> None:
-    """Stop a producer without sending what it holds: nobody waits for that any more.
-
-    Its own `stop` sends it first, for which a broker that is away leaves it waiting for good, unless whoever
-    sends has ended.
-    """
-    await _stopped(producer._sender, close="close")
-    await _stopped(producer)
-
-
-async def _stopped(client: Any, close: str = "stop") -> None:
-    """Stop a client that may be unable to: a broker that is away is no reason to wait."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(STOP_SECONDS):
-            await getattr(client, close)()
-
-
-def _raise_error(response: Any) -> None:
-    """Raise what a response to CreateTopics says of a topic."""
-    from aiokafka.errors import for_code
-
-    for _, code, message, *_ in response.topic_errors:
-        if code:
-            raise for_code(code)(message)
+                await stopped(admin, close="close")
 
 
 def _always() -> bool:
