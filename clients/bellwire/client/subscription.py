@@ -150,6 +150,10 @@ class Subscription(Consumer):
             side.inbox.arrived.clear()
             await side.inbox.arrived.wait()
 
+    def batch_nowait(self) -> Batch | None:
+        """Take the next delivery if it is here already, in no turn of the loop; None = there is none."""
+        return self._side.inbox.take()
+
     def still_holds(self, batch: Batch, index: int) -> bool:
         """Tell whether a batch from `index` on is still ours to hand over, and not delivered again."""
         if batch.lease < self.first_lease:
