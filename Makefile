@@ -21,7 +21,7 @@ BENCH_ARGS ?=
 STAGES_ARGS ?=
 TRICKS_ARGS ?=
 SHARED_MEMORY_ARGS ?=
-# The result that `make bench-page` shows; without one, that which the page shows already.
+# The results that `make bench-page` shows; without any, those that the page shows already.
 RESULT ?= $(shell sed -n 's/^<!-- results:begin \(.*\) -->$$/\1/p' docs/benchmarks.md)
 PYTEST_ARGS ?=
 SEEDS ?= 2000
@@ -71,8 +71,8 @@ bench-peers: ## the environments of peers whose pins differ from ours (autogen, 
 	  $(MAKE) -s --no-print-directory .venv-bench-$$name/.installed \
 	    || echo "!!! peer $$name is not installed: the tables will say why" >&2; done
 
-bench-page: .venv/.dev-installed ## docs/benchmarks.md and its plots from a result (RESULT=benchmarks/results/….json)
-	@$(PY) tests/benchmarks/run.py --markdown "$(RESULT)"
+bench-page: .venv/.dev-installed ## docs/benchmarks.md and its plots from results (RESULT="benchmarks/results/….json …")
+	@$(PY) tests/benchmarks/run.py --markdown $(RESULT)
 
 kafka-jars: .venv/.dev-installed ## fetch Apache Kafka for the tests, once, into the user's cache (Java and Maven)
 	@$(PY) -m bellwire.testing.kafka --fetch

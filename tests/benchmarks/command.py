@@ -128,8 +128,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add(
         "--markdown",
         type=Path,
+        nargs="+",
         metavar="RESULT",
-        help="write an earlier result, kept inside the repository, and its plots into"
+        help="write earlier results, kept inside the repository, and their plots into"
         " docs/benchmarks.md; measure nothing",
     )
     options = parser.parse_args(arguments)

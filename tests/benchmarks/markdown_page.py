@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,39 +36,44 @@ def render_plots(document: Document) -> dict[str, str]:
     return {f"{PLOTS}/{name}.svg": image for name, image in plots_of(document).items()}
 
 
-def insert_results(page: str, source: str, results: str) -> str:
-    """Replace what stands between the markers; `source` names the JSON file the results are of."""
-    filled, replaced = MARKED.subn(lambda _: f"{BEGIN} {source} -->\n{results}{END}", page)
+def insert_results(page: str, sources: Sequence[str], results: str) -> str:
+    """Replace what stands between the markers; `sources` names the JSON files the results are of."""
+    named = " ".join(sources)
+    filled, replaced = MARKED.subn(lambda _: f"{BEGIN} {named} -->\n{results}{END}", page)
     if replaced != 1:
         raise PageError(f"the page has {replaced} result sections, one is needed: {BEGIN} … {END}")
     return filled
 
 
-def source_of(page: str) -> str | None:
-    """Name the JSON file the page shows, relative to the repository; None when it shows none."""
+def sources_of(page: str) -> list[str]:
+    """Name the JSON files the page shows, relative to the repository."""
     found = MARKED.search(page)
     if found is None:
         raise PageError(f"the page has no result section: {BEGIN} … {END}")
-    return found["source"].strip() or None
+    return found["source"].split()
 
 
-def update_page(result: Path, page: Path = PAGE) -> None:
-    """Write the results of a JSON file inside the repository into the page."""
-    if not result.resolve().is_relative_to(REPOSITORY):
-        raise PageError(
-            f"{result} is outside the repository: put it into benchmarks/results/ first"
-        )
-    source = result.resolve().relative_to(REPOSITORY).as_posix()
-    document = json.loads(result.read_text())
-    filled = insert_results(page.read_text(), source, render_results(document))
-    _write_plots(page.parent, render_plots(document))
+def update_page(results: Sequence[Path], page: Path = PAGE) -> None:
+    """Write the results of JSON files inside the repository into the page, one after the other."""
+    sources, bodies, plots = [], [], {}
+    for result in results:
+        if not result.resolve().is_relative_to(REPOSITORY):
+            raise PageError(
+                f"{result} is outside the repository: put it into benchmarks/results/ first"
+            )
+        sources.append(result.resolve().relative_to(REPOSITORY).as_posix())
+        document = json.loads(result.read_text())
+        bodies.append(render_results(document))
+        plots |= render_plots(document)
+    filled = insert_results(page.read_text(), sources, "\n".join(bodies))
+    _write_plots(page.parent, plots)
     page.write_text(filled)
 
 
 def _write_plots(folder: Path, plots: dict[str, str]) -> None:
     (folder / PLOTS).mkdir(parents=True, exist_ok=True)
     for old in (folder / PLOTS).glob("*.svg"):
-        old.unlink()  # Of a scenario that this result does not hold.
+        old.unlink()  # Of a scenario that these results do not hold.
     for name, image in plots.items():
         (folder / name).write_text(image)
 

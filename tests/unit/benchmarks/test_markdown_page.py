@@ -10,9 +10,8 @@ from tests.benchmarks.markdown_page import (
     REPOSITORY,
     PageError,
     insert_results,
-    render_plots,
     render_results,
-    source_of,
+    sources_of,
     update_page,
 )
 from tests.unit.benchmarks.results import document, throughput
@@ -21,21 +20,22 @@ EMPTY = "before\n<!-- results:begin -->\n<!-- results:end -->\nafter\n"
 
 
 def test_results_replace_what_stood_between_the_markers_and_nothing_else():
-    once = insert_results(EMPTY, "a.json", "old\n")
-    twice = insert_results(once, "b.json", "new\n")
+    once = insert_results(EMPTY, ["a.json"], "old\n")
+    twice = insert_results(once, ["b.json"], "new\n")
     assert twice == "before\n<!-- results:begin b.json -->\nnew\n<!-- results:end -->\nafter\n"
 
 
-def test_a_page_tells_which_file_its_results_are_of():
-    assert source_of(EMPTY) is None
-    assert source_of(insert_results(EMPTY, "a.json", "old\n")) == "a.json"
+def test_a_page_tells_which_files_its_results_are_of():
+    assert sources_of(EMPTY) == []
+    both = ["a.json", "b.json"]
+    assert sources_of(insert_results(EMPTY, both, "old\n")) == both
 
 
 def test_a_page_without_markers_is_refused():
     with pytest.raises(PageError, match="0 result sections"):
-        insert_results("nothing here\n", "a.json", "new\n")
+        insert_results("nothing here\n", ["a.json"], "new\n")
     with pytest.raises(PageError, match="no result section"):
-        source_of("nothing here\n")
+        sources_of("nothing here\n")
 
 
 def test_a_table_is_rendered_with_as_many_cells_as_heads():
@@ -58,22 +58,33 @@ def test_updating_a_page_writes_its_plots_and_removes_those_of_the_result_before
     old = tmp_path / PLOTS / "gone.svg"
     old.parent.mkdir(parents=True)
     old.touch()
-    update_page(REPOSITORY / "benchmarks/results/all.json", page)
+    update_page([REPOSITORY / source for source in sources_of(PAGE.read_text())], page)
     named = re.findall(r"\((images/[^)]*)\)", page.read_text())
     there = [path.relative_to(tmp_path).as_posix() for path in old.parent.iterdir()]
     assert named
     assert sorted(named) == sorted(there)
 
 
-def test_the_committed_page_shows_exactly_what_its_committed_result_gives():
-    page = PAGE.read_text()
-    source = source_of(page)
-    if source is None:
-        return  # No run has been published yet; the page says so itself.
-    result = json.loads((REPOSITORY / source).read_text())
-    assert insert_results(page, source, render_results(result)) == page
-    committed = {
-        path.relative_to(PAGE.parent).as_posix(): path.read_text()
-        for path in (PAGE.parent / PLOTS).iterdir()
-    }
-    assert committed == render_plots(result)
+def test_each_of_several_results_has_its_own_header_on_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.benchmarks.markdown_page.REPOSITORY", tmp_path)
+    results = [tmp_path / "a.json", tmp_path / "b.json"]
+    for number, result in enumerate(results, start=1):
+        result.write_text(json.dumps(document(throughput(1, "nats", number * 1_000))))
+    page = tmp_path / "page.md"
+    page.write_text(EMPTY)
+    update_page(results, page)
+    text = page.read_text()
+    assert text.count("- machine: ") == len(results)
+    assert text.index("1,000") < text.index("2,000")
+
+
+def test_the_committed_page_shows_exactly_what_its_committed_results_give(tmp_path):
+    copy = tmp_path / "page.md"
+    copy.write_text(PAGE.read_text())
+    update_page([REPOSITORY / source for source in sources_of(PAGE.read_text())], copy)
+    assert copy.read_text() == PAGE.read_text()
+    assert _plots_beside(copy) == _plots_beside(PAGE)
+
+
+def _plots_beside(page):
+    return {path.name: path.read_text() for path in (page.parent / PLOTS).iterdir()}

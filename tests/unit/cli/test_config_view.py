@@ -92,9 +92,9 @@ def test_a_secret_is_shown_to_nobody(tmp_path):
     tree = load_settings(Request(sections=("bridge",)), environ=environ, cwd=tmp_path)
     row = tree.settings["bridge.kafka_security.sasl_password"]
     assert setting_json(row)["value"] == "***"
-    out = Console(file=io.StringIO(), width=120)
+    out = Console(file=io.StringIO(), width=120, record=True, highlight=False)
     print_settings(list(tree.settings.values()), out)
-    text = out.file.getvalue()
+    text = out.export_text()
     assert "trader" in text
     assert "correct horse" not in text
     unset = load_settings(Request(sections=("bridge",)), environ={}, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""What every client of aiokafka needs: batches to send, answers that are errors, and an end that waits for nobody."""
+"""What aiokafka does not do as the store needs it: closed batches, errors of answers, an end that waits for nobody."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
+import aiokafka.producer.sender
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import for_code
 
 from bellwire.coordinator.log.kafka.entries import KafkaRecord
 
-__all__ = ["batched", "dropped", "raise_error", "stopped"]
+__all__ = ["BEGIN_AGAIN_SECONDS", "batched", "dropped", "raise_error", "stopped"]
 
 STOP_SECONDS: Final = 5.0
+BEGIN_AGAIN_SECONDS: Final = 0.003
+
+# Until the brokers have written the end of a transaction, a few ms, they refuse to begin the next one; aiokafka asks
+# again after 20 ms then, which was most of a commit, and has no setting for it.
+aiokafka.producer.sender.BACKOFF_OVERRIDE = BEGIN_AGAIN_SECONDS
 
 
 def batched(producer: AIOKafkaProducer, records: Iterable[KafkaRecord]) -> list[Any]:
