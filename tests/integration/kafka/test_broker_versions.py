@@ -15,6 +15,8 @@ from bellwire.admin.v1.topic_pb2 import Topic
 from bellwire.bridge import BridgeSettings, KafkaUnreachableError
 from bellwire.bridge.bridge import run_bridge
 from bellwire.client import connect
+from bellwire.coordinator.cluster.server import ClusterCoordinator
+from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.log.kafka import KafkaSettings, KafkaStore
 from bellwire.testing import running_coordinator
 from bellwire.wire.errors import KafkaVersionError
@@ -111,6 +113,19 @@ async def test_a_bridge_needs_no_transactions(cluster: MockCluster) -> None:
         await client.publisher().publish("signals", b"through", key="EURUSD")
         (found,) = await records(cluster.bootstrap, target, 1)
     assert found.value == b"through"
+
+
+async def test_a_coordinator_of_a_group_says_it_before_it_stands_by(cluster: MockCluster) -> None:
+    """Else it would be heard of when the others are gone; Redis, which is not there, is not even asked."""
+    settings = CoordinatorSettings(
+        listen=("127.0.0.1:0",), kafka=cluster.bootstrap, redis="redis://127.0.0.1:1"
+    )
+    coordinator = ClusterCoordinator(settings)
+    try:
+        with pytest.raises(KafkaVersionError, match="it has no CreateTopics"):
+            await within(coordinator.start(), AT_ONCE_SECONDS)
+    finally:
+        await coordinator.close()
 
 
 async def test_a_version_that_changes_under_a_bridge_is_what_it_ends_with(
