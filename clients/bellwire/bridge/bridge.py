@@ -40,6 +40,8 @@ async def run_bridge(
 
     Raises:
         KafkaUnreachableError: Kafka was not there in time, or away for too long.
+        KafkaRefusedError: It does not let us in.
+        KafkaVersionError: It is too old or too new.
         KafkaTopicError: A topic in Kafka cannot be used.
         BellwireError: What else ended a route; nothing is lost, a later start goes on from here.
     """

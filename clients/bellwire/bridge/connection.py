@@ -5,23 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 
-from bellwire.bridge.errors import KafkaTopicError, KafkaUnreachableError
+from bellwire.bridge.errors import KafkaUnreachableError
 from bellwire.bridge.report import Counters, Report
 from bellwire.bridge.settings import BridgeSettings
 from bellwire.policy.backoff import Backoff
+from bellwire.transport.kafka import (
+    CONSUMER_GROUPS,
+    CREATE_TOPICS,
+    IDEMPOTENT_PRODUCER,
+    READ_COMMITTED,
+    Capability,
+    check_kafka,
+    client_options,
+)
+from bellwire.wire.errors import KafkaVersionError
 
-__all__ = ["Connection", "close_quietly", "words"]
+__all__ = ["Connection", "check", "close_quietly", "persevere", "words"]
 
 T = TypeVar("T")
 
-ADMIN_REQUEST_MILLIS: Final = 5_000
+REQUEST_SECONDS: Final = 5.0  # Of those that nobody waits for longer.
 CLOSE_SECONDS: Final = 5.0
 
 
@@ -31,6 +41,7 @@ class Connection:
 
     Attributes:
         cluster: Kafka's own id of the cluster.
+        options: What every client of Kafka is given, the password among it.
     """
 
     settings: BridgeSettings
@@ -38,6 +49,7 @@ class Connection:
     counters: Counters
     admin: AIOKafkaAdminClient
     cluster: str
+    options: dict[str, Any] = field(repr=False)
 
     @classmethod
     async def open(cls, settings: BridgeSettings, report: Report, counters: Counters) -> Connection:
@@ -45,9 +57,13 @@ class Connection:
 
         Raises:
             KafkaUnreachableError: Nobody answered in time.
+            KafkaRefusedError: It does not let us in.
+            KafkaVersionError: It is too old or too new.
+            SettingsError: A file of `kafka_security` cannot be used.
         """
-        admin, cluster = await persevere(settings, lambda: _admin(settings))
-        return cls(settings, report, counters, admin, cluster)
+        options = client_options(settings.kafka_security)
+        admin, cluster = await persevere(settings, lambda: _admin(settings, options))
+        return cls(settings, report, counters, admin, cluster, options)
 
     @property
     def patience_seconds(self) -> float:
@@ -59,8 +75,10 @@ class Connection:
 
         Raises:
             KafkaUnreachableError: Nobody answered in time.
+            KafkaRefusedError: It does not let us in any more.
+            KafkaVersionError: It is too old or too new by now.
         """
-        return await persevere(self.settings, lambda: _producer(self.settings))
+        return await persevere(self.settings, lambda: _producer(self.settings, self.options))
 
     async def close(self) -> None:
         """Close the way."""
@@ -72,7 +90,7 @@ async def persevere(settings: BridgeSettings, attempt: Callable[[], Awaitable[T]
 
     Raises:
         KafkaUnreachableError: It did not; says what the last try met.
-        KafkaTopicError: The broker is too old.
+        KafkaVersionError: The broker is too old.
     """
     seconds = settings.connect_seconds
     backoff = Backoff(settings.retry_first_seconds, settings.retry_max_seconds)
@@ -83,8 +101,8 @@ async def persevere(settings: BridgeSettings, attempt: Callable[[], Awaitable[T]
                 try:
                     return await attempt()
                 except IncompatibleBrokerVersion as error:
-                    raise KafkaTopicError(
-                        f"the broker at {settings.kafka} is too old: {words(error)}; use Kafka 2.1 or newer"
+                    raise KafkaVersionError(
+                        f"the broker at {settings.kafka} is too old: {words(error)}"
                     ) from None
                 except (KafkaError, OSError) as error:
                     trouble = words(error)
@@ -110,11 +128,29 @@ async def close_quietly(closing: Awaitable[Any]) -> None:
             await closing
 
 
-async def _admin(settings: BridgeSettings) -> tuple[AIOKafkaAdminClient, str]:
+async def check(settings: BridgeSettings, options: dict[str, Any]) -> None:
+    """See that Kafka lets us in and can do what the routes need; see `check_kafka`."""
+    await check_kafka(settings.kafka, options, _needed(settings), timeout_seconds=REQUEST_SECONDS)
+
+
+def _needed(settings: BridgeSettings) -> list[Capability]:
+    needed = [IDEMPOTENT_PRODUCER]
+    if settings.in_topics:
+        needed += [READ_COMMITTED, CONSUMER_GROUPS]
+    if settings.create_topics:
+        needed.append(CREATE_TOPICS)
+    return needed
+
+
+async def _admin(
+    settings: BridgeSettings, options: dict[str, Any]
+) -> tuple[AIOKafkaAdminClient, str]:
+    await check(settings, options)
     admin = AIOKafkaAdminClient(
         bootstrap_servers=settings.kafka,
         client_id=f"bellwire-{settings.name}",
-        request_timeout_ms=ADMIN_REQUEST_MILLIS,
+        request_timeout_ms=round(REQUEST_SECONDS * 1_000),
+        **options,
     )
     try:
         await admin.start()
@@ -124,7 +160,8 @@ async def _admin(settings: BridgeSettings) -> tuple[AIOKafkaAdminClient, str]:
         raise
 
 
-async def _producer(settings: BridgeSettings) -> AIOKafkaProducer:
+async def _producer(settings: BridgeSettings, options: dict[str, Any]) -> AIOKafkaProducer:
+    await check(settings, options)  # It may be another one by now: a producer is also made anew.
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka,
         client_id=f"bellwire-{settings.name}",
@@ -133,6 +170,7 @@ async def _producer(settings: BridgeSettings) -> AIOKafkaProducer:
         compression_type="lz4",
         max_batch_size=settings.record_bytes_max,
         max_request_size=2 * settings.record_bytes_max,
+        **options,
     )
     try:
         await producer.start()

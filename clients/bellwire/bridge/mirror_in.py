@@ -80,6 +80,7 @@ class MirrorIn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             heartbeat_interval_ms=HEARTBEAT_MILLIS,
             session_timeout_ms=SESSION_MILLIS,
             rebalance_timeout_ms=REBALANCE_MILLIS,
+            **self._connection.options,
         )
         try:
             await consumer.start()

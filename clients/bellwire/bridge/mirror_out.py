@@ -108,23 +108,17 @@ async def rounds(
     upcoming: asyncio.Task[Batch] | None = None
     try:
         while not stop.is_set():
-            batches: list[Batch] = []
-            messages = 0
-            while messages < messages_max:
-                upcoming = upcoming or asyncio.create_task(subscription.next_batch())
-                # An empty round waits, a begun one takes what is there.
-                await asyncio.wait(
-                    [upcoming] if batches else [upcoming, stopping],
-                    timeout=0 if batches else None,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if not upcoming.done():
-                    break
-                batch, upcoming = upcoming.result(), None
+            upcoming = upcoming or asyncio.create_task(subscription.next_batch())
+            await asyncio.wait([upcoming, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not upcoming.done():
+                break
+            batches, upcoming = [upcoming.result()], None
+            messages = len(batches[0])
+            # Without a turn of the loop for each: after an outage there are thousands.
+            while messages < messages_max and (batch := subscription.batch_nowait()) is not None:
                 batches.append(batch)
                 messages += len(batch)
-            if batches:
-                yield batches
+            yield batches
     finally:
         for task in filter(None, (stopping, upcoming)):
             task.cancel()

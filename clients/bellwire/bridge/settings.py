@@ -8,6 +8,7 @@ from typing import Final
 
 from bellwire.bridge.route import Route
 from bellwire.wire.errors import InvalidTopicNameError
+from bellwire.wire.kafka_security import KafkaSecurity
 from bellwire.wire.settings import SettingsError, check_settings, setting
 
 __all__ = ["BridgeSettings"]
@@ -25,6 +26,7 @@ class BridgeSettings:
             unit="", why="HOST:PORT of brokers, comma between; where `make kafka` listens"
         ),
     )
+    kafka_security: KafkaSecurity = field(default_factory=KafkaSecurity)
     name: str = field(
         default="bridge",
         metadata=setting(

@@ -6,9 +6,10 @@ import asyncio
 
 from aiokafka.errors import KafkaError
 
-from bellwire.bridge.connection import Connection, words
+from bellwire.bridge.connection import Connection, check, words
 from bellwire.bridge.errors import KafkaUnreachableError
 from bellwire.bridge.stopping import wait_for_event
+from bellwire.wire.errors import BellwireError
 
 __all__ = ["watch"]
 
@@ -45,9 +46,25 @@ async def _probe(connection: Connection) -> str:
     """Return what is wrong; empty = Kafka answers."""
     try:
         async with asyncio.timeout(connection.settings.probe_seconds + 1.0):
-            await connection.admin.describe_cluster()
+            try:
+                await connection.admin.describe_cluster()
+            except (
+                KafkaError,
+                OSError,
+                NotImplementedError,
+            ) as error:  # The last: too new for the client.
+                return await _why(connection) or words(error)
     except TimeoutError:
         return "it does not answer"
-    except (KafkaError, OSError) as error:
-        return words(error)
+    return ""
+
+
+async def _why(connection: Connection) -> str:
+    """Return what the client leaves out: that a password is no longer right, say; empty = nothing of that kind."""
+    try:
+        await check(connection.settings, connection.options)
+    except BellwireError as refusal:
+        return refusal.message
+    except (KafkaError, OSError):
+        pass
     return ""

@@ -18,7 +18,7 @@ from bellwire.cli.settings.fields import Leaf
 from bellwire.cli.settings.sections import SECTIONS
 from bellwire.cli.settings.sources import environment_name
 from bellwire.cli.settings.tree import Setting
-from bellwire.wire.settings import GROUPED_FROM, without_password
+from bellwire.wire.settings import GROUPED_FROM, shown, without_password
 
 __all__ = ["print_settings", "setting_json", "type_text", "value_text"]
 
@@ -61,7 +61,9 @@ def _section_table(section: str, rows: Sequence[Setting]) -> Table:
 
 def _fact(row: Setting) -> Text:
     """Return the value with its unit."""
-    text = Text(value_text(row.value), "" if row.kind == "default" else "bold")
+    text = Text(
+        value_text(shown(row.value, row.leaf.info)), "" if row.kind == "default" else "bold"
+    )
     if row.leaf.info and row.leaf.info.unit:
         text.append(f" {row.leaf.info.unit}", Style.FAINT)
     return text
@@ -72,7 +74,7 @@ def setting_json(row: Setting) -> dict[str, object]:
     info = row.leaf.info
     return {
         "key": row.key,
-        "value": _plain(row.value),
+        "value": _plain(shown(row.value, info)),
         "default": _plain(row.leaf.default),
         "source": row.kind,
         "where": row.where or None,

@@ -47,7 +47,7 @@ class _Part:
 
     def take(self) -> Batch | None:
         """Return what is next, if anything is; raises what the part failed with, once all is taken."""
-        return None if self.stream is None else self.stream.take_now()
+        return None if self.stream is None else self.stream.batch_nowait()
 
 
 class MergedSubscription(Subscription):
@@ -248,9 +248,8 @@ class MergedSubscription(Subscription):
         if self._last is not None and self._last.is_crowded:
             await self._last.let_settle()
         while True:
-            batch = self._taken()
+            batch = self.batch_nowait()
             if batch is not None:
-                self._last = self._streams[batch.settler]
                 return batch
             if self._closed:
                 raise StopAsyncIteration
@@ -258,6 +257,13 @@ class MergedSubscription(Subscription):
                 raise ClosedError(f"{self._where} is not open: use `async with`")
             self._arrived.clear()
             await self._arrived.wait()
+
+    def batch_nowait(self) -> Batch | None:
+        """Take the next delivery of any part if one is here already; None = there is none."""
+        batch = self._taken()
+        if batch is not None:
+            self._last = self._streams[batch.settler]
+        return batch
 
     def _taken(self) -> Batch | None:
         for part in self._ended:

@@ -113,7 +113,7 @@ class StreamSubscription(Subscription):
         if side.crowded:
             await self.let_settle()
         while True:
-            batch = self.take_now()
+            batch = self.batch_nowait()
             if batch is not None:
                 return batch
             if self._closed:
@@ -137,8 +137,8 @@ class StreamSubscription(Subscription):
         self._side.crowded = False
         await asyncio.sleep(0)
 
-    def take_now(self) -> Batch | None:
-        """Return the next delivery, if there is one.
+    def batch_nowait(self) -> Batch | None:
+        """Take the next delivery if it is here already; None = there is none.
 
         Raises:
             BellwireError: There is none, and the subscription has failed for good.

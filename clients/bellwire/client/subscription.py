@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from bellwire.client._consumer import Consumer
+from bellwire.client.received import Batch
 from bellwire.client.settle_failure import SettleFailure
 
 __all__ = ["Subscription"]
@@ -90,6 +91,14 @@ class Subscription(Consumer):
     @abstractmethod
     async def resume(self) -> None:
         """End a pause."""
+
+    @abstractmethod
+    def batch_nowait(self) -> Batch | None:
+        """Take the next delivery if it is here already, in no turn of the loop; None = there is none.
+
+        Raises:
+            BellwireError: It failed for good.
+        """
 
     @abstractmethod
     async def close(self) -> None:

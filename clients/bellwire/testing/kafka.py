@@ -30,12 +30,14 @@ from bellwire.testing.kafka_jars import (
     kafka_classpath,
     tool,
 )
+from bellwire.testing.kafka_listeners import SecuredListeners
 
 __all__ = [
     "BOOTSTRAP_VARIABLE",
     "CLASSPATH_VARIABLE",
     "KafkaMissingError",
     "RunningKafka",
+    "free_port",
     "kafka_classpath",
     "running_kafka",
 ]
@@ -53,9 +55,9 @@ _PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{more_listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,SASL_PLAINTEXT:SASL_PLAINTEXT
 log.dir={data}
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
@@ -68,7 +70,7 @@ transaction.state.log.num.partitions=1
 log.cleaner.dedupe.buffer.size=2097152
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
-"""
+{more}"""
 
 
 class RunningKafka:
@@ -81,22 +83,33 @@ class RunningKafka:
         bootstrap: HOST:PORT of it, the same after a restart.
     """
 
-    def __init__(self, classpath: str, folder: Path, port: int = 0) -> None:
+    def __init__(
+        self, classpath: str, folder: Path, port: int = 0, secured: SecuredListeners | None = None
+    ) -> None:
         self._classpath = classpath
         self._folder = folder
         self._properties = folder / "server.properties"
         self._log = folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = port = port or _free_port()
+        self._port = port = port or free_port()
         self.bootstrap = f"127.0.0.1:{port}"
         data = folder / "data"
         self._properties.write_text(
-            _PROPERTIES.format(port=port, controller=_free_port(), data=data)
+            _PROPERTIES.format(
+                port=port,
+                controller=free_port(),
+                data=data,
+                more_listeners=secured.listeners() if secured else "",
+                more=secured.properties() if secured else "",
+            )
         )
         if not (data / "meta.properties").exists():
             # An id that begins with "-" would be taken for an option.
             cluster = "b" + secrets.token_urlsafe(CLUSTER_ID_BYTES)[1:]
-            self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c")
+            users = secured.format_arguments() if secured else []
+            self._java(
+                "kafka.tools.StorageTool", "format", "--standalone", *users, "-t", cluster, "-c"
+            )
 
     def start(self) -> None:
         """Start it and wait until it answers.
@@ -174,12 +187,15 @@ class RunningKafka:
 
 
 @contextmanager
-def running_kafka(folder: Path | None = None, port: int = 0) -> Iterator[RunningKafka]:
+def running_kafka(
+    folder: Path | None = None, port: int = 0, secured: SecuredListeners | None = None
+) -> Iterator[RunningKafka]:
     """Run a broker.
 
     Args:
         folder: Of its data, kept; None = a temporary one.
         port: 0 = a free one.
+        secured: Listeners beside the plain one.
 
     Raises:
         KafkaMissingError: There is no Java, no Maven, or it does not start.
@@ -188,7 +204,7 @@ def running_kafka(folder: Path | None = None, port: int = 0) -> Iterator[Running
     kept = folder or Path(tempfile.mkdtemp(prefix="bellwire-kafka-"))
     kept.mkdir(parents=True, exist_ok=True)
     try:
-        broker = RunningKafka(classpath, kept, port)
+        broker = RunningKafka(classpath, kept, port, secured)
         try:
             broker.start()
             yield broker
@@ -199,7 +215,8 @@ def running_kafka(folder: Path | None = None, port: int = 0) -> Iterator[Running
             shutil.rmtree(kept, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -323,6 +323,20 @@ class RedisEvictsError(CallerError):
     code = StatusCode.FAILED_PRECONDITION
 
 
+class KafkaRefusedError(CallerError):
+    """Kafka does not let us in: TLS, a user or a password is not what it wants."""
+
+    reason = "KAFKA_REFUSED"
+    code = StatusCode.FAILED_PRECONDITION
+
+
+class KafkaVersionError(CallerError):
+    """The brokers of Kafka are too old for what is needed of them, or too new to be understood."""
+
+    reason = "KAFKA_VERSION_UNSUPPORTED"
+    code = StatusCode.FAILED_PRECONDITION
+
+
 class LatestNotKeptError(CallerError):
     """The coordinator does not keep the last messages of this topic."""
 

@@ -27,15 +27,18 @@ from typing import Any, Final, TypeAlias
 from bellwire.wire.errors import CallerError
 
 __all__ = [
+    "HIDDEN",
     "SettingInfo",
     "SettingsError",
     "check_settings",
     "setting",
     "setting_info",
+    "shown",
     "without_password",
 ]
 
 METADATA_KEY: Final = "bellwire.setting"
+HIDDEN: Final = "***"  # Instead of a secret.
 GROUPED_FROM: Final = 10_000
 
 _Field: TypeAlias = "tuple[str, Any, SettingInfo | None]"  # name, type, what is known of it
@@ -65,6 +68,7 @@ class SettingInfo:
     gt: float | None = None
     le: float | None = None
     choices: tuple[str, ...] = ()
+    secret: bool = False
 
     @property
     def range_text(self) -> str:
@@ -106,6 +110,7 @@ def setting(
     gt: float | None = None,
     le: float | None = None,
     choices: tuple[str, ...] = (),
+    secret: bool = False,
 ) -> dict[str, SettingInfo]:
     """Return the `metadata` of a settings field.
 
@@ -116,8 +121,10 @@ def setting(
         gt: Number the value must be above.
         le: Largest number allowed.
         choices: The only strings allowed.
+        secret: Never shown to anybody.
     """
-    return {METADATA_KEY: SettingInfo(unit=unit, why=why, ge=ge, gt=gt, le=le, choices=choices)}
+    info = SettingInfo(unit, why, ge=ge, gt=gt, le=le, choices=choices, secret=secret)
+    return {METADATA_KEY: info}
 
 
 def setting_info(field: dataclasses.Field[Any]) -> SettingInfo | None:
@@ -126,13 +133,18 @@ def setting_info(field: dataclasses.Field[Any]) -> SettingInfo | None:
     return info if isinstance(info, SettingInfo) else None
 
 
+def shown(value: object, info: SettingInfo | None) -> object:
+    """Return what people and logs may see of a value: a secret that is set is hidden."""
+    return HIDDEN if info is not None and info.secret and value else value
+
+
 def without_password(url: str) -> str:
     """Return a URL with its password, or a user without one, as "***": for people and logs."""
     scheme, slashes, rest = url.partition("://")
     secret, at, place = rest.rpartition("@")
     user, colon, _ = secret.partition(":")
     shown = f"{user}{colon}" if colon else ""
-    return f"{scheme}{slashes}{shown}{'***' if secret else ''}{at}{place}"
+    return f"{scheme}{slashes}{shown}{HIDDEN if secret else ''}{at}{place}"
 
 
 def check_settings(instance: object) -> None:
@@ -144,10 +156,9 @@ def check_settings(instance: object) -> None:
     section = type(instance).__name__
     for name, hint, info in _checked_fields(type(instance)):
         value = getattr(instance, name)
-        if not _has_type(value, hint):
-            raise SettingsError(section, name, value, _expected_text(hint, info))
-        if info is not None and value is not None and not info.allows(value):
-            raise SettingsError(section, name, value, _expected_text(hint, info))
+        is_fine = _has_type(value, hint) and (info is None or value is None or info.allows(value))
+        if not is_fine:
+            raise SettingsError(section, name, shown(value, info), _expected_text(hint, info))
 
 
 # Filled once per settings class, of which a program has a few dozen.

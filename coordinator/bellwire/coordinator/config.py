@@ -7,6 +7,7 @@ from typing import Final
 
 from bellwire.wire.batch import BatchLimits
 from bellwire.wire.errors import InvalidTopicNameError
+from bellwire.wire.kafka_security import KafkaSecurity
 from bellwire.wire.settings import SettingsError, check_settings, setting
 from bellwire.wire.topic import TopicPattern, check_topic_name
 
@@ -114,6 +115,7 @@ class CoordinatorSettings:
             why="Kafka brokers that keep the durable topics, instead of a folder; empty = none",
         ),
     )
+    kafka_security: KafkaSecurity = field(default_factory=KafkaSecurity)
     kafka_state_topic: str = field(
         default="",
         metadata=setting(

@@ -67,7 +67,7 @@ def kafka_store(settings: CoordinatorSettings) -> KafkaStore:
     """Return the store in Kafka, not yet loaded.
 
     Raises:
-        SettingsError: aiokafka is not installed.
+        SettingsError: aiokafka is not installed, or a file of `kafka_security` cannot be used.
     """
     try:
         from bellwire.coordinator.log.kafka import KafkaSettings, KafkaStore
@@ -80,5 +80,10 @@ def kafka_store(settings: CoordinatorSettings) -> KafkaStore:
         ) from error
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # The store says what comes of it.
     return KafkaStore(
-        KafkaSettings(settings.kafka, settings.state_topic, settings.kafka_replication_factor)
+        KafkaSettings(
+            settings.kafka,
+            settings.state_topic,
+            settings.kafka_replication_factor,
+            security=settings.kafka_security,
+        )
     )

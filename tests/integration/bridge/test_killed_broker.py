@@ -22,7 +22,6 @@ from tests.integration.bridge.bridging import (
 from bellwire.admin.v1.topic_pb2 import Topic
 from bellwire.bridge import BridgeSettings, KafkaUnreachableError
 from bellwire.bridge.bridge import run_bridge
-from bellwire.bridge.report import Counters
 from bellwire.client import Client, new_message
 from bellwire.client.kafka import decode_record
 from bellwire.testing.kafka import RunningKafka, running_kafka
@@ -30,7 +29,7 @@ from bellwire.wire.cloud_events import headers_of, key_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-ROUNDS = 3
+ROUNDS = 5
 KEYS = ("EURUSD", "GBPUSD", "USDJPY", "AUDUSD", "USDCHF")
 LOADED_MESSAGES = 300  # Through in both directions before each kill.
 PAUSE_SECONDS = 0.02
@@ -79,9 +78,15 @@ async def broker(kafka_jars: None) -> AsyncIterator[RunningKafka]:
     await asyncio.to_thread(context.__exit__, None, None, None)
 
 
-async def more(counters: Counters, running: Bridging, messages: int) -> None:
+async def more(running: Bridging, messages: int) -> None:
     """Wait until so many more have gone through in both directions."""
-    sent, received = counters.sent + messages, counters.received + messages
+    counters = running.counters
+    await reached(running, counters.sent + messages, counters.received + messages)
+
+
+async def reached(running: Bridging, sent: int, received: int) -> None:
+    """Wait until so many have gone through since the start."""
+    counters = running.counters
     assert running.task is not None
     async with asyncio.timeout(60):
         while counters.sent < sent or counters.received < received:
@@ -134,19 +139,20 @@ async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed(
     async with bridge(client, settings) as running:
         loads = [asyncio.create_task(load.run()) for load in (outwards, inwards)]
         for number in range(1, ROUNDS + 1):
-            await more(running.counters, running, LOADED_MESSAGES)
+            await more(running, LOADED_MESSAGES)
             killed = time.monotonic()
             await asyncio.to_thread(broker.kill)
             await running.reported("kafka_away", number)
             await asyncio.to_thread(broker.start)
             answers = time.monotonic()
-            await more(running.counters, running, 1)
+            waiting = outwards.count - running.counters.sent
+            await reached(running, outwards.count, inwards.count)
             through = time.monotonic()
             print(
-                f"round {number}: killed; the broker answers after {answers - killed:.2f} s, both directions "
-                f"flow {through - answers:.2f} s later"
+                f"round {number}: killed; the broker answers after {answers - killed:.2f} s, all that waited "
+                f"({waiting} messages outwards) is through {through - answers:.2f} s later"
             )
-        await more(running.counters, running, LOADED_MESSAGES)
+        await more(running, LOADED_MESSAGES)
         for load in (outwards, inwards):
             load.stop()
         await asyncio.gather(*loads)

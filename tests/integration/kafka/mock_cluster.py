@@ -15,6 +15,7 @@ from typing import Any, Final
 
 ERROR_BYTES: Final = 512
 PRODUCER: Final = 0  # Of rd_kafka_type_t: what the cluster hangs on.
+ABSENT: Final = (-1, -1)  # Versions of a request that brokers do not know.
 
 
 class Api(IntEnum):
@@ -22,6 +23,7 @@ class Api(IntEnum):
 
     PRODUCE = 0
     FETCH = 1
+    METADATA = 3
     INIT_PRODUCER_ID = 22
     ADD_PARTITIONS_TO_TXN = 24
     END_TXN = 26
@@ -69,6 +71,11 @@ class MockCluster:
         types = (ctypes.c_void_p, ctypes.c_int16, ctypes.c_size_t, pointer)
         push = _function(self._library, "mock_push_request_errors_array", None, *types)
         push(self._cluster, api, len(codes), array)
+
+    def set_api_versions(self, api: Api, first: int, last: int) -> None:
+        """Have brokers speak only these versions of a request; ABSENT = none."""
+        types = (ctypes.c_void_p, ctypes.c_int16, ctypes.c_int16, ctypes.c_int16)
+        self._checked("mock_set_apiversion", types, self._cluster, api, first, last)
 
     def set_rtt(self, millis: int) -> None:
         """Have every answer of every broker come that late."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from random import Random
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from tests.integration.bridge.bridging import bridge, by_key, records, unique
 from tests.integration.kafka.mock_cluster import Api, Code, MockCluster, mock_cluster
+from tests.integration.kafka.prepared_session import PreparedSession
 from tests.integration.store.material import entries, seen, whole_log
 
 from bellwire.admin.v1.topic_pb2 import Topic
@@ -20,7 +20,6 @@ from bellwire.bridge import BridgeSettings
 from bellwire.client import connect, new_message
 from bellwire.client.kafka import decode_record
 from bellwire.coordinator.log.kafka import KafkaSettings, KafkaStore
-from bellwire.coordinator.log.kafka.session import KafkaSession
 from bellwire.coordinator.log.records import EntryRecord, TopicRecord
 from bellwire.testing import running_coordinator
 
@@ -41,27 +40,6 @@ COORDINATOR_ERRORS = (
     Code.NOT_COORDINATOR,
     Code.COORDINATOR_NOT_AVAILABLE,
 )
-
-
-class PreparedSession(KafkaSession):
-    """A session for brokers that know no CreateTopics: its topics are made beside it."""
-
-    def __init__(self, settings: KafkaSettings, cluster: MockCluster) -> None:
-        super().__init__(settings)
-        self._cluster = cluster
-        self._made: set[str] = set()
-
-    async def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str]) -> None:
-        """Create a topic once."""
-        if name not in self._made:
-            self._made.add(name)
-            self._cluster.create_topic(name, partitions)
-
-    async def _started_consumer(self) -> Any:
-        consumer = await super()._started_consumer()
-        # What the mock writes at the end of a transaction bears no checksum.
-        consumer._fetcher._check_crcs = False
-        return consumer
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from bellwire.cli.config_view import print_settings, setting_json, type_text, value_text
-from bellwire.cli.settings import Request, load_settings
+from bellwire.cli.settings import ConfigError, Request, load_settings
 
 
 class Level(Enum):
@@ -80,3 +80,45 @@ def test_types_are_named_in_a_word(tmp_path):
 def test_the_password_of_a_url_is_not_shown():
     assert value_text("redis://me:secret@host:6379/1") == "redis://me:***@host:6379/1"
     assert value_text("redis://host:6379") == "redis://host:6379"
+
+
+def test_a_secret_is_shown_to_nobody(tmp_path):
+    """Whoever sees a terminal, a log or a ticket sees that there is one, and no more."""
+    environ = {
+        "BELLWIRE_BRIDGE__KAFKA_SECURITY__SECURITY_PROTOCOL": "SASL_SSL",
+        "BELLWIRE_BRIDGE__KAFKA_SECURITY__SASL_USERNAME": "trader",
+        "BELLWIRE_BRIDGE__KAFKA_SECURITY__SASL_PASSWORD": "correct horse",
+    }
+    tree = load_settings(Request(sections=("bridge",)), environ=environ, cwd=tmp_path)
+    row = tree.settings["bridge.kafka_security.sasl_password"]
+    assert setting_json(row)["value"] == "***"
+    out = Console(file=io.StringIO(), width=120, record=True, highlight=False)
+    print_settings(list(tree.settings.values()), out)
+    text = out.export_text()
+    assert "trader" in text
+    assert "correct horse" not in text
+    unset = load_settings(Request(sections=("bridge",)), environ={}, cwd=tmp_path)
+    assert setting_json(unset.settings["bridge.kafka_security.sasl_password"])["value"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "sasl_password = 12345",
+            "bridge.kafka_security.sasl_password is '***'",
+        ),
+        (
+            'security_protocol = "SSL"\nsasl_password = "correct horse"',
+            "bridge.kafka_security.sasl_password is '***'",
+        ),
+    ],
+    ids=["of another type", "without a use"],
+)
+def test_an_error_names_the_setting_and_hides_the_secret(tmp_path, text, said):
+    (tmp_path / "bellwire.toml").write_text(f"[bridge.kafka_security]\n{text}\n")
+    with pytest.raises(ConfigError) as raised:
+        load_settings(Request(sections=("bridge",)), environ={}, cwd=tmp_path)
+    assert said in str(raised.value)
+    assert "12345" not in str(raised.value)
+    assert "correct horse" not in str(raised.value)

@@ -7,7 +7,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
-from bellwire.wire.settings import SettingInfo, setting_info
+from bellwire.wire.settings import SettingInfo, SettingsError, setting_info
 
 __all__ = ["Leaf", "build", "leaves_of"]
 
@@ -55,5 +55,9 @@ def _replace(instance: Any, values: dict[str, object]) -> Any:
         else:
             own[head] = value
     for head, inner in nested.items():
-        own[head] = _replace(getattr(instance, head), inner)
+        try:
+            own[head] = _replace(getattr(instance, head), inner)
+        except SettingsError as error:  # Whose name is that of its own class only.
+            name = f"{head}.{error.name}"
+            raise SettingsError(error.section, name, error.found, error.expected) from None
     return dataclasses.replace(instance, **own) if own else instance

@@ -25,7 +25,7 @@ from bellwire.cli.settings.sources import (
     read_set,
     working_directory,
 )
-from bellwire.wire.settings import SettingsError
+from bellwire.wire.settings import SettingsError, shown
 
 __all__ = ["Request", "Setting", "SettingsTree", "load_settings"]
 
@@ -147,14 +147,14 @@ def _typed(raw: Raw, leaf: Leaf) -> object:
         else:
             value = raw.value
     except ValueError as error:
-        raise InvalidValueError(
-            raw.where, raw.key, raw.value, _expected(str(error), leaf)
-        ) from None
+        raise _invalid(raw, leaf, str(error)) from None
     if leaf.info is not None and value is not None and not leaf.info.allows(value):
-        raise InvalidValueError(
-            raw.where, raw.key, raw.value, _expected(type(value).__name__, leaf)
-        )
+        raise _invalid(raw, leaf, type(value).__name__)
     return value
+
+
+def _invalid(raw: Raw, leaf: Leaf, kind: str) -> InvalidValueError:
+    return InvalidValueError(raw.where, raw.key, shown(raw.value, leaf.info), _expected(kind, leaf))
 
 
 def _expected(kind: str, leaf: Leaf) -> str:

@@ -28,7 +28,7 @@ from bellwire.coordinator.services.catalog import SERVICES, servicers_of
 from bellwire.coordinator.services.handlers import service_handler
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.coordinator.stores import kafka_store, open_state
-from bellwire.wire.errors import BellwireError, NotOwnerError
+from bellwire.wire.errors import BellwireError, NotOwnerError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from bellwire.coordinator.cluster.group_watch import GroupWatch
@@ -136,10 +136,11 @@ class ClusterCoordinator(Coordinator):
 
         Raises:
             LeaseUnavailableError, LeaseRefusedError, LeaseValueError, GroupRecordError, SettingsError
+            KafkaRefusedError, KafkaVersionError
             TopicsTakenError: Another group has topics of ours.
         """
         self._advertised = self._advertised or self.addresses[0]
-        kafka_store(self.settings).close()  # What a take-over imports is imported now.
+        await self._check_kafka()
         me = Holder(self._advertised, uuid4().hex, time.time_ns())
         times = LeaseTimes(self.settings.group_lease_seconds)
         self._election = Election(me, times, time.monotonic())
@@ -157,6 +158,19 @@ class ClusterCoordinator(Coordinator):
         await self._member.reach(self._start_seconds)
         self._running = asyncio.create_task(self._member.run(), name="group")
         self._running.add_done_callback(self._ended)
+
+    async def _check_kafka(self) -> None:
+        """Refuse now what a take-over would meet; a Kafka that is away may be back by then.
+
+        What that imports is imported now, too.
+        """
+        store = kafka_store(self.settings)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, store.check)
+        except StoreUnavailableError as error:
+            _log.warning("%s", error.message)
+        finally:
+            store.close()
 
     def _ended(self, running: asyncio.Task[None]) -> None:
         if running.cancelled():

@@ -12,7 +12,8 @@ from typing import Any
 from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
 
 from bellwire.coordinator.log.kafka.entries import KafkaRecord
-from bellwire.coordinator.log.kafka.session import KafkaSession, KafkaSettings
+from bellwire.coordinator.log.kafka.session import KafkaSession
+from bellwire.coordinator.log.kafka.settings import KafkaSettings
 from bellwire.wire.cloud_events import Header
 
 
@@ -79,6 +80,9 @@ class InMemorySession(KafkaSession):
     @property
     def has_producer(self) -> bool:
         return self._connected
+
+    async def check(self) -> None:
+        """Find everything in order."""
 
     async def open_producer(self) -> None:
         self._connected = True

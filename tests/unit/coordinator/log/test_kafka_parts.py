@@ -11,9 +11,9 @@ from aiokafka.errors import ConcurrentTransactions
 from aiokafka.producer.sender import AddPartitionsToTxnHandler
 from tests.integration.store.material import entry, one_of_each, seen
 
+from bellwire.coordinator.log.kafka.clients import BEGIN_AGAIN_SECONDS
 from bellwire.coordinator.log.kafka.entries import Assembly, records_of
 from bellwire.coordinator.log.kafka.positions import STRIDE_BYTES, Positions, Written
-from bellwire.coordinator.log.kafka.session import BEGIN_AGAIN_SECONDS
 from bellwire.coordinator.log.kafka.state import (
     STORE,
     Changes,

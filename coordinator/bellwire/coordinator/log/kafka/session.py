@@ -1,18 +1,12 @@
-"""The I/O of the Kafka store: transactions, reads and topics, by aiokafka.
-
-aiokafka is imported here and nowhere else in the coordinator.
-"""
+"""The I/O of the Kafka store: transactions, reads and topics, by aiokafka."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-import aiokafka.producer.sender
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.errors import (
@@ -22,9 +16,20 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from bellwire.coordinator.log.kafka.clients import batched, dropped, raise_error, stopped
 from bellwire.coordinator.log.kafka.entries import KafkaRecord
-
-_log = logging.getLogger("bellwire.coordinator")
+from bellwire.coordinator.log.kafka.settings import KafkaSettings
+from bellwire.transport.kafka import (
+    CREATE_TOPICS,
+    DELETE_RECORDS,
+    IDEMPOTENT_PRODUCER,
+    READ_COMMITTED,
+    TRANSACTIONS,
+    Capability,
+    check_kafka,
+    client_options,
+)
+from bellwire.wire.errors import BellwireError
 
 STATE_PARTITION: Final = 0
 BATCH_BYTES_MAX: Final = 900_000  # Below what a broker takes by default, whatever LZ4 makes of it.
@@ -32,8 +37,6 @@ RECORD_BYTES_MAX: Final = 2 << 20  # A message of 1 MiB with its headers; of the
 FETCH_BYTES: Final = 4 << 20
 FETCH_RECORDS: Final = 5_000
 FETCH_MILLIS: Final = 500
-STOP_SECONDS: Final = 5.0
-BEGIN_AGAIN_SECONDS: Final = 0.003
 LOG_TOPIC: Final = {
     "cleanup.policy": "delete",
     "retention.ms": "-1",  # The bus evicts, and deletes records itself.
@@ -42,42 +45,29 @@ LOG_TOPIC: Final = {
 }
 STATE_TOPIC: Final = {"cleanup.policy": "compact", "max.message.bytes": str(RECORD_BYTES_MAX)}
 
-# Until the brokers have written the end of a transaction, a few ms, they refuse to begin the next one; aiokafka asks
-# again after 20 ms then, which was most of a commit, and has no setting for it.
-aiokafka.producer.sender.BACKOFF_OVERRIDE = BEGIN_AGAIN_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaSettings:
-    """Where Kafka is and how it is used.
-
-    Attributes:
-        bootstrap: HOST:PORT[,HOST:PORT…].
-        state_topic: Compacted topic of the state; its name is the transactional id, too, so that of two
-            coordinators with one state the later one fences the earlier one.
-        replication_factor: Of the topics that are created; -1 = the broker's default.
-        request_seconds: Longest wait for an answer before a request is tried again.
-        transaction_seconds: After which the broker aborts what nobody ends.
-        retry_seconds: First and longest pause between two tries while it is away.
-    """
-
-    bootstrap: str
-    state_topic: str = "_bellwire_state"
-    replication_factor: int = -1
-    request_seconds: float = 5.0
-    transaction_seconds: float = 30.0
-    retry_seconds: tuple[float, float] = (0.1, 2.0)
-
 
 class KafkaSession:
     """Connections to one cluster. Every method may raise KafkaError, OSError or TimeoutError.
 
     Attributes:
+        needed: What brokers must be able to do.
         may_write: Whether to become the one that writes, which fences whoever is it; asked each time.
+
+    Raises:
+        SettingsError: A file of the settings' `security` cannot be used.
     """
+
+    needed: ClassVar[tuple[Capability, ...]] = (
+        IDEMPOTENT_PRODUCER,
+        TRANSACTIONS,
+        READ_COMMITTED,
+        CREATE_TOPICS,
+        DELETE_RECORDS,
+    )
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        self._options = client_options(settings.security)
         self.may_write: Callable[[], bool] = _always
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
@@ -86,6 +76,28 @@ class KafkaSession:
     def has_producer(self) -> bool:
         """Whether it can write."""
         return self._producer is not None
+
+    async def check(self) -> None:
+        """See that Kafka lets us in and can do what is needed.
+
+        Raises:
+            KafkaRefusedError: It does not let us in.
+            KafkaVersionError: It is too old or too new.
+        """
+        settings = self._settings
+        await check_kafka(
+            settings.bootstrap, self._options, self.needed, timeout_seconds=settings.request_seconds
+        )
+
+    async def why(self, error: BaseException) -> str:
+        """Return what is wrong for people: where Kafka is there and refuses us, its reason instead of the error's."""
+        try:
+            await self.check()
+        except BellwireError as refusal:
+            return refusal.message
+        except (KafkaError, OSError):
+            pass
+        return repr(error)
 
     async def open_producer(self) -> None:
         """Become the one that writes; whatever was begun before is ended.
@@ -107,6 +119,7 @@ class KafkaSession:
             max_request_size=2 * RECORD_BYTES_MAX,
             request_timeout_ms=_millis(settings.request_seconds),
             transaction_timeout_ms=_millis(settings.transaction_seconds),
+            **self._options,
         )
         try:
             async with asyncio.timeout(settings.request_seconds * 4):
@@ -115,7 +128,7 @@ class KafkaSession:
                 await producer.begin_transaction()
                 await producer.abort_transaction()
         except BaseException:
-            await _dropped(producer)
+            await dropped(producer)
             raise
         self._producer = producer
 
@@ -123,14 +136,14 @@ class KafkaSession:
         """Let go of the producer, in whatever state it is."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _dropped(producer)
+            await dropped(producer)
 
     async def close(self) -> None:
         """Let go of everything."""
         await self.drop_producer()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await _stopped(consumer)
+            await stopped(consumer)
 
     # ------------------------------------------------------------ transactions
 
@@ -156,7 +169,7 @@ class KafkaSession:
             sent = [
                 [await producer.send_batch(each, topic, partition=partition) for each in batches]
                 for topic, partition, records in entries
-                if (batches := _batches(producer, records))
+                if (batches := batched(producer, records))
             ]
             offsets = [(await parts[0]).offset for parts in sent]
             rest = [future for parts in sent for future in parts[1:]]
@@ -164,7 +177,7 @@ class KafkaSession:
             topic, partition = self._settings.state_topic, STATE_PARTITION
             rest += [
                 await producer.send_batch(batch, topic, partition=partition)
-                for batch in _batches(producer, pairs)
+                for batch in batched(producer, pairs)
             ]
             await asyncio.gather(*rest)
             await producer.commit_transaction()
@@ -196,7 +209,7 @@ class KafkaSession:
                     yield record
         except (KafkaError, OSError, TimeoutError):
             self._consumer = None
-            await _stopped(consumer)
+            await stopped(consumer)
             raise
 
     async def read_state(self) -> list[tuple[bytes | None, bytes | None]]:
@@ -220,7 +233,7 @@ class KafkaSession:
                         )
             return found
         finally:
-            await _stopped(consumer)
+            await stopped(consumer)
 
     async def _started_consumer(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
@@ -230,12 +243,13 @@ class KafkaSession:
             auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES,
             request_timeout_ms=_millis(self._settings.request_seconds),
+            **self._options,
         )
         try:
             async with asyncio.timeout(self._settings.request_seconds * 2):
                 await consumer.start()
         except BaseException:
-            await _stopped(consumer)
+            await stopped(consumer)
             raise
         return consumer
 
@@ -249,7 +263,7 @@ class KafkaSession:
             # Set here: its constructor refuses -1, which asks for the brokers' default.
             topic.replication_factor = self._settings.replication_factor
             try:
-                _raise_error(await admin.create_topics([topic]))
+                raise_error(await admin.create_topics([topic]))
             except TopicAlreadyExistsError:
                 (described,) = await admin.describe_topics([name])
                 if len(described["partitions"]) < partitions:
@@ -267,51 +281,14 @@ class KafkaSession:
         admin = AIOKafkaAdminClient(
             bootstrap_servers=self._settings.bootstrap,
             request_timeout_ms=_millis(self._settings.request_seconds),
+            **self._options,
         )
         async with asyncio.timeout(self._settings.request_seconds * 4):
             try:
                 await admin.start()
                 yield admin
             finally:
-                await _stopped(admin, close="close")
-
-
-def _batches(producer: AIOKafkaProducer, records: Iterable[KafkaRecord]) -> list[Any]:
-    batches: list[Any] = []
-    for timestamp, key, value, headers in records:
-        content = {"timestamp": timestamp, "key": key, "value": value, "headers": headers}
-        if not batches or batches[-1].append(**content) is None:
-            batches.append(producer.create_batch())  # Takes a first record of any size.
-            batches[-1].append(**content)
-    for batch in batches:
-        batch.close()
-    return batches
-
-
-async def _dropped(producer: AIOKafkaProducer) -> None:
-    """Stop a producer without sending what it holds: nobody waits for that any more.
-
-    Its own `stop` sends it first, for which a broker that is away leaves it waiting for good, unless whoever
-    sends has ended.
-    """
-    await _stopped(producer._sender, close="close")
-    await _stopped(producer)
-
-
-async def _stopped(client: Any, close: str = "stop") -> None:
-    """Stop a client that may be unable to: a broker that is away is no reason to wait."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(STOP_SECONDS):
-            await getattr(client, close)()
-
-
-def _raise_error(response: Any) -> None:
-    """Raise what a response to CreateTopics says of a topic."""
-    from aiokafka.errors import for_code
-
-    for _, code, message, *_ in response.topic_errors:
-        if code:
-            raise for_code(code)(message)
+                await stopped(admin, close="close")
 
 
 def _always() -> bool:

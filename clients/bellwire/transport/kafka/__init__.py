@@ -1,0 +1,28 @@
+"""The way to Kafka, as everything that speaks to one takes it: TLS, SASL, and what a broker must be able to do.
+
+Needs aiokafka (`bellwire[kafka]`).
+"""
+
+from bellwire.transport.kafka.capabilities import (
+    CONSUMER_GROUPS,
+    CREATE_TOPICS,
+    DELETE_RECORDS,
+    IDEMPOTENT_PRODUCER,
+    READ_COMMITTED,
+    TRANSACTIONS,
+    Capability,
+)
+from bellwire.transport.kafka.check import check_kafka
+from bellwire.transport.kafka.options import client_options
+
+__all__ = [
+    "CONSUMER_GROUPS",
+    "CREATE_TOPICS",
+    "DELETE_RECORDS",
+    "IDEMPOTENT_PRODUCER",
+    "READ_COMMITTED",
+    "TRANSACTIONS",
+    "Capability",
+    "check_kafka",
+    "client_options",
+]
