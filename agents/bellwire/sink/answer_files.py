@@ -34,6 +34,9 @@ ANSWER_COLUMNS: Final = (
 _EMPTY: Final = "SELECT {}, NULL::VARCHAR AS filename WHERE false".format(
     ", ".join(f'NULL::{column.sql_type} AS "{column.name}"' for column in ANSWER_COLUMNS)
 )
+_TYPED: Final = ", ".join(
+    f'TRY_CAST("{column.name}" AS {column.sql_type}) AS "{column.name}"' for column in ANSWER_COLUMNS
+)
 
 
 class AnswerFolder(StoreFolder):
@@ -62,14 +65,15 @@ class AnswerFolder(StoreFolder):
 
 
 def answers_in(paths: Iterable[Path]) -> str:
-    """Return a query of all rows in these files; a column that one lacks is NULL there."""
+    """Return a query of all rows in these files: what one lacks, or has as something else, is NULL there."""
     files = ", ".join(text(str(path)) for path in paths)
     if not files:
         return _EMPTY
-    return (
+    rows = (
         f"({_EMPTY}) UNION ALL BY NAME (SELECT * FROM read_parquet([{files}], union_by_name = true, "
         "hive_partitioning = false, filename = true))"
     )
+    return f"SELECT {_TYPED}, filename FROM ({rows})"
 
 
 def newest_answers(paths: Iterable[Path], since_ns: int) -> str:

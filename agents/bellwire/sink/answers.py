@@ -101,6 +101,7 @@ class AnswerFiles:
         self._lock: int | None = None
         self._index: dict[_Key, _Entry] = {}
         self._known: set[Path] = set()
+        self._unmergeable: set[Path] = set()
         self._look_at = 0.0
         self.damaged: set[Path] = set()
 
@@ -297,7 +298,8 @@ class AnswerFiles:
 
     def _upkeep(self, today: date) -> None:
         """Make few files of many, and drop days that are over."""
-        files = [file for file in self._folder.files() if file.path not in self.damaged]
+        left_alone = self.damaged | self._unmergeable
+        files = [file for file in self._folder.files() if file.path not in left_alone]
         plan = plan_upkeep(files, today, self._settings)
         dropped = {file.path for file in files if file.day in plan.dropped}
         for path in dropped:
@@ -307,7 +309,12 @@ class AnswerFiles:
             if not any(folder.iterdir()):
                 folder.rmdir()
         for merge in plan.merges:
-            self._merge(merge)
+            try:
+                self._merge(merge)
+            except _failures():
+                # One of them is damaged, or the disk is full: they are read as ever, and left alone from now on.
+                self._unmergeable |= {file.path for file in merge.files}
+                self._discard()
         if dropped or plan.merges:
             self._look()
 

@@ -22,7 +22,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     StartPosition,
 )
 from bellwire.client._caller import Caller
-from bellwire.client._latest import latest_messages
+from bellwire.client._latest import latest_messages, recent_messages
 from bellwire.client._outboxes import Outboxes
 from bellwire.client._subscribe_side import SubscribeOptions
 from bellwire.client._unary_publisher import UnaryPublisher
@@ -302,6 +302,22 @@ class Client:
         """
         self._check_open()
         return await latest_messages(self._pool, topic, keys, self._seconds(timeout))
+
+    async def latest_of_recent(
+        self, topic: str, count: int, *, timeout: float | None = None
+    ) -> dict[str, LatestMessage]:
+        """Return the last message of the keys of a topic that were published last, newest first.
+
+        Args:
+            topic: Named by the coordinator's setting `cache.latest`.
+            count: Keys, 1 to 1,000.
+            timeout: Seconds.
+
+        Raises:
+            CallerError, LatestNotKeptError, UnknownTopicError, DeadlineExceededError: See `latest`.
+        """
+        self._check_open()
+        return await recent_messages(self._pool, topic, count, self._seconds(timeout))
 
     async def call(
         self,

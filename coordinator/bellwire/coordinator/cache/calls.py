@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -21,21 +21,26 @@ from bellwire.agent.v1.invocation_pb2 import (
     InvokeRequest,
     InvokeResponse,
 )
+from bellwire.coordinator.cache.hearing import OutdatingFeed
 from bellwire.coordinator.cache.key import CacheKey
 from bellwire.coordinator.cache.levels import CacheLevels
+from bellwire.coordinator.cache.marks import mark_of
 from bellwire.coordinator.cache.question import Level, Question
 from bellwire.coordinator.cache.redis_level import RedisLevel
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.cache.source_level import SourceLevel
 from bellwire.coordinator.core.registry import AgentSession, Registry
+from bellwire.coordinator.core.topic import Topic
 from bellwire.telemetry import names, record_span
+from bellwire.wire.topic import TopicPattern
 
 _log = logging.getLogger("bellwire.coordinator")
 Dispatch = Callable[[InvokeRequest, float, str], Awaitable[InvokeResponse]]
 MILLIS: Final = 1_000
 DIGEST_BYTES: Final = 16
 POLICIES_KEPT: Final = 10_000
+NEVER_OUTDATED: Final = "-"  # The validity of answers that no message outdates.
 # Who asks for one agent in particular asks for its state, which another one's answer does not tell.
 ANY_AGENT: Final = (
     ROUTING_POLICY_UNSPECIFIED,
@@ -51,10 +56,12 @@ class CallPolicy:
     Attributes:
         version: Changes with the agents that give them, and their versions.
         ttl_seconds: The shortest that any of them declares.
+        outdated_by: The topics and patterns that any of them names.
     """
 
     version: str
     ttl_seconds: float
+    outdated_by: tuple[TopicPattern, ...] = ()
 
 
 class InvokeResponseCodec:
@@ -81,6 +88,7 @@ class CallCache:
 
     Attributes:
         levels: Where answers are kept.
+        feed: Hears what other coordinators outdate; None without Redis.
     """
 
     def __init__(
@@ -91,6 +99,8 @@ class CallCache:
         waiting_max: int,
         call_seconds: float,
         source: ValueSource | None = None,
+        topics: Callable[[], Mapping[str, Topic]] = dict,
+        has_all_topics: bool = True,
     ) -> None:
         """Begin with nothing; `open` looks at Redis.
 
@@ -100,6 +110,8 @@ class CallCache:
             waiting_max: Cacheable calls under way at once; policy REFUSE.
             call_seconds: How long a call may take that has more callers than the one who began it.
             source: The third level; None = there is none.
+            topics: Those of this coordinator; they tell whether an answer in the store is meant.
+            has_all_topics: Whether there is no other coordinator with topics of its own.
 
         Raises:
             SettingsError: The address of Redis cannot be read, or redis-py is not installed.
@@ -107,25 +119,45 @@ class CallCache:
         self._registry = registry
         self._call_seconds = call_seconds
         self._policies: dict[str, tuple[int, CallPolicy | None]] = {}
+        self._topics = topics
+        self._has_all_topics = has_all_topics
+        self._store_beyond_seconds = settings.redis_ttl_seconds
+        redis = RedisLevel(settings) if settings.redis else None
         self.levels: CacheLevels[InvokeResponse] = CacheLevels(
             settings,
             InvokeResponseCodec(),
             waiting_max=waiting_max,
-            redis=RedisLevel(settings) if settings.redis else None,
+            redis=redis,
             store=SourceLevel(source, settings.store_timeout_seconds) if source else None,
+        )
+        self.feed = (
+            OutdatingFeed(
+                settings,
+                redis.node,
+                on_space=self.levels.heard,
+                on_gap=self.levels.heard_nothing,
+            )
+            if redis is not None
+            else None
         )
 
     async def open(self) -> None:
-        """Look at Redis.
+        """Look at Redis and at the store.
 
         Raises:
             RedisRefusedError: It does not let us in; one that is only absent may come later.
         """
         if self.levels.redis is not None:
             await self.levels.redis.open()
+        if self.feed is not None:
+            self.feed.start()
+        if self.levels.store is not None:
+            await self.levels.store.open()
 
     async def close(self) -> None:
         """Call off what is under way and close the connections."""
+        if self.feed is not None:
+            await self.feed.close()
         await self.levels.close()
 
     def policy(self, request: InvokeRequest) -> CallPolicy | None:
@@ -164,6 +196,8 @@ class CallCache:
             policy.ttl_seconds,
             make,
             max(timeout_seconds, self._call_seconds),
+            tuple(pattern.text for pattern in policy.outdated_by),
+            lambda: self._validity(policy),
         )
         answer, level = await self.levels.answer(question, timeout_seconds)
         if level is Level.MADE:
@@ -174,6 +208,16 @@ class CallCache:
         copy.cache_level = CacheLevel.ValueType(level)
         _record_hit(request, began_ns, level)
         return copy
+
+    def _validity(self, policy: CallPolicy) -> str | None:
+        """Return what an answer must carry to be meant as long as the store has it; None = it is not for the store."""
+        if policy.ttl_seconds <= self._store_beyond_seconds:
+            return None
+        if not policy.outdated_by:
+            return NEVER_OUTDATED
+        if not self._has_all_topics and not all(item.literal for item in policy.outdated_by):
+            return None  # Another coordinator may have a topic that a pattern names.
+        return mark_of(self._topics(), policy.outdated_by)
 
     def on_readable(self, topic: str) -> None:
         """Outdate what a topic's messages outdate, now that they can be read."""
@@ -197,7 +241,8 @@ class CallCache:
                 return None
             self.levels.tell_redis()
         ttl = min(policy.ttl_millis for policy in policies) / MILLIS
-        return CallPolicy(_version(sessions), ttl)
+        meant = tuple(TopicPattern(text) for text in sorted(patterns))
+        return CallPolicy(_version(sessions), ttl, meant)
 
 
 def digest_of(request: InvokeRequest, principal: str) -> str:

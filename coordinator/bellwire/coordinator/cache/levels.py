@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from bellwire.coordinator.cache.key import CacheKey
 from bellwire.coordinator.cache.outdating import SPACES_MAX, Outdating
 from bellwire.coordinator.cache.question import Codec, Level, Question
-from bellwire.coordinator.cache.redis_level import Found, RedisLevel
+from bellwire.coordinator.cache.redis_level import NANOS, Found, RedisLevel
 from bellwire.coordinator.cache.settings import ENTRY_BYTES, CacheSettings
+from bellwire.coordinator.cache.source import KeptAnswer
 from bellwire.coordinator.cache.source_level import SourceLevel
+from bellwire.coordinator.cache.write_behind import WriteBehind
 from bellwire.policy.bounded_cache import BoundedCache
 from bellwire.policy.generations import Generations, Stamp
 from bellwire.policy.single_flight import SingleFlight
@@ -47,6 +50,7 @@ class CacheLevels(Generic[V]):
         memory: The first level.
         redis: The second, if there is one.
         store: The third, if there is one.
+        write_behind: Brings answers there.
         flights: Answers being looked for or made.
         made: Answers made.
         failed: Answers whose making failed.
@@ -73,6 +77,7 @@ class CacheLevels(Generic[V]):
         """
         self._codec = codec
         self._value_bytes_max = settings.value_bytes_max
+        self._store_ttl_seconds = settings.store_ttl_seconds
         self._waiting_max = waiting_max
         self._generations = Generations(SPACES_MAX)
         self._tasks: dict[_Flight, asyncio.Task[None]] = {}
@@ -84,6 +89,7 @@ class CacheLevels(Generic[V]):
         self.memory: BoundedCache[CacheKey, V] = BoundedCache(settings.bounds, self._generations)
         self.redis = redis
         self.store = store
+        self.write_behind = WriteBehind(store) if store is not None else None
         self.flights: SingleFlight[_Flight, _Answer[V]] = SingleFlight()
         self.made = 0
         self.failed = 0
@@ -130,6 +136,14 @@ class CacheLevels(Generic[V]):
         if self.outdating.on_message(topic, asyncio.get_running_loop().time()):
             self.tell_redis()
 
+    def heard(self, space: str) -> None:
+        """Outdate what another coordinator has outdated."""
+        self.outdating.heard(space, asyncio.get_running_loop().time())
+
+    def heard_nothing(self) -> None:
+        """Outdate whatever others may have outdated while nothing was heard of them; what Redis has proves itself."""
+        self.outdating.heard_nothing(asyncio.get_running_loop().time())
+
     def tell_redis(self) -> None:
         """Have Redis told what is outdated; until it is, it is not asked about that."""
         if self.redis is None:
@@ -148,6 +162,9 @@ class CacheLevels(Generic[V]):
             self._tell_waiters(flight, error=_stopping())
         if self.redis is not None:
             await self.redis.close()
+        if self.store is not None and self.write_behind is not None:
+            await self.write_behind.close()
+            await self.store.close()
 
     # ------------------------------------------------------------ flights
 
@@ -169,10 +186,12 @@ class CacheLevels(Generic[V]):
     async def _fly(self, flight: _Flight, question: Question[V]) -> None:
         began = asyncio.get_running_loop().time()
         space = question.key.space
+        asked_ns = time.time_ns()
+        validity = question.validity() if self.store is not None else None
         asks_redis = self.redis is not None and space not in self.outdating.untold
         try:
             found = await self.redis.get(question.key) if self.redis and asks_redis else Found()
-            value, level, left = await self._found_or_made(question, found)
+            value, level, left = await self._found_or_made(question, found, validity)
             data = self._codec.encode(value)
         except asyncio.CancelledError:
             self._land(flight, error=_stopping())
@@ -198,20 +217,25 @@ class CacheLevels(Generic[V]):
                 negative=negative,
             )
         self._land(flight, answer=(value, level))
+        if keeps and validity is not None and level is Level.MADE and not negative:
+            self._keep(question, data, validity, asked_ns)
         if keeps and found.asked and level is not Level.REDIS and not negative:
             await self._write(question, data, left, found.token, flight[1])
 
-    async def _found_or_made(self, question: Question[V], found: Found) -> tuple[V, Level, float]:
+    async def _found_or_made(
+        self, question: Question[V], found: Found, validity: str | None
+    ) -> tuple[V, Level, float]:
         """Return a value, its level and how long it is valid from now on, in seconds."""
         if found.payload is not None and self.redis is not None:
             with suppress(ValueError):
                 return self._codec.decode(found.payload), Level.REDIS, found.seconds_left
             self.redis.garbage += 1
-        if self.store is not None:
-            data = await self.store.find(question.key)
-            if data is not None:
+        if self.store is not None and validity is not None:
+            stored = await self.store.find(question.key, validity)
+            if stored is not None:
+                left = (stored.expire_unix_nano - time.time_ns()) / NANOS
                 with suppress(ValueError):
-                    return self._codec.decode(data), Level.STORE, question.ttl_seconds
+                    return self._codec.decode(stored.payload), Level.STORE, left
                 self.store.garbage += 1
         value = await question.make(question.make_seconds)
         self.made += 1
@@ -245,7 +269,17 @@ class CacheLevels(Generic[V]):
                 future.set_exception(error)
                 future.exception()  # Whoever waits may be cancelled before it looks.
 
-    # ------------------------------------------------------------ Redis
+    # ------------------------------------------------------------ store and Redis
+
+    def _keep(self, question: Question[V], data: bytes, validity: str, asked_ns: int) -> None:
+        """Have an answer written to the store, if nothing outdated it while it was made."""
+        if self.write_behind is None or len(data) > self._value_bytes_max:
+            return
+        if question.validity() == validity:
+            expire_ns = asked_ns + int(min(question.ttl_seconds, self._store_ttl_seconds) * NANOS)
+            self.write_behind.put(
+                KeptAnswer(question.key, validity, question.outdated_by, asked_ns, expire_ns, data)
+            )
 
     async def _write(
         self, question: Question[V], data: bytes, seconds: float, token: bytes, stamp: Stamp
