@@ -35,7 +35,8 @@ _EMPTY: Final = "SELECT {}, NULL::VARCHAR AS filename WHERE false".format(
     ", ".join(f'NULL::{column.sql_type} AS "{column.name}"' for column in ANSWER_COLUMNS)
 )
 _TYPED: Final = ", ".join(
-    f'TRY_CAST("{column.name}" AS {column.sql_type}) AS "{column.name}"' for column in ANSWER_COLUMNS
+    f'TRY_CAST("{column.name}" AS {column.sql_type}) AS "{column.name}"'
+    for column in ANSWER_COLUMNS
 )
 
 

@@ -43,7 +43,9 @@ class Answer:
     outdated_by: tuple[str, ...] = ("bars.>",)
 
 
-def answer(digest: str, number: int = 0, *, ago: float = 0, seconds: float = 3_600, **fields: str) -> Answer:  # fmt: skip
+def answer(
+    digest: str, number: int = 0, *, ago: float = 0, seconds: float = 3_600, **fields: str
+) -> Answer:
     payload = InvokeResponse(result=b'{"n": %d}' % number).SerializeToString()
     made_ns = time.time_ns() - int(ago * NANOS)
     return Answer(Key(digest), payload, made_ns, made_ns + int(seconds * NANOS), **fields)
@@ -191,7 +193,9 @@ def test_another_schema_is_read_as_far_as_it_goes(files: AnswerFiles, tmp_path: 
     assert number_of(files, "new") == b'{"n": 2}'
 
 
-def test_a_disk_that_takes_nothing_is_said_and_leaves_what_was_kept(files: AnswerFiles, tmp_path: Path):
+def test_a_disk_that_takes_nothing_is_said_and_leaves_what_was_kept(
+    files: AnswerFiles, tmp_path: Path
+):
     files.keep([answer("d", 1)])
     aside = tmp_path / "answers-aside"
     shutil.rmtree(aside)

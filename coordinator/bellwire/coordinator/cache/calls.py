@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +20,7 @@ from bellwire.agent.v1.invocation_pb2 import (
     InvokeRequest,
     InvokeResponse,
 )
+from bellwire.coordinator.cache.digest import digest_of
 from bellwire.coordinator.cache.hearing import OutdatingFeed
 from bellwire.coordinator.cache.key import CacheKey
 from bellwire.coordinator.cache.levels import CacheLevels
@@ -38,7 +38,6 @@ from bellwire.wire.topic import TopicPattern
 _log = logging.getLogger("bellwire.coordinator")
 Dispatch = Callable[[InvokeRequest, float, str], Awaitable[InvokeResponse]]
 MILLIS: Final = 1_000
-DIGEST_BYTES: Final = 16
 POLICIES_KEPT: Final = 10_000
 NEVER_OUTDATED: Final = "-"  # The validity of answers that no message outdates.
 # Who asks for one agent in particular asks for its state, which another one's answer does not tell.
@@ -119,6 +118,7 @@ class CallCache:
         self._registry = registry
         self._call_seconds = call_seconds
         self._policies: dict[str, tuple[int, CallPolicy | None]] = {}
+        self._watched_revision = 0
         self._topics = topics
         self._has_all_topics = has_all_topics
         self._store_beyond_seconds = settings.redis_ttl_seconds
@@ -162,15 +162,16 @@ class CallCache:
 
     def policy(self, request: InvokeRequest) -> CallPolicy | None:
         """Return how the answer to a request is cached; None = it is not."""
-        if request.routing.policy not in ANY_AGENT:
-            return None
+        return self._policy(request.capability) if request.routing.policy in ANY_AGENT else None
+
+    def _policy(self, capability: str) -> CallPolicy | None:
         revision = self._registry.revision
-        known = self._policies.get(request.capability)
+        known = self._policies.get(capability)
         if known is None or known[0] != revision:
-            policy = self._declared(request.capability)
+            policy = self._declared(capability)
             if len(self._policies) >= POLICIES_KEPT:
                 self._policies.clear()
-            known = self._policies[request.capability] = (revision, policy)
+            known = self._policies[capability] = (revision, policy)
         return known[1]
 
     async def invoke(
@@ -221,6 +222,11 @@ class CallCache:
 
     def on_readable(self, topic: str) -> None:
         """Outdate what a topic's messages outdate, now that they can be read."""
+        if self.feed is not None and self._watched_revision != self._registry.revision:
+            # Another coordinator may have answers of capabilities that nobody has asked for here.
+            self._watched_revision = self._registry.revision
+            for capability in self._registry.capabilities():
+                self._policy(capability)
         if self.levels.outdating.is_watching:
             self.levels.outdate_by(topic)
 
@@ -243,44 +249,6 @@ class CallCache:
         ttl = min(policy.ttl_millis for policy in policies) / MILLIS
         meant = tuple(TopicPattern(text) for text in sorted(patterns))
         return CallPolicy(_version(sessions), ttl, meant)
-
-
-def digest_of(request: InvokeRequest, principal: str) -> str:
-    """Return what tells one question to a capability from another.
-
-    JSON objects that differ only in blanks and the order of their names are one question.
-    """
-    digest = blake2b(digest_size=DIGEST_BYTES)
-    for part in (principal.encode(), request.content_type.encode(), _canonical(request)):
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def _canonical(request: InvokeRequest) -> bytes:
-    if request.content_type not in ("", "application/json"):
-        return request.arguments
-    try:
-        value = json.loads(request.arguments, object_pairs_hook=_without_twins, parse_float=_exact)
-        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
-        return request.arguments
-
-
-def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Refuse objects with a name twice: which one counts is for the agent to say."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is there twice")
-    return found
-
-
-def _exact(text: str) -> float:
-    """Refuse numbers that are not what is written: somebody may read more digits of them than we do."""
-    number = float(text)
-    if repr(number) != text:
-        raise ValueError(f"{text} is written otherwise here")
-    return number
 
 
 def _version(sessions: list[AgentSession]) -> str:
