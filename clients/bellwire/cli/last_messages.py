@@ -31,15 +31,17 @@ class _Shown:
     replayed: bool = False
 
 
-def print_latest(target: Target, topic: str, keys: Sequence[str], *, as_json: bool) -> None:
-    """Print the last message of each key, in the order of the keys.
+def print_latest(
+    target: Target, topic: str, keys: Sequence[str], count: int, *, as_json: bool
+) -> None:
+    """Print the last message of each key, in the order of the keys, or of those published last.
 
     Raises:
         CommandError: Some keys have none; the others were printed.
     """
-    found = run_async(lambda: _ask(target, topic, keys))
+    found = run_async(lambda: _ask(target, topic, keys, count))
     show = print_record if as_json else LinePrinter()
-    for key in dict.fromkeys(keys):
+    for key in dict.fromkeys(keys) if keys else found:
         item = found.get(key)
         if item is not None:
             show(_Shown(topic, item.partition, item.offset, item.message))
@@ -49,10 +51,15 @@ def print_latest(target: Target, topic: str, keys: Sequence[str], *, as_json: bo
         rest = len(missing) - KEYS_NAMED_MAX
         more = f" and {rest} more" if rest > 0 else ""
         raise CommandError(
-            f"{topic} has no last message of {named}{more}: none was published, or the last one has expired"
+            f"{topic} has no last message of {named}{more}: none was published, the last one has expired, "
+            "or it was too long ago (docs/caching.md)"
         )
 
 
-async def _ask(target: Target, topic: str, keys: Sequence[str]) -> dict[str, LatestMessage]:
+async def _ask(
+    target: Target, topic: str, keys: Sequence[str], count: int
+) -> dict[str, LatestMessage]:
     async with connected(target) as client:
-        return await client.latest(topic, *keys)
+        if keys:
+            return await client.latest(topic, *keys)
+        return await client.latest_of_recent(topic, count)
