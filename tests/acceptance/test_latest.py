@@ -8,16 +8,17 @@ import json
 import pytest
 from tests.acceptance.test_cache import agent_of
 
+from bellwire.client import connect
+
 pytestmark = pytest.mark.acceptance
 
 
 async def test_the_last_message_of_each_key_is_printed_as_tail_prints_it(bellwire):
     async with bellwire.serving("--set", "cache.latest=bars.>") as (_, address):
-        for key, data in (("EURUSD", "1.1"), ("IBM", "200"), ("EURUSD", "1.2")):
-            code, _, err = await bellwire.run(
-                "pub", "bars.1h", "--data", data, "--key", key, "--address", address
-            )
-            assert code == 0, err
+        async with connect(address) as client:
+            publisher = client.publisher("tests")
+            for key, data in (("EURUSD", b"1.1"), ("IBM", b"200"), ("EURUSD", b"1.2")):
+                await publisher.publish("bars.1h", data, key=key)
         code, out, err = await bellwire.run("latest", "bars.1h", "EURUSD", "IBM", "-a", address)
         assert code == 0, err
         first, second = out.splitlines()

@@ -6,23 +6,26 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from bellwire.agent.v1.invocation_pb2 import InvokeResponse
 from bellwire.policy.envelope import Envelope, GarbageError, open_envelope
-from bellwire.sink.answer_files import (
-    ANSWER_COLUMNS,
-    AnswerFolder,
-    answers_in,
-    newest_answers,
+from bellwire.sink.answer_files import ANSWER_COLUMNS, AnswerFolder, newest_answers
+from bellwire.sink.answer_index import (
+    AnswerEntry,
+    AnswerIndex,
+    AnswerKey,
+    AnswerName,
+    AnswerToKeep,
+    StoredAnswer,
+    failures,
 )
 from bellwire.sink.columns import TIME_NS_MAX
 from bellwire.sink.engine import codec_options, open_engine, quoted, text
 from bellwire.sink.errors import AnalyticStoreError, SinkWriteError
-from bellwire.sink.folder import DataFile, is_whole, publish_file
+from bellwire.sink.folder import publish_file
 from bellwire.sink.settings import SinkSettings
 from bellwire.sink.upkeep_plan import Merge, plan_upkeep
 
@@ -31,62 +34,13 @@ if TYPE_CHECKING:
 
 __all__ = ["AnswerFiles", "AnswerKey", "AnswerToKeep", "StoredAnswer"]
 
-INDEXED_MAX: Final = 200_000  # Answers that can be found; about 100 MB. The oldest go first.
 LOOK_SECONDS: Final = 5.0  # Between two looks for files that others have written.
 ANSWER_CHARACTERS_MAX: Final = 10_000  # Of the column for people.
 NANOS: Final = 1_000_000_000
-_Key: TypeAlias = "tuple[str, str, str]"
-
-
-class AnswerKey(Protocol):
-    """What an answer is found by."""
-
-    @property
-    def space(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def digest(self) -> str: ...
-
-
-class AnswerToKeep(Protocol):
-    """An answer and until when it is meant."""
-
-    @property
-    def key(self) -> AnswerKey: ...
-    @property
-    def validity(self) -> str: ...
-    @property
-    def outdated_by(self) -> tuple[str, ...]: ...
-    @property
-    def made_unix_nano(self) -> int: ...
-    @property
-    def expire_unix_nano(self) -> int: ...
-    @property
-    def payload(self) -> bytes: ...
-
-
-class StoredAnswer(NamedTuple):
-    """An answer as it was kept."""
-
-    payload: bytes
-    expire_unix_nano: int
-
-
-@dataclass(slots=True)
-class _Entry:
-    validity: str
-    made_ns: int
-    expire_ns: int
-    path: Path
 
 
 class AnswerFiles:
-    """The table `answers` of a store. Not for two threads at once.
-
-    Attributes:
-        damaged: Files that could not be read, left alone.
-    """
+    """The table `answers` of a store. Not for two threads at once."""
 
     def __init__(self, root: Path, settings: SinkSettings) -> None:
         """Prepare it; `open` looks at what there is.
@@ -99,11 +53,9 @@ class AnswerFiles:
         self._settings = settings
         self._engine: DuckDBPyConnection | None = None
         self._lock: int | None = None
-        self._index: dict[_Key, _Entry] = {}
-        self._known: set[Path] = set()
+        self._index = AnswerIndex(self._folder, self._opened, self._discard)
         self._unmergeable: set[Path] = set()
         self._look_at = 0.0
-        self.damaged: set[Path] = set()
 
     def open(self) -> None:
         """Read which answers there are.
@@ -139,9 +91,9 @@ class AnswerFiles:
             return None
         try:
             return self._read(name, entry)
-        except _failures():
+        except failures():
             # Damaged, or gone in a compaction of another writer.
-            self._index.pop(name, None)
+            self._index.drop(name)
             self._discard()
             return None
 
@@ -161,7 +113,7 @@ class AnswerFiles:
             for day, of_day in days.items():
                 self._write(day, of_day)
             self._upkeep(datetime.now(UTC).date())
-        except _failures() as error:
+        except failures() as error:
             self._discard()
             self._sweep()
             raise SinkWriteError(
@@ -171,7 +123,7 @@ class AnswerFiles:
 
     # ------------------------------------------------------------ reading
 
-    def _read(self, name: _Key, entry: _Entry) -> StoredAnswer | None:
+    def _read(self, name: AnswerName, entry: AnswerEntry) -> StoredAnswer | None:
         found = (
             self._opened()
             .execute(
@@ -189,63 +141,8 @@ class AnswerFiles:
         return StoredAnswer(envelope.payload, envelope.expire_unix_nano)
 
     def _look(self) -> None:
-        """Take in files that are new, and forget those that are gone."""
         self._look_at = time.monotonic() + LOOK_SECONDS
-        try:
-            files = self._folder.files()
-        except OSError:
-            files = []
-        paths = {file.path for file in files}
-        gone = self._known - paths
-        self._known &= paths
-        if gone:
-            self._index = {
-                name: entry for name, entry in self._index.items() if entry.path not in gone
-            }
-        self._take_in([file for file in files if file.path not in self._known])
-
-    def _take_in(self, files: Sequence[DataFile]) -> None:
-        new = [file.path for file in files if file.path not in self.damaged]
-        if not new:
-            return
-        try:
-            whole = [path for path in new if is_whole(path)]
-            self.damaged |= {*new} - {*whole}
-            self._index_rows(whole)
-        except _failures():
-            self._discard()
-            for path in new:  # One by one: a damaged one costs itself and no other.
-                try:
-                    if path not in self.damaged:
-                        self._index_rows([path])
-                except _failures():
-                    self._discard()
-                    self.damaged.add(path)
-
-    def _index_rows(self, paths: Sequence[Path]) -> None:
-        if not paths:
-            return
-        rows = (
-            self._opened()
-            .execute(
-                "SELECT capability, version, question, validity, epoch_ns(made_time), epoch_ns(expire_time), filename "
-                f"FROM ({answers_in(paths)}) WHERE epoch_ns(expire_time) > ? AND validity IS NOT NULL "
-                f"ORDER BY made_time DESC LIMIT {INDEXED_MAX}",
-                [time.time_ns()],
-            )
-            .fetchall()
-        )
-        for capability, version, question, validity, made_ns, expire_ns, path in reversed(rows):
-            self._note(
-                (capability, version, question), _Entry(validity, made_ns, expire_ns, Path(path))
-            )
-        self._known |= {*paths}
-
-    def _note(self, name: _Key, entry: _Entry) -> None:
-        older = self._index.pop(name, None)
-        self._index[name] = entry if older is None or older.made_ns <= entry.made_ns else older
-        while len(self._index) > INDEXED_MAX:
-            del self._index[next(iter(self._index))]
+        self._index.look()
 
     # ------------------------------------------------------------ writing
 
@@ -280,10 +177,13 @@ class AnswerFiles:
             self._copy("SELECT * FROM kept", place, self._settings.codec)
         finally:
             engine.execute("DROP TABLE IF EXISTS kept")
-        for name, answer in newest.items():
-            entry = _Entry(answer.validity, answer.made_unix_nano, answer.expire_unix_nano, place)
-            self._note(name, entry)
-        self._known.add(place)
+        entries = {
+            name: AnswerEntry(
+                answer.validity, answer.made_unix_nano, answer.expire_unix_nano, place
+            )
+            for name, answer in newest.items()
+        }
+        self._index.wrote(place, entries)
 
     def _copy(self, rows: str, place: Path, codec: str) -> None:
         aside = self._folder.aside / f"write-{place.name}"
@@ -298,7 +198,7 @@ class AnswerFiles:
 
     def _upkeep(self, today: date) -> None:
         """Make few files of many, and drop days that are over."""
-        left_alone = self.damaged | self._unmergeable
+        left_alone = self._index.damaged | self._unmergeable
         files = [file for file in self._folder.files() if file.path not in left_alone]
         plan = plan_upkeep(files, today, self._settings)
         dropped = {file.path for file in files if file.day in plan.dropped}
@@ -311,7 +211,7 @@ class AnswerFiles:
         for merge in plan.merges:
             try:
                 self._merge(merge)
-            except _failures():
+            except failures():
                 # One of them is damaged, or the disk is full: they are read as ever, and left alone from now on.
                 self._unmergeable |= {file.path for file in merge.files}
                 self._discard()
@@ -342,7 +242,7 @@ class AnswerFiles:
             self._engine = None
 
 
-def _name_of(key: AnswerKey) -> _Key:
+def _name_of(key: AnswerKey) -> AnswerName:
     return key.space, key.version, key.digest
 
 
@@ -350,7 +250,7 @@ def _sealing_key(name: Iterable[str], validity: str) -> bytes:
     return "\0".join((*name, validity)).encode()
 
 
-def _row_of(name: _Key, answer: AnswerToKeep) -> tuple[object, ...]:
+def _row_of(name: AnswerName, answer: AnswerToKeep) -> tuple[object, ...]:
     """Return an answer in the order of `ANSWER_COLUMNS`."""
     sealed = Envelope(bytes(16), answer.expire_unix_nano, answer.payload)
     return (
@@ -371,10 +271,3 @@ def _shown(payload: bytes) -> str | None:
         return result.decode() if len(result) <= ANSWER_CHARACTERS_MAX else None
     except Exception:  # noqa: BLE001 - whatever it is, it is kept.
         return None
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """Return what a disk, a file of somebody else and DuckDB come with."""
-    import duckdb
-
-    return GarbageError, OSError, duckdb.Error

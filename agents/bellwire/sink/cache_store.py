@@ -12,7 +12,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from bellwire.sink.answers import AnswerFiles, AnswerKey, AnswerToKeep, StoredAnswer
+from bellwire.sink.answer_index import AnswerKey, AnswerToKeep, StoredAnswer
+from bellwire.sink.answers import AnswerFiles
 from bellwire.sink.engine import open_engine
 from bellwire.sink.errors import AnalyticStoreError
 from bellwire.sink.last_messages import StoredMessage, covered_offsets, last_messages

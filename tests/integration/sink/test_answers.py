@@ -44,11 +44,11 @@ class Answer:
 
 
 def answer(
-    digest: str, number: int = 0, *, ago: float = 0, seconds: float = 3_600, **fields: str
+    digest: str, number: int = 0, *, ago: float = 0, seconds: float = 3_600, validity: str = "a1"
 ) -> Answer:
     payload = InvokeResponse(result=b'{"n": %d}' % number).SerializeToString()
     made_ns = time.time_ns() - int(ago * NANOS)
-    return Answer(Key(digest), payload, made_ns, made_ns + int(seconds * NANOS), **fields)
+    return Answer(Key(digest), payload, made_ns, made_ns + int(seconds * NANOS), validity)
 
 
 @pytest.fixture

@@ -56,11 +56,13 @@ class CallPolicy:
         version: Changes with the agents that give them, and their versions.
         ttl_seconds: The shortest that any of them declares.
         outdated_by: The topics and patterns that any of them names.
+        patterns: The same, ready to match.
     """
 
     version: str
     ttl_seconds: float
-    outdated_by: tuple[TopicPattern, ...] = ()
+    outdated_by: tuple[str, ...] = ()
+    patterns: tuple[TopicPattern, ...] = ()
 
 
 class InvokeResponseCodec:
@@ -197,7 +199,7 @@ class CallCache:
             policy.ttl_seconds,
             make,
             max(timeout_seconds, self._call_seconds),
-            tuple(pattern.text for pattern in policy.outdated_by),
+            policy.outdated_by,
             lambda: self._validity(policy),
         )
         answer, level = await self.levels.answer(question, timeout_seconds)
@@ -216,9 +218,9 @@ class CallCache:
             return None
         if not policy.outdated_by:
             return NEVER_OUTDATED
-        if not self._has_all_topics and not all(item.literal for item in policy.outdated_by):
+        if not self._has_all_topics and not all(pattern.literal for pattern in policy.patterns):
             return None  # Another coordinator may have a topic that a pattern names.
-        return mark_of(self._topics(), policy.outdated_by)
+        return mark_of(self._topics(), policy.patterns)
 
     def on_readable(self, topic: str) -> None:
         """Outdate what a topic's messages outdate, now that they can be read."""
@@ -247,8 +249,8 @@ class CallCache:
                 return None
             self.levels.tell_redis()
         ttl = min(policy.ttl_millis for policy in policies) / MILLIS
-        meant = tuple(TopicPattern(text) for text in sorted(patterns))
-        return CallPolicy(_version(sessions), ttl, meant)
+        texts = tuple(sorted(patterns))
+        return CallPolicy(_version(sessions), ttl, texts, tuple(map(TopicPattern, texts)))
 
 
 def _version(sessions: list[AgentSession]) -> str:

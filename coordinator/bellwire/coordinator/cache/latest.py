@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from bellwire.bus.v1.message_pb2 import Message
-from bellwire.coordinator.cache.last_rule import Asked
+from bellwire.coordinator.cache.kept_topic import KeptTopic, LastMessage
 from bellwire.coordinator.cache.latest_below import LatestBelow, OlderMessage
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.committer import READ_BYTES, Committer
 from bellwire.coordinator.core.bus import Bus
-from bellwire.coordinator.core.latest import LatestMessages
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.topic import Topic
 from bellwire.coordinator.log.protocol import Entry
@@ -27,43 +24,6 @@ TOPICS_REMEMBERED: Final = (
     10_000  # Of which it is known whether they are ours; beyond, they are looked at anew.
 )
 _log = logging.getLogger("bellwire.coordinator")
-
-
-@dataclass(frozen=True, slots=True)
-class LastMessage:
-    """The last message of a key, and where it is in which log."""
-
-    message: Message
-    partition: int
-    offset: int
-    log_id: int
-
-
-class _Kept:
-    """One topic: what is kept of it, and how far each of its partitions was read."""
-
-    def __init__(self, topic: Topic, settings: CacheSettings, *, made_anew: bool) -> None:
-        self.topic = topic
-        self.messages = LatestMessages(settings.latest_keys_max, settings.latest_bytes_max)
-        self.lock = asyncio.Lock()
-        self.is_warm = False
-        self.has_asked_store = False
-        # Only the end of a long log is read: a key that was silent for longer has no latest value.
-        self.next_offsets = [
-            max(p.log.low_offset, p.log.high_watermark - settings.latest_warm_messages)
-            for p in topic.partitions
-        ]
-        for index, offset in enumerate(self.next_offsets):
-            self.messages.forgets_below(index, offset)
-        self._logs = tuple(p.log.log_id for p in topic.partitions)
-        # A log in memory ends with the process, and its topic goes on; one deleted here was meant to end.
-        self._any_log = not made_anew and not any(p.log.durable for p in topic.partitions)
-
-    def asked(self, known_from: Iterable[int] | None = None) -> Asked:
-        """Return what memory knows."""
-        if known_from is None:
-            known_from = (self.messages.known_from.get(n, 0) for n in range(len(self._logs)))
-        return Asked(self.topic.name, self._logs, tuple(known_from), self._any_log)
 
 
 class LatestKeeper:
@@ -107,7 +67,7 @@ class LatestKeeper:
         self._deleted: dict[str, None] = {}
         self._failing: set[str] = set()
         self._task: asyncio.Task[None] | None = None
-        self.topics: dict[str, _Kept] = {}
+        self.topics: dict[str, KeptTopic] = {}
         self.hits = 0
         self.misses = 0
         self.expired = 0
@@ -169,7 +129,7 @@ class LatestKeeper:
         await self.below.close()
 
     def _from_memory(
-        self, kept: _Kept, keys: Iterable[str], now_ns: int, *, counts: bool = True
+        self, kept: KeptTopic, keys: Iterable[str], now_ns: int, *, counts: bool = True
     ) -> tuple[dict[str, LastMessage], Sequence[str]]:
         """Return what memory knows, and the keys of which it knows nothing."""
         found: dict[str, LastMessage] = {}
@@ -208,13 +168,13 @@ class LatestKeeper:
             self._ours[topic] = ours
         return ours
 
-    def _kept(self, topic: Topic) -> _Kept:
+    def _kept(self, topic: Topic) -> KeptTopic:
         kept = self.topics.get(topic.name)
         if kept is None or kept.topic is not topic:  # New, or deleted and made anew.
             for gone in self.topics.keys() - self._bus.topics.keys():
                 self._forget(gone)
             made_anew = kept is not None or topic.name in self._deleted
-            kept = self.topics[topic.name] = _Kept(topic, self._settings, made_anew=made_anew)
+            kept = self.topics[topic.name] = KeptTopic(topic, self._settings, made_anew=made_anew)
             if self.below.redis is not None:
                 self.below.redis.begin(kept.asked(), kept.next_offsets)
         return kept
@@ -251,7 +211,7 @@ class LatestKeeper:
                 await asyncio.sleep(AGAIN_SECONDS)
         self._task = None
 
-    async def _catch_up(self, kept: _Kept) -> None:
+    async def _catch_up(self, kept: KeptTopic) -> None:
         async with kept.lock:
             for index, partition in enumerate(kept.topic.partitions):
                 until = partition.log.high_watermark
@@ -268,14 +228,14 @@ class LatestKeeper:
                         await asyncio.sleep(0)  # Opening a block is short, opening many is not.
             kept.is_warm = True
 
-    def _take(self, kept: _Kept, index: int, entry: Entry) -> None:
+    def _take(self, kept: KeptTopic, index: int, entry: Entry) -> None:
         taken = kept.messages.take(index, entry)
         kept.next_offsets[index] = entry.next_offset
         redis = self.below.redis
         if redis is not None and self.topics.get(kept.topic.name) is kept:
             redis.note(kept.topic.name, index, taken, entry.next_offset)
 
-    def _skip(self, kept: _Kept, index: int, offset: int) -> None:
+    def _skip(self, kept: KeptTopic, index: int, offset: int) -> None:
         kept.messages.forgets_below(index, offset)
         redis = self.below.redis
         if redis is not None and self.topics.get(kept.topic.name) is kept:

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from bellwire.coordinator.cache.faults import stopping, too_late
 from bellwire.coordinator.cache.key import CacheKey
 from bellwire.coordinator.cache.outdating import SPACES_MAX, Outdating
 from bellwire.coordinator.cache.question import Codec, Level, Question
@@ -14,6 +15,7 @@ from bellwire.coordinator.cache.redis_level import NANOS, Found, RedisLevel
 from bellwire.coordinator.cache.settings import ENTRY_BYTES, CacheSettings
 from bellwire.coordinator.cache.source import KeptAnswer
 from bellwire.coordinator.cache.source_level import SourceLevel
+from bellwire.coordinator.cache.telling import Teller
 from bellwire.coordinator.cache.write_behind import WriteBehind
 from bellwire.policy.bounded_cache import BoundedCache
 from bellwire.policy.generations import Generations, Stamp
@@ -22,17 +24,12 @@ from bellwire.wire.errors import (
     BellwireError,
     CallerError,
     CapacityError,
-    DeadlineExceededError,
-    DrainingError,
     InternalError,
 )
 
 V = TypeVar("V")
 WRITES_MAX: Final = (
     1_000  # Values on their way to Redis; beyond, they are not written (DROP_NEWEST, counted).
-)
-TELL_SECONDS: Final = (
-    0.05  # Between two rounds of telling Redis what is outdated: bounds what a busy topic costs.
 )
 
 
@@ -84,10 +81,10 @@ class CacheLevels(Generic[V]):
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
         self._writes = 0
-        self._teller: asyncio.Task[None] | None = None
         self.outdating = Outdating(self._generations, settings.settle_seconds)
         self.memory: BoundedCache[CacheKey, V] = BoundedCache(settings.bounds, self._generations)
         self.redis = redis
+        self._teller = Teller(redis, self.outdating) if redis is not None else None
         self.store = store
         self.write_behind = WriteBehind(store) if store is not None else None
         self.flights: SingleFlight[_Flight, _Answer[V]] = SingleFlight()
@@ -120,7 +117,7 @@ class CacheLevels(Generic[V]):
                 async with asyncio.timeout_at(deadline):
                     value, level = await future
             except TimeoutError:
-                raise _too_late(question.key.space, timeout_seconds) from None
+                raise too_late(question.key.space, timeout_seconds) from None
             except BellwireError as error:
                 if begins or not tries_left or isinstance(error, CallerError):
                     raise
@@ -146,20 +143,22 @@ class CacheLevels(Generic[V]):
 
     def tell_redis(self) -> None:
         """Have Redis told what is outdated; until it is, it is not asked about that."""
-        if self.redis is None:
+        if self._teller is None:
             self.outdating.untold.clear()
-        elif self._teller is None and self.outdating.untold:
-            self._teller = asyncio.create_task(self._tell(self.redis), name="cache outdating")
+        else:
+            self._teller.tell()
 
     async def close(self) -> None:
         """Call off what is under way; who waits for it hears that the coordinator is stopping."""
         self._closed = True
-        tasks = [*self._running, *([self._teller] if self._teller is not None else [])]
+        tasks = tuple(self._running)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._teller is not None:
+            await self._teller.close()
         for flight in tuple(self._tasks):  # Those that had not begun to run.
-            self._tell_waiters(flight, error=_stopping())
+            self._tell_waiters(flight, error=stopping())
         if self.redis is not None:
             await self.redis.close()
         if self.store is not None and self.write_behind is not None:
@@ -170,7 +169,7 @@ class CacheLevels(Generic[V]):
 
     def _join(self, flight: _Flight, future: _Answer[V], question: Question[V]) -> bool:
         if self._closed:
-            raise _stopping()
+            raise stopping()
         if self.flights.waiting >= self._waiting_max:
             raise CapacityError(
                 f"{self.flights.waiting} cacheable calls are waiting, that is the limit: slow down"
@@ -194,7 +193,7 @@ class CacheLevels(Generic[V]):
             value, level, left = await self._found_or_made(question, found, validity)
             data = self._codec.encode(value)
         except asyncio.CancelledError:
-            self._land(flight, error=_stopping())
+            self._land(flight, error=stopping())
             raise
         except BellwireError as error:
             self.failed += 1
@@ -296,24 +295,3 @@ class CacheLevels(Generic[V]):
             await self.redis.put(question.key, data, seconds, token)
         finally:
             self._writes -= 1
-
-    async def _tell(self, redis: RedisLevel) -> None:
-        untold = self.outdating.untold
-        while untold:
-            for space, number in tuple(untold.items()):
-                if not await redis.outdate(space):
-                    break
-                self.outdating.told(space, number)
-            await asyncio.sleep(TELL_SECONDS)
-        self._teller = None
-
-
-def _stopping() -> DrainingError:
-    return DrainingError("the coordinator is stopping: call again")
-
-
-def _too_late(space: str, seconds: float) -> DeadlineExceededError:
-    return DeadlineExceededError(
-        f"no answer of {space!r} came within {max(seconds, 0.0):.3g} s; whether the work was done is unknown",
-        metadata={"capability": space},
-    )

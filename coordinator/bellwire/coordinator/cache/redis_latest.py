@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from bellwire.coordinator.cache.last_rule import Asked, is_last
@@ -17,6 +16,7 @@ from bellwire.coordinator.cache.latest_record import (
     position_key,
     value_key,
 )
+from bellwire.coordinator.cache.latest_series import Series, parts_of
 from bellwire.coordinator.cache.redis_level import NANOS, RedisLevel
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.core.latest import LatestMessage
@@ -28,29 +28,8 @@ AGAIN_SECONDS: Final = 0.5  # After Redis took nothing.
 LIFE_SECONDS: Final = 86_400  # Of a key that is not published again; then it is a miss.
 WAITING_MAX: Final = 20_000  # Keys of a topic; beyond, its values in Redis begin anew.
 WAITING_BYTES_MAX: Final = 32 << 20  # Over all topics; the same.
-WRITE_KEYS_MAX: Final = 100  # Of one command.
-WRITE_BYTES_MAX: Final = 1 << 20
 READ_KEYS_MAX: Final = 64
 CLOSING_SECONDS_MAX: Final = 1.0
-
-
-@dataclass(slots=True)
-class _Series:
-    """What is being written of a topic.
-
-    Attributes:
-        asked: Its logs.
-        seen: Of each partition the offset below which all was noted.
-        begins: Of each partition the offset from which all was noted.
-        waiting: Not yet in Redis.
-        token: Of its values; empty = it is not known yet whether those in Redis can be continued.
-    """
-
-    asked: Asked
-    seen: list[int]
-    begins: list[int]
-    waiting: dict[str, LatestMessage] = field(default_factory=dict)
-    token: bytes = b""
 
 
 class RedisLatest:
@@ -69,7 +48,7 @@ class RedisLatest:
         self._redis = redis
         self._prefix = settings.redis_prefix
         self._message_bytes_max = settings.value_bytes_max
-        self._series: dict[str, _Series] = {}
+        self._series: dict[str, Series] = {}
         self._changed: dict[str, None] = {}
         self._waiting_bytes = 0
         self._task: asyncio.Task[None] | None = None
@@ -91,7 +70,7 @@ class RedisLatest:
     def begin(self, asked: Asked, next_offsets: Sequence[int]) -> None:
         """Note that a topic is read from these offsets on; what was noted of a former one of that name goes."""
         self.forget(asked.topic)
-        self._series[asked.topic] = _Series(asked, list(next_offsets), list(next_offsets))
+        self._series[asked.topic] = Series(asked, list(next_offsets), list(next_offsets))
         self._wake(asked.topic)
 
     def forget(self, topic: str) -> None:
@@ -132,7 +111,7 @@ class RedisLatest:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
 
-    def _give_up(self, series: _Series) -> None:
+    def _give_up(self, series: Series) -> None:
         """Begin anew with what comes from now on: what is in Redis is no longer the last of all keys."""
         self._waiting_bytes -= sum(found.size_bytes for found in series.waiting.values())
         series.waiting.clear()
@@ -160,14 +139,14 @@ class RedisLatest:
                 await asyncio.sleep(ROUND_SECONDS)
         self._task = None
 
-    async def _write(self, series: _Series) -> bool:
+    async def _write(self, series: Series) -> bool:
         """Write what waits of a topic, then how far it has come; False = Redis took not all."""
         if not series.token and not await self._adopt(series):
             return False
         # Given up meanwhile, it goes on under another token: then this one's position is not written.
         token, seen = series.token, tuple(series.seen)
         batch, series.waiting = series.waiting, {}
-        for part in _parts(batch.values()):
+        for part in parts_of(batch.values()):
             if await self._redis.ask(*self._put(series, token, part)) is None:
                 if series.token == token:
                     series.waiting = batch | series.waiting
@@ -192,7 +171,7 @@ class RedisLatest:
             for found in series.waiting.values()
         )
 
-    async def _adopt(self, series: _Series) -> bool:
+    async def _adopt(self, series: Series) -> bool:
         """Go on with the values in Redis if they have come as far as ours begin; False = it does not answer."""
         asked = series.asked
         name = position_key(self._prefix, asked.topic)
@@ -213,16 +192,14 @@ class RedisLatest:
                 self._waiting_bytes -= item.size_bytes
         return True
 
-    def _continues(self, series: _Series, position: Position) -> bool:
+    def _continues(self, series: Series, position: Position) -> bool:
         covered = position.covered(series.asked.logs)
         if len(covered) == len(series.asked.logs):
             return all(covered[index] >= begin for index, begin in enumerate(series.begins))
         # The logs of an earlier life: all of today's is newer, if we have all of today's.
         return series.asked.any_log and not covered and not any(series.begins)
 
-    def _put(
-        self, series: _Series, token: bytes, part: Sequence[LatestMessage]
-    ) -> Iterator[object]:
+    def _put(self, series: Series, token: bytes, part: Sequence[LatestMessage]) -> Iterator[object]:
         asked, expiry = series.asked, _expiry()
         names = [value_key(self._prefix, asked.topic, item.message.key) for item in part]
         yield from ("EVAL", PUT_NEWER, len(part), *names, LIFE_SECONDS)
@@ -281,20 +258,6 @@ class RedisLatest:
         except GarbageError:
             self.garbage += 1
             return None
-
-
-def _parts(found: Iterable[LatestMessage]) -> Iterator[list[LatestMessage]]:
-    """Cut into commands of bounded keys and bytes."""
-    part: list[LatestMessage] = []
-    size = 0
-    for item in list(found):
-        if part and (len(part) >= WRITE_KEYS_MAX or size + item.size_bytes > WRITE_BYTES_MAX):
-            yield part
-            part, size = [], 0
-        part.append(item)
-        size += item.size_bytes
-    if part:
-        yield part
 
 
 def _expiry() -> int:

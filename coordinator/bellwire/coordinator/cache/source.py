@@ -69,9 +69,11 @@ class ValueSource(Protocol):
 
     async def open(self) -> None:
         """Get ready."""
+        return
 
     async def close(self) -> None:
         """Give everything back."""
+        return
 
     async def find(self, key: CacheKey, validity: str) -> FoundAnswer | None:
         """Return the answer kept under this key with this validity, or None when there is none."""
@@ -79,6 +81,7 @@ class ValueSource(Protocol):
 
     async def keep(self, answers: Sequence[KeptAnswer]) -> None:
         """Keep answers; the newer one of a key replaces the older."""
+        return
 
     async def last_messages(
         self, topic: str, keys: Sequence[str], logs: Sequence[int], *, any_log: bool
