@@ -20,7 +20,7 @@ def latest(
     ],
     keys: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY…]", help="As published; else those published last."),
+        typer.Argument(metavar="KEY…", help="As published; else those published last."),
     ] = None,
     count: Annotated[
         int,
