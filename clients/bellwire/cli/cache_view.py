@@ -14,7 +14,7 @@ __all__ = ["add_cache", "cache_json"]
 
 def add_cache(table: Table, cache: CacheInfo) -> None:
     """Add a row for what the cache spared, one for each level, and one for the last messages kept."""
-    if cache.latest_keys:
+    if cache.latest_keys or any(level.hits for level in cache.latest_levels):
         dropped = f", {count_text(cache.latest_dropped)} dropped" if cache.latest_dropped else ""
         table.add_row(
             "last messages",

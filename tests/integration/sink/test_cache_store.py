@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -213,6 +214,32 @@ async def test_a_key_beyond_what_is_warmed_is_found_in_the_store(tmp_path: Path)
             assert await data_of(client, "none") == {}
         # That there is none is remembered, too.
         assert (await bus.info()).cache.latest_levels[1].misses == before
+
+
+async def test_the_last_messages_of_the_store_are_there_before_they_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    cache = cache_of(tmp_path, latest=("bars",), latest_warm_messages=1)
+    wanted = {f"k{n}": b"%d" % n for n in range(20)}
+    async with serving(tmp_path, cache) as (_, client), sinking(tmp_path, client, 20):
+        await publish(client, *wanted.items())
+    store = CacheStore(tmp_path / "store", seconds_max=20, answer_seconds=86_400)
+    durable: dict[str, Any] = {"data": str(tmp_path / "bus"), "default_log": "sqlite"}
+    async with (
+        running_coordinator(cache=cache, source=store, **durable) as running,
+        connect(running.unix) as client,
+    ):
+        state = running.coordinator._state
+        assert state is not None
+        below = state.latest.below
+
+        async def remembered() -> int:
+            await asyncio.sleep(0.01)
+            return len(below._found)
+
+        await eventually(remembered, lambda count: count >= 19)
+        shutil.rmtree(tmp_path / "store" / "messages")
+        assert await data_of(client, *wanted) == wanted
 
 
 async def test_a_store_that_is_behind_is_not_believed(tmp_path: Path) -> None:
