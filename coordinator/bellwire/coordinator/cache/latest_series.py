@@ -21,17 +21,26 @@ class Series:
 
     Attributes:
         asked: Its logs.
-        seen: Of each partition the offset below which all was noted.
+        noted: Of each partition the offset below which all was noted, or stepped over.
         begins: Of each partition the offset from which all was noted.
         waiting: Not yet in Redis.
+        adopted: By partition the offset up to which Redis had come before us.
         token: Of its values; empty = it is not known yet whether those in Redis can be continued.
     """
 
     asked: Asked
-    seen: list[int]
+    noted: list[int]
     begins: list[int]
     waiting: dict[str, LatestMessage] = field(default_factory=dict)
+    adopted: dict[int, int] = field(default_factory=dict)
     token: bytes = b""
+
+    def reached(self) -> tuple[int, ...]:
+        """Return how far Redis has come once nothing waits: with us, or before us."""
+        return tuple(
+            max(offset, self.adopted.get(partition, 0))
+            for partition, offset in enumerate(self.noted)
+        )
 
 
 def parts_of(found: Iterable[LatestMessage]) -> Iterator[list[LatestMessage]]:

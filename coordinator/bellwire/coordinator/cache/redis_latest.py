@@ -86,10 +86,12 @@ class RedisLatest:
         """Note the last messages of some keys; all below `next_offset` was noted then."""
         series = self._series[topic]
         for item in found:
+            if item.offset < series.adopted.get(partition, 0):
+                continue  # It was there before us.
             older = series.waiting.get(item.message.key)
             self._waiting_bytes += item.size_bytes - (older.size_bytes if older is not None else 0)
             series.waiting[item.message.key] = item
-        series.seen[partition] = next_offset
+        series.noted[partition] = next_offset
         if len(series.waiting) > WAITING_MAX or self._waiting_bytes > WAITING_BYTES_MAX:
             self._give_up(series)
         self._wake(topic)
@@ -97,7 +99,7 @@ class RedisLatest:
     def skip(self, topic: str, partition: int, offset: int) -> None:
         """Note that nobody here saw the messages below an offset."""
         series = self._series[topic]
-        series.seen[partition] = offset
+        series.noted[partition] = offset
         self._give_up(series)
         self._wake(topic)
 
@@ -115,7 +117,8 @@ class RedisLatest:
         """Begin anew with what comes from now on: what is in Redis is no longer the last of all keys."""
         self._waiting_bytes -= sum(found.size_bytes for found in series.waiting.values())
         series.waiting.clear()
-        series.begins = list(series.seen)
+        series.begins = list(series.noted)
+        series.adopted = {}
         series.token = secrets.token_bytes(TOKEN_BYTES)
         self.begun_anew += 1
 
@@ -144,7 +147,7 @@ class RedisLatest:
         if not series.token and not await self._adopt(series):
             return False
         # Given up meanwhile, it goes on under another token: then this one's position is not written.
-        token, seen = series.token, tuple(series.seen)
+        token, reached = series.token, series.reached()
         batch, series.waiting = series.waiting, {}
         for part in parts_of(batch.values()):
             if await self._redis.ask(*self._put(series, token, part)) is None:
@@ -160,7 +163,7 @@ class RedisLatest:
             self._count_waiting()
             return False
         name = position_key(self._prefix, series.asked.topic)
-        position = Position(token, series.asked.logs, seen).seal(name, _expiry())
+        position = Position(token, series.asked.logs, reached).seal(name, _expiry())
         done = await self._redis.ask("SET", name, position, "EX", LIFE_SECONDS)
         return done is not None
 
@@ -185,7 +188,7 @@ class RedisLatest:
             series.token = secrets.token_bytes(TOKEN_BYTES)
             return True
         series.token = position.token
-        covered = position.covered(asked.logs)
+        covered = series.adopted = position.covered(asked.logs)
         for key, item in tuple(series.waiting.items()):
             if item.offset < covered.get(item.partition, 0):
                 del series.waiting[key]
