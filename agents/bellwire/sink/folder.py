@@ -60,6 +60,7 @@ class StoreFolder:
         self.daily = root / "daily"
         self.aside = root / "aside"
         self.damaged = root / "damaged"
+        self.lock_file = root / "LOCK"
 
     def lock(self) -> int:
         """Make the folder, and keep other sinks out until the descriptor returned is closed, or we die.
@@ -71,7 +72,7 @@ class StoreFolder:
         try:
             for folder in (self.messages, self.daily, self.aside):
                 folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.root / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise AnalyticStoreError(
                 f"analytic store {self.root} cannot be written ({error.strerror}): "

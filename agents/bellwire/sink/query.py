@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bellwire.sink.answer_files import AnswerFolder, answers_view
 from bellwire.sink.contents import topics_in
 from bellwire.sink.daily import daily_views
 from bellwire.sink.engine import open_engine, quoted
@@ -152,17 +153,20 @@ def open_store(root: Path, settings: QuerySettings, sql: str) -> Iterator[OpenSt
         FileNotFoundError: A compaction took a file away meanwhile: open it again.
     """
     folder = StoreFolder(root.absolute())
-    folder.check_there()
+    answers = AnswerFolder(folder.root)
+    if not answers.messages.is_dir():  # Of coordinators, whether or not there is a sink.
+        folder.check_there()
     files, damaged = _look(folder)
+    answer_files, damaged_answers = _look(answers)
     spill = Path(tempfile.mkdtemp(prefix="bellwire-query-"))
     try:
         engine = open_engine(
             settings.memory_bytes, spill, threads=settings.threads, spill_bytes=settings.spill_bytes
         )
         try:
-            views = _make_views(engine, folder, files, sql)
-            _close_in(engine, folder)
-            yield OpenStore(engine, settings, views, damaged)
+            views = _make_views(engine, folder, files, answer_files, sql)
+            _close_in(engine, folder, answers)
+            yield OpenStore(engine, settings, views, [*damaged, *damaged_answers])
         finally:
             engine.close()
     finally:
@@ -175,6 +179,8 @@ def _look(folder: StoreFolder) -> tuple[Sequence[DataFile], Sequence[Path]]:
     A folder that changes while it is listed may show neither a new file nor those it replaces; two equal listings
     are one moment.
     """
+    if not folder.messages.is_dir():
+        return [], []
     try:
         found = folder.files()
         if folder.files() != found:
@@ -191,7 +197,11 @@ def _look(folder: StoreFolder) -> tuple[Sequence[DataFile], Sequence[Path]]:
 
 
 def _make_views(
-    engine: DuckDBPyConnection, folder: StoreFolder, files: Sequence[DataFile], sql: str
+    engine: DuckDBPyConnection,
+    folder: StoreFolder,
+    files: Sequence[DataFile],
+    answer_files: Sequence[DataFile],
+    sql: str,
 ) -> Sequence[View]:
     import duckdb
 
@@ -200,6 +210,7 @@ def _make_views(
         types = {name for of_topic in topics.values() for name in of_topic}
         views = [
             messages_view(files),
+            *([answers_view(answer_files)] if answer_files else []),
             *topic_views(topics),
             *type_views(topics),
             *daily_views(folder, files, types),
@@ -230,9 +241,10 @@ def _asked_for(views: Sequence[View], sql: str) -> Sequence[View]:
     ]
 
 
-def _close_in(engine: DuckDBPyConnection, folder: StoreFolder) -> None:
+def _close_in(engine: DuckDBPyConnection, folder: StoreFolder, answers: StoreFolder) -> None:
     """Let queries read the store and nothing else, and change no setting back."""
-    engine.execute("SET allowed_directories = ?", [[str(folder.messages), str(folder.daily)]])
+    allowed = [str(place) for place in (folder.messages, folder.daily, answers.messages)]
+    engine.execute("SET allowed_directories = ?", [allowed])
     engine.execute("SET enable_external_access = false")
     engine.execute("SET lock_configuration = true")
 

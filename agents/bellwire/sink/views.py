@@ -113,7 +113,7 @@ def type_views(topics: Mapping[str, Iterable[str]]) -> Iterator[View]:
             )
 
 
-RESERVED_NAMES: Final = frozenset({"messages"})
+RESERVED_NAMES: Final = frozenset({"messages", "answers"})
 RESERVED_SCHEMAS: Final = frozenset(
     {
         "main",

@@ -23,6 +23,7 @@ from bellwire.cli import (
     demo,
     doctor,
     info,
+    latest,
     profile,
     pub,
     query,
@@ -68,6 +69,7 @@ app.command()(demo.demo)
 app.command()(pub.pub)
 app.command()(sub.sub)
 app.command()(tail.tail)
+app.command()(latest.latest)
 app.command()(replay.replay)
 app.command()(bridge.bridge)
 app.command()(loadtest.loadtest)

@@ -14,6 +14,7 @@ from bellwire.cli.settings import SettingsTree
 
 if TYPE_CHECKING:
     from bellwire.coordinator.cache.settings import CacheSettings
+    from bellwire.coordinator.cache.source import ValueSource
     from bellwire.coordinator.config import CoordinatorSettings
 
 __all__ = ["SignalGate", "run_coordinator"]
@@ -87,8 +88,8 @@ async def _serve(tree: SettingsTree, announcement: Announcement) -> None:
         return
     from bellwire.coordinator.server import Coordinator
 
-    coordinator = Coordinator(settings, cache)
     try:
+        coordinator = Coordinator(settings, cache, store_of(cache))
         await coordinator.start()
     except (AddressError, ListenError, RedisRefusedError, SettingsError, *DATA_FAULTS) as error:
         raise UsageFault(error.message) from error
@@ -100,6 +101,32 @@ async def _serve(tree: SettingsTree, announcement: Announcement) -> None:
     finally:
         await coordinator.close()
     announcement.stopped()
+
+
+def store_of(cache: CacheSettings) -> ValueSource | None:
+    """Return the analytic store that is the cache's third level; None = the settings name none.
+
+    Raises:
+        SettingsError: DuckDB is not installed.
+    """
+    if not cache.store:
+        return None
+    from pathlib import Path
+
+    from bellwire.sink.cache_store import CacheStore
+    from bellwire.wire.settings import SettingsError
+
+    try:
+        return CacheStore(
+            Path(cache.store),
+            seconds_max=cache.store_timeout_seconds,
+            days_max=cache.store_days,
+            answer_seconds=cache.store_ttl_seconds,
+        )
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            "cache", "store", cache.store, "empty without DuckDB; install bellwire[sinks]"
+        ) from error
 
 
 async def _serve_in_group(
@@ -130,7 +157,10 @@ async def _serve_in_group(
     )
     try:
         coordinator = ClusterCoordinator(
-            settings, cache, on_role=lambda role, owner: announcement.role(role.name, owner)
+            settings,
+            cache,
+            store_of(cache),
+            on_role=lambda role, owner: announcement.role(role.name, owner),
         )
         await coordinator.start()
     except faults as error:

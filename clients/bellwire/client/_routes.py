@@ -11,7 +11,7 @@ from bellwire.bus.v1.subscriber_pb2 import ReplayRequest
 from bellwire.client._group_admin import GroupAdmin
 from bellwire.client._group_outboxes import GroupOutboxes
 from bellwire.client._groups import Groups
-from bellwire.client._latest import latest_messages
+from bellwire.client._latest import latest_messages, recent_messages
 from bellwire.client._merged_replay import MergedReplay
 from bellwire.client._merged_subscription import MergedSubscription
 from bellwire.client._outboxes import Outboxes
@@ -78,6 +78,10 @@ class Routes:
     ) -> dict[str, LatestMessage]:
         """Return the last messages of keys."""
         return await latest_messages(self._pool, topic, keys, seconds)
+
+    async def recent(self, topic: str, count: int, seconds: float) -> dict[str, LatestMessage]:
+        """Return the last messages of the keys published last."""
+        return await recent_messages(self._pool, topic, count, seconds)
 
     async def close(self) -> None:
         """Close the channels."""
@@ -156,6 +160,12 @@ class GroupRoutes(Routes):
         """Return the last messages of keys."""
         return await self._groups.at_owner(
             topic, seconds, lambda pool, left: latest_messages(pool, topic, keys, left)
+        )
+
+    async def recent(self, topic: str, count: int, seconds: float) -> dict[str, LatestMessage]:
+        """Return the last messages of the keys published last."""
+        return await self._groups.at_owner(
+            topic, seconds, lambda pool, left: recent_messages(pool, topic, count, left)
         )
 
     async def close(self) -> None:

@@ -336,6 +336,22 @@ class Client:
         self._check_open()
         return await self._routes.latest(topic, keys, self._seconds(timeout))
 
+    async def latest_of_recent(
+        self, topic: str, count: int, *, timeout: float | None = None
+    ) -> dict[str, LatestMessage]:
+        """Return the last message of the keys of a topic that were published last, newest first.
+
+        Args:
+            topic: Named by the coordinator's setting `cache.latest`.
+            count: Keys, 1 to 1,000.
+            timeout: Seconds.
+
+        Raises:
+            CallerError, LatestNotKeptError, UnknownTopicError, DeadlineExceededError: See `latest`.
+        """
+        self._check_open()
+        return await self._routes.recent(topic, count, self._seconds(timeout))
+
     async def call(
         self,
         capability: str,

@@ -23,6 +23,7 @@ __all__ = [
     "is_answer",
     "is_refusal",
     "open_client",
+    "open_listener",
 ]
 
 NO_EVICTION: Final = "noeviction"
@@ -84,6 +85,30 @@ def open_client(
         expected = f"redis://[:PASSWORD@]HOST:PORT ({error})"
         raise SettingsError("cache", "redis", without_password(url), expected) from None
     return cast("RedisClient", client)
+
+
+def open_listener(url: str, *, timeout_seconds: float) -> Any:
+    """Return a client of redis-py for a subscription, of the one server that the URL names.
+
+    A node of a cluster tells what was published at any other.
+
+    Args:
+        url: As for `open_client`, which has read it before.
+        timeout_seconds: For connecting, and for each reply.
+    """
+    from redis import asyncio as redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    pool = redis.ConnectionPool.from_url(
+        url,
+        max_connections=1,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        protocol=PROTOCOL,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return redis.Redis.from_pool(pool)
 
 
 async def eviction_policy(client: RedisClient, url: str, timeout_seconds: float) -> str:

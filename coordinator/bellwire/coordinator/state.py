@@ -11,6 +11,8 @@ from typing import Final, Protocol
 from bellwire.admin.v1.server_pb2 import ClusterInfo
 from bellwire.coordinator.cache.calls import CallCache
 from bellwire.coordinator.cache.latest import LatestKeeper
+from bellwire.coordinator.cache.latest_below import LatestBelow
+from bellwire.coordinator.cache.redis_latest import RedisLatest
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.committer import Committer
@@ -91,8 +93,10 @@ class CoordinatorState:
             waiting_max=settings.calls_in_flight_max,
             call_seconds=settings.call_timeout_seconds,
             source=source,
+            topics=lambda: self.bus.topics,
+            has_all_topics=not settings.redis,
         )
-        self.latest = LatestKeeper(cache or CacheSettings(), self.bus, self.committer, store)
+        self.latest = self._latest_keeper(cache or CacheSettings())
         self.bus.on_readable = self._on_readable
         self.streams: set[Drainable] = set()
         self.stream_closed = asyncio.Event()
@@ -124,9 +128,15 @@ class CoordinatorState:
     async def close(self) -> None:
         """Commit what is left, and close the cache and the store."""
         self._ticker.cancel()
-        await self.cache.close()
         await self.latest.close()
+        await self.cache.close()
         await self.committer.close()
+
+    def _latest_keeper(self, cache: CacheSettings) -> LatestKeeper:
+        levels = self.cache.levels
+        redis = RedisLatest(levels.redis, cache) if levels.redis and cache.latest else None
+        below = LatestBelow(cache, redis, levels.store)
+        return LatestKeeper(cache, self.bus, self.committer, self.store, below)
 
     async def room(self, partition: Partition, deadline: float) -> None:
         """Wait a moment for room in a partition.

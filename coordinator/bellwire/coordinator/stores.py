@@ -28,9 +28,17 @@ async def open_state(
     """Open a store and the cache, and return a coordinator's state with what the store holds.
 
     Raises:
+        SettingsError: The cache is to have a store, and none was given.
         RedisRefusedError: The Redis of the cache does not let us in.
         BellwireError: What `Store.load` raises.
     """
+    if cache is not None and cache.store and source is None:
+        raise SettingsError(
+            "cache",
+            "store",
+            cache.store,
+            "empty where no source is given: `bellwire serve` opens one",
+        )
     began = time.monotonic()
     loop = asyncio.get_running_loop()
     snapshot = await loop.run_in_executor(None, store.load)

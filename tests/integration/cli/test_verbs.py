@@ -279,3 +279,12 @@ def test_json_output_can_be_read_line_by_line(bellwire, topic):
     out = bellwire("tail", topic, "--from", "earliest", "-n", "3", "--json").out
     found = [json.loads(line)["data"] for line in io.StringIO(out)]
     assert found == [{"a": 1}, "plain", None]
+
+
+@pytest.mark.parametrize("keys", [("a",), ()])
+def test_last_messages_that_nobody_keeps_are_refused_with_what_to_do(bellwire, topic, keys):
+    bellwire("pub", topic, "--data", "x", "--key", "a")
+    refused = bellwire("latest", topic, *keys)
+    assert refused.status == 1
+    assert f"`--set cache.latest={topic}`" in refused.err
+    assert refused.out == ""

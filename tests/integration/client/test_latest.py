@@ -129,3 +129,21 @@ async def test_the_counters_tell_what_is_kept() -> None:
         cache = (await client.admin.server_info()).cache
         assert (cache.latest_keys, cache.latest_dropped) == (3, 2)
         assert cache.latest_bytes > 3 * 512
+
+
+async def test_the_keys_published_last_are_given_without_being_named() -> None:
+    async with client_of() as client:
+        await publish(client, "bars.1h", *((f"k{n}", b"%d" % n) for n in range(10)), ("k3", b"x"))
+        found = await client.latest_of_recent("bars.1h", 3)
+        assert [(key, item.message.data) for key, item in found.items()] == [
+            ("k3", b"x"),
+            ("k9", b"9"),
+            ("k8", b"8"),
+        ]
+        assert len(await client.latest_of_recent("bars.1h", 1_000)) == 10
+        for count in (0, 1_001):
+            with pytest.raises(CallerError):
+                await client.latest_of_recent("bars.1h", count)
+        size = 400_000
+        await publish(client, "bars.1h", *((f"l{n}", bytes([n]) * size) for n in range(20)))
+        assert len(await client.latest_of_recent("bars.1h", 30)) == 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,9 +14,10 @@ from tests.integration.coordinator.caching import call_tool, counting_agent, inv
 from tests.integration.coordinator.frames import Stubs, dial, eventually, within
 
 from bellwire.agent.v1 import invocation_pb2
+from bellwire.coordinator.cache.calls import NEVER_OUTDATED
 from bellwire.coordinator.cache.key import CacheKey
 from bellwire.coordinator.cache.settings import CacheSettings
-from bellwire.coordinator.cache.source import ValueSource
+from bellwire.coordinator.cache.source import KeptAnswer, ValueSource
 from bellwire.testing.redis import RunningRedis, running_redis
 from bellwire.testing.server import running_coordinator
 from bellwire.wire.errors import RedisRefusedError
@@ -26,6 +28,7 @@ MADE = invocation_pb2.CACHE_LEVEL_UNSPECIFIED
 MEMORY = invocation_pb2.CACHE_LEVEL_MEMORY
 REDIS = invocation_pb2.CACHE_LEVEL_REDIS
 STORE = invocation_pb2.CACHE_LEVEL_STORE
+SHORT = 30.0  # The tool's answers hold for longer, so that they are for the store.
 
 
 def cache_at(server: RunningRedis, **fields: Any) -> CacheSettings:
@@ -126,8 +129,13 @@ async def test_a_message_outdates_what_another_coordinator_has_put_into_redis(
         assert (await invoke(other, asked)).cache_level == MEMORY
         await other.publish(b"x", topic="bars")
         assert (await invoke(other, asked)).agent_id == "b"
-        # Its memory does not hear of it: that is what the time to live in memory bounds.
-        assert (await invoke(one, asked)).cache_level == MEMORY
+
+        # Its memory hears of it a moment later.
+        async def kept_elsewhere() -> int:
+            await asyncio.sleep(0.01)
+            return (await invoke(one, asked)).cache_level
+
+        await eventually(kept_elsewhere, lambda level: level != MEMORY, 5)
 
 
 async def test_an_outdated_answer_does_not_come_back_from_redis(redis_lru: RunningRedis) -> None:
@@ -191,30 +199,37 @@ async def test_a_wrong_password_stops_the_start_and_leaves_nothing_open(
                 pass
 
 
-class Shelf:
+class Shelf(ValueSource):
     """A store in memory."""
 
     def __init__(self) -> None:
-        self.values: dict[CacheKey, bytes] = {}
+        self.values: dict[CacheKey, KeptAnswer] = {}
         self.asked: list[CacheKey] = []
         self.broken = False
 
-    async def find(self, key: CacheKey) -> bytes | None:
+    async def find(self, key: CacheKey, validity: str) -> KeptAnswer | None:
         self.asked.append(key)
         if self.broken:
             raise OSError("the disk is gone")
-        return self.values.get(key)
+        found = self.values.get(key)
+        return found if found is not None and found.validity == validity else None
+
+    def put(self, payload: bytes) -> None:
+        """Have an answer to what was asked first."""
+        expire_ns = time.time_ns() + 60_000_000_000
+        key = self.asked[0]
+        self.values[key] = KeptAnswer(key, NEVER_OUTDATED, (), 0, expire_ns, payload)
 
 
 async def test_what_only_the_store_has_is_read_through_and_kept_above(
     redis_lru: RunningRedis,
 ) -> None:
-    shelf, cache = Shelf(), cache_at(redis_lru)
+    shelf, cache = Shelf(), cache_at(redis_lru, redis_ttl_seconds=SHORT)
     async with serving(cache, shelf) as bus, counting_agent(bus) as agent:
         made = await invoke(bus)
         assert len(shelf.asked) == 1
         await written(bus, redis_lru, cache, 1)
-    shelf.values[shelf.asked[0]] = made.SerializeToString()
+    shelf.put(made.SerializeToString())
     (key,) = redis_lru.ask("KEYS", f"{cache.redis_prefix}:*:*:*").split()
     redis_lru.ask("DEL", key)
     async with serving(cache, shelf) as bus, counting_agent(bus) as agent:
@@ -232,9 +247,12 @@ async def test_what_only_the_store_has_is_read_through_and_kept_above(
 
 async def test_a_store_that_fails_or_talks_nonsense_costs_a_call_and_nothing_else() -> None:
     shelf = Shelf()
-    async with serving(CacheSettings(), shelf) as bus, counting_agent(bus) as agent:
+    async with (
+        serving(CacheSettings(redis_ttl_seconds=SHORT), shelf) as bus,
+        counting_agent(bus) as agent,
+    ):
         await invoke(bus)
-        shelf.values[shelf.asked[0]] = b"\xff\xff nonsense"
+        shelf.put(b"\xff\xff nonsense")
         shelf.broken = True
         for n in range(10):
             assert (await invoke(bus, f'{{"n": {n}}}')).cache_level == MADE
@@ -242,6 +260,9 @@ async def test_a_store_that_fails_or_talks_nonsense_costs_a_call_and_nothing_els
         _, store = (await bus.info()).cache.levels
         assert (store.failures, store.skipped, store.state) == (3, 7, "open")
     shelf.broken = False
-    async with serving(CacheSettings(), shelf) as bus, counting_agent(bus) as agent:
+    async with (
+        serving(CacheSettings(redis_ttl_seconds=SHORT), shelf) as bus,
+        counting_agent(bus) as agent,
+    ):
         assert (await invoke(bus)).cache_level == MADE
         assert (await bus.info()).cache.levels[1].garbage == 1

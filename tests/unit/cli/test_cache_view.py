@@ -40,6 +40,31 @@ def test_every_level_shows_its_hit_rate_and_what_ails_it() -> None:
     assert "asked nothing, 3 failures, 100 skipped, left out: open" in text
 
 
+def test_last_messages_have_hit_rates_of_their_own() -> None:
+    levels = [
+        CacheLevelInfo(name="memory", state="closed", hits=3, misses=1),
+        CacheLevelInfo(name="store", state="closed", hits=1, misses=0),
+        CacheLevelInfo(name="redis", state="closed"),
+    ]
+    text = rendered(CacheInfo(latest_levels=levels, latest_keys=2, latest_bytes=2_048))
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    assert lines[0][:4] == ["last", "messages", "of", "2"]
+    assert lines[1] == ["memory", "75.0%", "hits,", "3", "of", "4"]
+    assert lines[2] == ["store", "100.0%", "hits,", "1", "of", "1"]
+    assert len(lines) == 4  # And that no call was cached.
+
+
+def test_what_went_to_the_store_and_what_was_heard_is_told() -> None:
+    cache = CacheInfo(stored_answers=1_200, unstored_answers=3, heard_outdated=5)
+    cache.MergeFrom(CACHE)
+    text = rendered(cache)
+    assert "4 times outdated, 5 heard of" in text
+    assert "1,200 answers, 3 not" in text
+    told = cache_json(cache)
+    assert (told["stored_answers"], told["unstored_answers"], told["heard_outdated"]) == (1_200, 3, 5)  # fmt: skip
+    assert told["hears_others"] is False
+
+
 def test_an_idle_cache_says_why() -> None:
     idle = CacheInfo(levels=[CacheLevelInfo(name="memory", state="closed")])
     assert "nothing was asked that an agent declares cacheable" in rendered(idle)

@@ -40,3 +40,13 @@ def test_the_settings_of_all_sections_are_read_without_it(tmp_path):
     done = command(tmp_path, "config", "show", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert "sink.batch_rows" in done.stdout
+
+
+def test_a_coordinator_needs_it_only_for_a_store_of_its_cache(tmp_path):
+    flags = ("serve", "--listen", f"unix://{tmp_path}/bus.sock", "--set", "cache.store=store")
+    done = command(tmp_path, *flags)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: cache.store is 'store'; expected empty without DuckDB; install bellwire[sinks]\n"
+    )
+    assert not (tmp_path / "store").exists()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -21,21 +20,26 @@ from bellwire.agent.v1.invocation_pb2 import (
     InvokeRequest,
     InvokeResponse,
 )
+from bellwire.coordinator.cache.digest import digest_of
+from bellwire.coordinator.cache.hearing import OutdatingFeed
 from bellwire.coordinator.cache.key import CacheKey
 from bellwire.coordinator.cache.levels import CacheLevels
+from bellwire.coordinator.cache.marks import mark_of
 from bellwire.coordinator.cache.question import Level, Question
 from bellwire.coordinator.cache.redis_level import RedisLevel
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.cache.source_level import SourceLevel
 from bellwire.coordinator.core.registry import AgentSession, Registry
+from bellwire.coordinator.core.topic import Topic
 from bellwire.telemetry import names, record_span
+from bellwire.wire.topic import TopicPattern
 
 _log = logging.getLogger("bellwire.coordinator")
 Dispatch = Callable[[InvokeRequest, float, str], Awaitable[InvokeResponse]]
 MILLIS: Final = 1_000
-DIGEST_BYTES: Final = 16
 POLICIES_KEPT: Final = 10_000
+NEVER_OUTDATED: Final = "-"  # The validity of answers that no message outdates.
 # Who asks for one agent in particular asks for its state, which another one's answer does not tell.
 ANY_AGENT: Final = (
     ROUTING_POLICY_UNSPECIFIED,
@@ -51,10 +55,14 @@ class CallPolicy:
     Attributes:
         version: Changes with the agents that give them, and their versions.
         ttl_seconds: The shortest that any of them declares.
+        outdated_by: The topics and patterns that any of them names.
+        patterns: The same, ready to match.
     """
 
     version: str
     ttl_seconds: float
+    outdated_by: tuple[str, ...] = ()
+    patterns: tuple[TopicPattern, ...] = ()
 
 
 class InvokeResponseCodec:
@@ -81,6 +89,7 @@ class CallCache:
 
     Attributes:
         levels: Where answers are kept.
+        feed: Hears what other coordinators outdate; None without Redis.
     """
 
     def __init__(
@@ -91,6 +100,8 @@ class CallCache:
         waiting_max: int,
         call_seconds: float,
         source: ValueSource | None = None,
+        topics: Callable[[], Mapping[str, Topic]] = dict,
+        has_all_topics: bool = True,
     ) -> None:
         """Begin with nothing; `open` looks at Redis.
 
@@ -100,6 +111,8 @@ class CallCache:
             waiting_max: Cacheable calls under way at once; policy REFUSE.
             call_seconds: How long a call may take that has more callers than the one who began it.
             source: The third level; None = there is none.
+            topics: Those of this coordinator; they tell whether an answer in the store is meant.
+            has_all_topics: Whether there is no other coordinator with topics of its own.
 
         Raises:
             SettingsError: The address of Redis cannot be read, or redis-py is not installed.
@@ -107,38 +120,60 @@ class CallCache:
         self._registry = registry
         self._call_seconds = call_seconds
         self._policies: dict[str, tuple[int, CallPolicy | None]] = {}
+        self._watched_revision = 0
+        self._topics = topics
+        self._has_all_topics = has_all_topics
+        self._store_beyond_seconds = settings.redis_ttl_seconds
+        redis = RedisLevel(settings) if settings.redis else None
         self.levels: CacheLevels[InvokeResponse] = CacheLevels(
             settings,
             InvokeResponseCodec(),
             waiting_max=waiting_max,
-            redis=RedisLevel(settings) if settings.redis else None,
+            redis=redis,
             store=SourceLevel(source, settings.store_timeout_seconds) if source else None,
+        )
+        self.feed = (
+            OutdatingFeed(
+                settings,
+                redis.node,
+                on_space=self.levels.heard,
+                on_gap=self.levels.heard_nothing,
+            )
+            if redis is not None
+            else None
         )
 
     async def open(self) -> None:
-        """Look at Redis.
+        """Look at Redis and at the store.
 
         Raises:
             RedisRefusedError: It does not let us in; one that is only absent may come later.
         """
         if self.levels.redis is not None:
             await self.levels.redis.open()
+        if self.feed is not None:
+            self.feed.start()
+        if self.levels.store is not None:
+            await self.levels.store.open()
 
     async def close(self) -> None:
         """Call off what is under way and close the connections."""
+        if self.feed is not None:
+            await self.feed.close()
         await self.levels.close()
 
     def policy(self, request: InvokeRequest) -> CallPolicy | None:
         """Return how the answer to a request is cached; None = it is not."""
-        if request.routing.policy not in ANY_AGENT:
-            return None
+        return self._policy(request.capability) if request.routing.policy in ANY_AGENT else None
+
+    def _policy(self, capability: str) -> CallPolicy | None:
         revision = self._registry.revision
-        known = self._policies.get(request.capability)
+        known = self._policies.get(capability)
         if known is None or known[0] != revision:
-            policy = self._declared(request.capability)
+            policy = self._declared(capability)
             if len(self._policies) >= POLICIES_KEPT:
                 self._policies.clear()
-            known = self._policies[request.capability] = (revision, policy)
+            known = self._policies[capability] = (revision, policy)
         return known[1]
 
     async def invoke(
@@ -164,6 +199,8 @@ class CallCache:
             policy.ttl_seconds,
             make,
             max(timeout_seconds, self._call_seconds),
+            policy.outdated_by,
+            lambda: self._validity(policy),
         )
         answer, level = await self.levels.answer(question, timeout_seconds)
         if level is Level.MADE:
@@ -175,8 +212,23 @@ class CallCache:
         _record_hit(request, began_ns, level)
         return copy
 
+    def _validity(self, policy: CallPolicy) -> str | None:
+        """Return what an answer must carry to be meant as long as the store has it; None = it is not for the store."""
+        if policy.ttl_seconds <= self._store_beyond_seconds:
+            return None
+        if not policy.outdated_by:
+            return NEVER_OUTDATED
+        if not self._has_all_topics and not all(pattern.literal for pattern in policy.patterns):
+            return None  # Another coordinator may have a topic that a pattern names.
+        return mark_of(self._topics(), policy.patterns)
+
     def on_readable(self, topic: str) -> None:
         """Outdate what a topic's messages outdate, now that they can be read."""
+        if self.feed is not None and self._watched_revision != self._registry.revision:
+            # Another coordinator may have answers of capabilities that nobody has asked for here.
+            self._watched_revision = self._registry.revision
+            for capability in self._registry.capabilities():
+                self._policy(capability)
         if self.levels.outdating.is_watching:
             self.levels.outdate_by(topic)
 
@@ -197,45 +249,8 @@ class CallCache:
                 return None
             self.levels.tell_redis()
         ttl = min(policy.ttl_millis for policy in policies) / MILLIS
-        return CallPolicy(_version(sessions), ttl)
-
-
-def digest_of(request: InvokeRequest, principal: str) -> str:
-    """Return what tells one question to a capability from another.
-
-    JSON objects that differ only in blanks and the order of their names are one question.
-    """
-    digest = blake2b(digest_size=DIGEST_BYTES)
-    for part in (principal.encode(), request.content_type.encode(), _canonical(request)):
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def _canonical(request: InvokeRequest) -> bytes:
-    if request.content_type not in ("", "application/json"):
-        return request.arguments
-    try:
-        value = json.loads(request.arguments, object_pairs_hook=_without_twins, parse_float=_exact)
-        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
-        return request.arguments
-
-
-def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Refuse objects with a name twice: which one counts is for the agent to say."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is there twice")
-    return found
-
-
-def _exact(text: str) -> float:
-    """Refuse numbers that are not what is written: somebody may read more digits of them than we do."""
-    number = float(text)
-    if repr(number) != text:
-        raise ValueError(f"{text} is written otherwise here")
-    return number
+        texts = tuple(sorted(patterns))
+        return CallPolicy(_version(sessions), ttl, texts, tuple(map(TopicPattern, texts)))
 
 
 def _version(sessions: list[AgentSession]) -> str:

@@ -29,7 +29,48 @@ def cache_info(cache: CallCache, latest: LatestKeeper) -> CacheInfo:
         latest_keys=sum(len(kept.messages) for kept in latest.topics.values()),
         latest_bytes=sum(kept.messages.bytes for kept in latest.topics.values()),
         latest_dropped=sum(kept.messages.dropped for kept in latest.topics.values()),
+        latest_levels=_latest_levels(latest) if latest.topics else [],
+        heard_outdated=cache.feed.heard if cache.feed is not None else 0,
+        hears_others=cache.feed is not None and cache.feed.hears,
+        stored_answers=levels.store.written if levels.store is not None else 0,
+        unstored_answers=_unstored(levels),
     )
+
+
+def _latest_levels(latest: LatestKeeper) -> list[CacheLevelInfo]:
+    """Return what each level knew of last messages."""
+    told = [
+        CacheLevelInfo(
+            name="memory",
+            state=BreakerState.CLOSED.value,
+            hits=latest.hits,
+            misses=latest.misses,
+            stale=latest.expired,
+        )
+    ]
+    redis, below = latest.below.redis, latest.below
+    if redis is not None:
+        told.append(
+            CacheLevelInfo(
+                name="redis",
+                state=redis.state.value,
+                hits=redis.hits,
+                misses=redis.misses,
+                stale=redis.stale,
+                garbage=redis.garbage,
+            )
+        )
+    if below.store is not None:
+        told.append(
+            CacheLevelInfo(
+                name="store",
+                state=below.store.state.value,
+                hits=below.store_hits,
+                misses=below.store_misses,
+                stale=below.store_stale,
+            )
+        )
+    return told
 
 
 def _memory(levels: CacheLevels[InvokeResponse]) -> CacheLevelInfo:
@@ -45,6 +86,12 @@ def _memory(levels: CacheLevels[InvokeResponse]) -> CacheLevelInfo:
         evicted=memory.evicted,
         refused=memory.refused,
     )
+
+
+def _unstored(levels: CacheLevels[InvokeResponse]) -> int:
+    if levels.store is None or levels.write_behind is None:
+        return 0
+    return levels.store.write_failures + levels.write_behind.dropped
 
 
 def _redis(redis: RedisLevel) -> CacheLevelInfo:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from bellwire.coordinator.cache.faults import stopping, too_late
 from bellwire.coordinator.cache.key import CacheKey
 from bellwire.coordinator.cache.outdating import SPACES_MAX, Outdating
 from bellwire.coordinator.cache.question import Codec, Level, Question
-from bellwire.coordinator.cache.redis_level import Found, RedisLevel
+from bellwire.coordinator.cache.redis_level import NANOS, Found, RedisLevel
 from bellwire.coordinator.cache.settings import ENTRY_BYTES, CacheSettings
+from bellwire.coordinator.cache.source import KeptAnswer
 from bellwire.coordinator.cache.source_level import SourceLevel
+from bellwire.coordinator.cache.telling import Teller
+from bellwire.coordinator.cache.write_behind import WriteBehind
 from bellwire.policy.bounded_cache import BoundedCache
 from bellwire.policy.generations import Generations, Stamp
 from bellwire.policy.single_flight import SingleFlight
@@ -19,17 +24,12 @@ from bellwire.wire.errors import (
     BellwireError,
     CallerError,
     CapacityError,
-    DeadlineExceededError,
-    DrainingError,
     InternalError,
 )
 
 V = TypeVar("V")
 WRITES_MAX: Final = (
     1_000  # Values on their way to Redis; beyond, they are not written (DROP_NEWEST, counted).
-)
-TELL_SECONDS: Final = (
-    0.05  # Between two rounds of telling Redis what is outdated: bounds what a busy topic costs.
 )
 
 
@@ -47,6 +47,7 @@ class CacheLevels(Generic[V]):
         memory: The first level.
         redis: The second, if there is one.
         store: The third, if there is one.
+        write_behind: Brings answers there.
         flights: Answers being looked for or made.
         made: Answers made.
         failed: Answers whose making failed.
@@ -73,17 +74,19 @@ class CacheLevels(Generic[V]):
         """
         self._codec = codec
         self._value_bytes_max = settings.value_bytes_max
+        self._store_ttl_seconds = settings.store_ttl_seconds
         self._waiting_max = waiting_max
         self._generations = Generations(SPACES_MAX)
         self._tasks: dict[_Flight, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
         self._writes = 0
-        self._teller: asyncio.Task[None] | None = None
         self.outdating = Outdating(self._generations, settings.settle_seconds)
         self.memory: BoundedCache[CacheKey, V] = BoundedCache(settings.bounds, self._generations)
         self.redis = redis
+        self._teller = Teller(redis, self.outdating) if redis is not None else None
         self.store = store
+        self.write_behind = WriteBehind(store) if store is not None else None
         self.flights: SingleFlight[_Flight, _Answer[V]] = SingleFlight()
         self.made = 0
         self.failed = 0
@@ -114,7 +117,7 @@ class CacheLevels(Generic[V]):
                 async with asyncio.timeout_at(deadline):
                     value, level = await future
             except TimeoutError:
-                raise _too_late(question.key.space, timeout_seconds) from None
+                raise too_late(question.key.space, timeout_seconds) from None
             except BellwireError as error:
                 if begins or not tries_left or isinstance(error, CallerError):
                     raise
@@ -130,30 +133,43 @@ class CacheLevels(Generic[V]):
         if self.outdating.on_message(topic, asyncio.get_running_loop().time()):
             self.tell_redis()
 
+    def heard(self, space: str) -> None:
+        """Outdate what another coordinator has outdated."""
+        self.outdating.heard(space, asyncio.get_running_loop().time())
+
+    def heard_nothing(self) -> None:
+        """Outdate whatever others may have outdated while nothing was heard of them; what Redis has proves itself."""
+        self.outdating.heard_nothing(asyncio.get_running_loop().time())
+
     def tell_redis(self) -> None:
         """Have Redis told what is outdated; until it is, it is not asked about that."""
-        if self.redis is None:
+        if self._teller is None:
             self.outdating.untold.clear()
-        elif self._teller is None and self.outdating.untold:
-            self._teller = asyncio.create_task(self._tell(self.redis), name="cache outdating")
+        else:
+            self._teller.tell()
 
     async def close(self) -> None:
         """Call off what is under way; who waits for it hears that the coordinator is stopping."""
         self._closed = True
-        tasks = [*self._running, *([self._teller] if self._teller is not None else [])]
+        tasks = tuple(self._running)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._teller is not None:
+            await self._teller.close()
         for flight in tuple(self._tasks):  # Those that had not begun to run.
-            self._tell_waiters(flight, error=_stopping())
+            self._tell_waiters(flight, error=stopping())
         if self.redis is not None:
             await self.redis.close()
+        if self.store is not None and self.write_behind is not None:
+            await self.write_behind.close()
+            await self.store.close()
 
     # ------------------------------------------------------------ flights
 
     def _join(self, flight: _Flight, future: _Answer[V], question: Question[V]) -> bool:
         if self._closed:
-            raise _stopping()
+            raise stopping()
         if self.flights.waiting >= self._waiting_max:
             raise CapacityError(
                 f"{self.flights.waiting} cacheable calls are waiting, that is the limit: slow down"
@@ -169,13 +185,15 @@ class CacheLevels(Generic[V]):
     async def _fly(self, flight: _Flight, question: Question[V]) -> None:
         began = asyncio.get_running_loop().time()
         space = question.key.space
+        asked_ns = time.time_ns()
+        validity = question.validity() if self.store is not None else None
         asks_redis = self.redis is not None and space not in self.outdating.untold
         try:
             found = await self.redis.get(question.key) if self.redis and asks_redis else Found()
-            value, level, left = await self._found_or_made(question, found)
+            value, level, left = await self._found_or_made(question, found, validity)
             data = self._codec.encode(value)
         except asyncio.CancelledError:
-            self._land(flight, error=_stopping())
+            self._land(flight, error=stopping())
             raise
         except BellwireError as error:
             self.failed += 1
@@ -198,20 +216,25 @@ class CacheLevels(Generic[V]):
                 negative=negative,
             )
         self._land(flight, answer=(value, level))
+        if keeps and validity is not None and level is Level.MADE and not negative:
+            self._keep(question, data, validity, asked_ns)
         if keeps and found.asked and level is not Level.REDIS and not negative:
             await self._write(question, data, left, found.token, flight[1])
 
-    async def _found_or_made(self, question: Question[V], found: Found) -> tuple[V, Level, float]:
+    async def _found_or_made(
+        self, question: Question[V], found: Found, validity: str | None
+    ) -> tuple[V, Level, float]:
         """Return a value, its level and how long it is valid from now on, in seconds."""
         if found.payload is not None and self.redis is not None:
             with suppress(ValueError):
                 return self._codec.decode(found.payload), Level.REDIS, found.seconds_left
             self.redis.garbage += 1
-        if self.store is not None:
-            data = await self.store.find(question.key)
-            if data is not None:
+        if self.store is not None and validity is not None:
+            stored = await self.store.find(question.key, validity)
+            if stored is not None:
+                left = (stored.expire_unix_nano - time.time_ns()) / NANOS
                 with suppress(ValueError):
-                    return self._codec.decode(data), Level.STORE, question.ttl_seconds
+                    return self._codec.decode(stored.payload), Level.STORE, left
                 self.store.garbage += 1
         value = await question.make(question.make_seconds)
         self.made += 1
@@ -245,7 +268,17 @@ class CacheLevels(Generic[V]):
                 future.set_exception(error)
                 future.exception()  # Whoever waits may be cancelled before it looks.
 
-    # ------------------------------------------------------------ Redis
+    # ------------------------------------------------------------ store and Redis
+
+    def _keep(self, question: Question[V], data: bytes, validity: str, asked_ns: int) -> None:
+        """Have an answer written to the store, if nothing outdated it while it was made."""
+        if self.write_behind is None or len(data) > self._value_bytes_max:
+            return
+        if question.validity() == validity:
+            expire_ns = asked_ns + int(min(question.ttl_seconds, self._store_ttl_seconds) * NANOS)
+            self.write_behind.put(
+                KeptAnswer(question.key, validity, question.outdated_by, asked_ns, expire_ns, data)
+            )
 
     async def _write(
         self, question: Question[V], data: bytes, seconds: float, token: bytes, stamp: Stamp
@@ -262,24 +295,3 @@ class CacheLevels(Generic[V]):
             await self.redis.put(question.key, data, seconds, token)
         finally:
             self._writes -= 1
-
-    async def _tell(self, redis: RedisLevel) -> None:
-        untold = self.outdating.untold
-        while untold:
-            for space, number in tuple(untold.items()):
-                if not await redis.outdate(space):
-                    break
-                self.outdating.told(space, number)
-            await asyncio.sleep(TELL_SECONDS)
-        self._teller = None
-
-
-def _stopping() -> DrainingError:
-    return DrainingError("the coordinator is stopping: call again")
-
-
-def _too_late(space: str, seconds: float) -> DeadlineExceededError:
-    return DeadlineExceededError(
-        f"no answer of {space!r} came within {max(seconds, 0.0):.3g} s; whether the work was done is unknown",
-        metadata={"capability": space},
-    )

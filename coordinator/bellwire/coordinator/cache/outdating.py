@@ -83,6 +83,17 @@ class Outdating:
         self._at[space] = now
         self.untold[space] = self._number
 
+    def heard(self, space: str, now: float) -> None:
+        """Outdate what another coordinator has outdated, and has told Redis of."""
+        if space in self._patterns:
+            self._generations.invalidate(space)
+            self._at[space] = now
+
+    def heard_nothing(self, now: float) -> None:
+        """Outdate whatever others may have outdated while nothing was heard of them."""
+        for space in self._patterns:
+            self.heard(space, now)
+
     def is_settled(self, space: str, began: float) -> bool:
         """Tell whether an answer begun at that time may be kept."""
         at = self._at.get(space)

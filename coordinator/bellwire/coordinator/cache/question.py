@@ -45,6 +45,10 @@ class Codec(Protocol[V]):
         ...
 
 
+def _unknown() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Question(Generic[V]):
     """One question.
@@ -54,9 +58,13 @@ class Question(Generic[V]):
         ttl_seconds: How long an answer is valid from its making on.
         make: Makes the answer within the seconds it is given.
         make_seconds: How long making it may take, whoever waits.
+        outdated_by: Topics and patterns that outdate the answer.
+        validity: Tells what an answer asked for now must carry to be meant later; None = it cannot be told.
     """
 
     key: CacheKey
     ttl_seconds: float
     make: Callable[[float], Awaitable[V]]
     make_seconds: float
+    outdated_by: tuple[str, ...] = ()
+    validity: Callable[[], str | None] = _unknown

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bellwire.coordinator.cache.hearing import channel_of, told
 from bellwire.coordinator.cache.key import CacheKey, generation_key
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.redis_client import (
@@ -83,11 +84,13 @@ class RedisLevel:
         skipped: Requests not made, because the breaker was open or no connection free in time.
         written: Values written.
         write_failures: Values Redis would not take.
+        node: Our name among those who tell what they outdate.
     """
 
     def __init__(self, settings: CacheSettings) -> None:
         """Prepare it; nothing is asked before `open`."""
         self._settings = settings
+        self.node = secrets.token_hex(8)
         self._timeout = settings.redis_timeout_seconds
         self._client: RedisClient | None = None
         # Taken before a connection is: waiting for one's turn says nothing about Redis.
@@ -143,7 +146,7 @@ class RedisLevel:
         """Look for a value."""
         text = key.text(self._settings.redis_prefix)
         generation = generation_key(self._settings.redis_prefix, key.space)
-        reply = await self._asked("MGET", generation, text)
+        reply = await self.ask("MGET", generation, text)
         if reply is None:
             return _NOTHING
         token, data = (item if isinstance(item, bytes) else b"" for item in reply)
@@ -170,20 +173,23 @@ class RedisLevel:
         text = key.text(self._settings.redis_prefix)
         expire = time.time_ns() + int(seconds * NANOS)
         sealed = Envelope(token, expire, payload).seal(text.encode())
-        done = await self._asked("SET", text, sealed, "PX", int(seconds * MILLIS))
+        done = await self.ask("SET", text, sealed, "PX", int(seconds * MILLIS))
         if done is None:
             self.write_failures += 1
         else:
             self.written += 1
 
     async def outdate(self, space: str) -> bool:
-        """Outdate all values of a space; False = Redis has not heard of it."""
-        return await self._set_generation(space, secrets.token_bytes(TOKEN_BYTES))
+        """Outdate all values of a space, and tell other coordinators; False = Redis has not heard of it."""
+        if not await self._set_generation(space, secrets.token_bytes(TOKEN_BYTES)):
+            return False
+        channel = channel_of(self._settings.redis_prefix)
+        return await self.ask("PUBLISH", channel, told(self.node, space)) is not None
 
     async def _set_generation(self, space: str, token: bytes, *conditions: str) -> bool:
         name = generation_key(self._settings.redis_prefix, space)
         command = ("SET", name, token, "EX", GENERATION_SECONDS, *conditions)
-        return bool(await self._asked(*command))
+        return bool(await self.ask(*command))
 
     def _judged(self, token: bytes, data: bytes, text: bytes) -> Found:
         if not data:
@@ -204,8 +210,8 @@ class RedisLevel:
         self.hits += 1
         return Found(True, token, envelope.payload, envelope.expire_unix_nano)
 
-    async def _asked(self, *command: object) -> Any:
-        """Return the reply; None when there is none in time, and when it is nil."""
+    async def ask(self, *command: object) -> Any:
+        """Send a command and return the reply; None when there is none in time, and when it is nil."""
         loop = asyncio.get_running_loop()
         ticket = self._breaker.admit(loop.time())
         if ticket is None or self._client is None:

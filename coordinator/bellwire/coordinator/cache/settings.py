@@ -109,6 +109,27 @@ class CacheSettings:
         default=1.0,
         metadata=setting(unit="s", why="Longest wait for the third level", gt=0, le=60),
     )
+    store: str = field(
+        default="",
+        metadata=setting(
+            unit="",
+            why="Folder of an analytic store, third level: what `bellwire sink` writes there, and answers that live "
+            "longer than in Redis; empty = none, it needs DuckDB",
+        ),
+    )
+    store_ttl_seconds: float = field(
+        default=604_800.0,
+        metadata=setting(unit="s", why="Longest life in the store: a week", gt=0, le=31_536_000),
+    )
+    store_days: int = field(
+        default=30,
+        metadata=setting(
+            unit="days",
+            why="Of stored messages, looked through for the last one of a key, the newest first",
+            ge=1,
+            le=3_650,
+        ),
+    )
     latest: tuple[str, ...] = field(
         default=(),
         metadata=setting(

@@ -168,6 +168,10 @@ class Registry:
         """Return the live agents that have a capability, possibly none."""
         return self._by_capability.get(name, [])
 
+    def capabilities(self) -> list[str]:
+        """Return the names of all capabilities of live agents."""
+        return list(self._by_capability)
+
     def tools(self) -> Iterable[tuple[Capability, int]]:
         """Iterate over tools in the order of their names, each with its number of agents.
 

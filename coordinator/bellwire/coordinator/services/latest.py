@@ -11,6 +11,7 @@ from bellwire.coordinator.state import CoordinatorState
 from bellwire.wire.errors import CallerError
 
 KEYS_MAX: Final = 1_000
+PLACE_BYTES: Final = 1_350  # Of a message's place and its frame, generously.
 ANSWER_BYTES_MAX: Final = 3 << 20  # Below gRPC's 4 MiB; the largest message fits.
 
 
@@ -21,26 +22,32 @@ async def get_latest(state: CoordinatorState, request: pb.GetLatestRequest) -> p
         CallerError, UnknownTopicError, LatestNotKeptError: It cannot be answered.
         BellwireError: The topic's log cannot be read.
     """
-    if not 1 <= len(request.keys) <= KEYS_MAX:
-        raise CallerError(f"request names {len(request.keys)} keys, 1 to {KEYS_MAX} are allowed")
-    latest = await state.latest.latest(request.topic)
-    topic = state.bus.existing_topic(request.topic)
+    if request.recent_keys and request.keys:
+        raise CallerError("request names keys and asks for recent ones: one of both is meant")
+    count = request.recent_keys or len(request.keys)
+    if not 1 <= count <= KEYS_MAX:
+        raise CallerError(f"request names {count} keys, 1 to {KEYS_MAX} are allowed")
     now_ns = time.time_ns()
+    if request.recent_keys:
+        keys = await state.latest.recent_keys(request.topic, request.recent_keys)
+    else:
+        keys = list(dict.fromkeys(request.keys))
+    latest = await state.latest.find(request.topic, keys, now_ns)
     response = pb.GetLatestResponse()
     size = 0
-    for key in dict.fromkeys(request.keys):
-        found = latest.get(key, now_ns)
+    for key in keys:
+        found = latest.get(key)
         if found is None:
             continue
-        size += found.size_bytes
+        size += found.message.ByteSize() + PLACE_BYTES
         if size > ANSWER_BYTES_MAX:
             response.left_out_keys.append(key)
             continue
         position = Position(
-            topic=topic.name,
+            topic=request.topic,
             partition=found.partition,
             offset=found.offset,
-            log_id=topic.partitions[found.partition].log.log_id,
+            log_id=found.log_id,
         )
         response.messages.append(pb.LatestMessage(message=found.message, position=position))
     return response

@@ -341,6 +341,11 @@ class CacheInfo(google.protobuf.message.Message):
     LATEST_KEYS_FIELD_NUMBER: builtins.int
     LATEST_BYTES_FIELD_NUMBER: builtins.int
     LATEST_DROPPED_FIELD_NUMBER: builtins.int
+    LATEST_LEVELS_FIELD_NUMBER: builtins.int
+    HEARD_OUTDATED_FIELD_NUMBER: builtins.int
+    HEARS_OTHERS_FIELD_NUMBER: builtins.int
+    STORED_ANSWERS_FIELD_NUMBER: builtins.int
+    UNSTORED_ANSWERS_FIELD_NUMBER: builtins.int
     made_calls: builtins.int
     """Calls that reached an agent because no level had the answer."""
     failed_calls: builtins.int
@@ -355,9 +360,21 @@ class CacheInfo(google.protobuf.message.Message):
     """Bytes they count for."""
     latest_dropped: builtins.int
     """Keys that made room for others."""
+    heard_outdated: builtins.int
+    """Times another coordinator told that the answers of a capability are outdated."""
+    hears_others: builtins.bool
+    """Whether it would be heard now: the subscription to Redis stands."""
+    stored_answers: builtins.int
+    """Answers written to the third level."""
+    unstored_answers: builtins.int
+    """Answers it did not take, or for which too many were on their way."""
     @property
     def levels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CacheLevelInfo]:
         """Its levels, in the order they are asked."""
+
+    @property
+    def latest_levels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CacheLevelInfo]:
+        """Levels of the last messages, in the order they are asked; none while none are kept. A question is a key."""
 
     def __init__(
         self,
@@ -370,8 +387,13 @@ class CacheInfo(google.protobuf.message.Message):
         latest_keys: builtins.int = ...,
         latest_bytes: builtins.int = ...,
         latest_dropped: builtins.int = ...,
+        latest_levels: collections.abc.Iterable[Global___CacheLevelInfo] | None = ...,
+        heard_outdated: builtins.int = ...,
+        hears_others: builtins.bool = ...,
+        stored_answers: builtins.int = ...,
+        unstored_answers: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["failed_calls", b"failed_calls", "latest_bytes", b"latest_bytes", "latest_dropped", b"latest_dropped", "latest_keys", b"latest_keys", "levels", b"levels", "made_calls", b"made_calls", "outdated_capabilities", b"outdated_capabilities", "shared_calls", b"shared_calls"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["failed_calls", b"failed_calls", "heard_outdated", b"heard_outdated", "hears_others", b"hears_others", "latest_bytes", b"latest_bytes", "latest_dropped", b"latest_dropped", "latest_keys", b"latest_keys", "latest_levels", b"latest_levels", "levels", b"levels", "made_calls", b"made_calls", "outdated_capabilities", b"outdated_capabilities", "shared_calls", b"shared_calls", "stored_answers", b"stored_answers", "unstored_answers", b"unstored_answers"]) -> None: ...
 
 Global___CacheInfo: typing_extensions.TypeAlias = CacheInfo
 

@@ -923,19 +923,23 @@ class GetLatestRequest(google.protobuf.message.Message):
 
     TOPIC_FIELD_NUMBER: builtins.int
     KEYS_FIELD_NUMBER: builtins.int
+    RECENT_KEYS_FIELD_NUMBER: builtins.int
     topic: builtins.str
     """Topic; the coordinator's settings must name it."""
+    recent_keys: builtins.int
+    """Instead of keys: so many of those published last, newest first, 1..1,000; only such as memory knows."""
     @property
     def keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Keys, 1..1,000."""
+        """Keys, 1..1,000; none where `recent_keys` is set."""
 
     def __init__(
         self,
         *,
         topic: builtins.str = ...,
         keys: collections.abc.Iterable[builtins.str] | None = ...,
+        recent_keys: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["keys", b"keys", "topic", b"topic"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["keys", b"keys", "recent_keys", b"recent_keys", "topic", b"topic"]) -> None: ...
 
 Global___GetLatestRequest: typing_extensions.TypeAlias = GetLatestRequest
 
@@ -953,7 +957,9 @@ class LatestMessage(google.protobuf.message.Message):
 
     @property
     def position(self) -> bellwire.bus.v1.message_pb2.Position:
-        """Where it is in the log."""
+        """Where it is in the log. Of a topic in memory it may be the last message of before the coordinator was started: in
+        a log of another id, which is gone.
+        """
 
     def __init__(
         self,
