@@ -6,10 +6,10 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -28,7 +28,8 @@ from bellwire.coordinator.cache.redis_level import RedisLevel
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.cache.source_level import SourceLevel
-from bellwire.coordinator.core.registry import AgentSession, Registry
+from bellwire.coordinator.core.fleet import Callee
+from bellwire.coordinator.core.remotes import RemoteAgent
 from bellwire.telemetry import names, record_span
 
 _log = logging.getLogger("bellwire.coordinator")
@@ -55,6 +56,19 @@ class CallPolicy:
 
     version: str
     ttl_seconds: float
+
+
+class Declarations(Protocol):
+    """Knows what agents declare: a `Registry`, or a `Fleet` where there are other coordinators."""
+
+    @property
+    def revision(self) -> int:
+        """Grows whenever an agent comes or goes."""
+        ...
+
+    def with_capability(self, name: str) -> Sequence[Callee]:
+        """Return the live agents that have a capability."""
+        ...
 
 
 class InvokeResponseCodec:
@@ -85,7 +99,7 @@ class CallCache:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: Declarations,
         settings: CacheSettings,
         *,
         waiting_max: int,
@@ -127,6 +141,11 @@ class CallCache:
     async def close(self) -> None:
         """Call off what is under way and close the connections."""
         await self.levels.close()
+
+    def declared_by(self, agents: Declarations) -> None:
+        """Have these tell what is cacheable from now on."""
+        self._registry = agents
+        self._policies.clear()
 
     def policy(self, request: InvokeRequest) -> CallPolicy | None:
         """Return how the answer to a request is cached; None = it is not."""
@@ -187,6 +206,9 @@ class CallCache:
         if not policies or not all(policy.ttl_millis for policy in policies):
             return None
         patterns = {pattern for policy in policies for pattern in policy.outdated_by}
+        # The messages may be at the coordinator to which that agent is connected, which alone hears of them.
+        if patterns and any(isinstance(session, RemoteAgent) for session in sessions):
+            return None
         if patterns:
             now = asyncio.get_running_loop().time()
             if not self.levels.outdating.watch(capability, sorted(patterns), now):
@@ -238,7 +260,7 @@ def _exact(text: str) -> float:
     return number
 
 
-def _version(sessions: list[AgentSession]) -> str:
+def _version(sessions: Sequence[Callee]) -> str:
     told = sorted({(session.agent.name, session.agent.version) for session in sessions})
     return blake2b(repr(told).encode(), digest_size=8).hexdigest()
 

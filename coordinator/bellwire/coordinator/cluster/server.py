@@ -21,6 +21,7 @@ from bellwire.coordinator.cluster.standby import not_owner, standby_handlers
 from bellwire.coordinator.cluster.switch import RoleSwitch
 from bellwire.coordinator.cluster.term import Term
 from bellwire.coordinator.config import CoordinatorSettings
+from bellwire.coordinator.core.remotes import Place
 from bellwire.coordinator.server import Coordinator
 from bellwire.coordinator.services.catalog import SERVICES, servicers_of
 from bellwire.coordinator.services.handlers import service_handler
@@ -32,6 +33,7 @@ from bellwire.wire.settings import SettingsError
 
 if TYPE_CHECKING:
     from bellwire.coordinator.cluster.redis_lease import RedisLease
+    from bellwire.coordinator.federation.federation import Federation
     from bellwire.coordinator.log.kafka import KafkaStore
 
 __all__ = ["ClusterCoordinator"]
@@ -182,6 +184,8 @@ class ClusterCoordinator(Coordinator):
         assert state is not None
         self.told()
         term = self._term = Term(self._check_time)
+        if self.settings.agent_directory:
+            state.join(self._federation(state))
         servicers = servicers_of(state)
         self._switch.turn(
             service_handler(servicers[name], service, None if name == _UNGUARDED else term.guard)
@@ -189,6 +193,18 @@ class ClusterCoordinator(Coordinator):
         )
         self._set_direct(state)
         await self._set_health(serving=True)
+
+    def _federation(self, state: CoordinatorState) -> Federation:
+        """Return this coordinator's place among other groups'."""
+        # Only here: who stands alone need not load it.
+        from bellwire.coordinator.federation.federation import Federation
+        from bellwire.coordinator.federation.redis_directory import RedisDirectory
+
+        settings = self.settings
+        times = LeaseTimes(settings.group_lease_seconds)
+        place = Place(uuid4().hex, self.group, self._advertised)
+        store = RedisDirectory(settings.redis, settings.agent_directory, place, times.ttl)
+        return Federation(state.registry, state.router, store, place, times)
 
     async def shut(self) -> None:
         """Serve no more, and let go of what was opened: the rest of it is closed while others go on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, Final
 
 from bellwire.agent.v1.invocation_pb2 import CACHE_LEVEL_UNSPECIFIED, InvokeRequest
@@ -52,7 +53,12 @@ class McpService:
     ) -> pb.ListToolsResponse:
         """List every tool of every live agent, ordered by name."""
         _check_version(request.meta, context)
-        tools = list(self._state.registry.tools())
+        federation = self._state.federation
+        tools = list(
+            self._state.registry.tools()
+            if federation is None
+            else federation.fleet.tools(time.monotonic())
+        )
         page, cursor = page_of(tools, lambda item: item[0].name, PAGE_SIZE, request.cursor)
         return pb.ListToolsResponse(
             tools=[
