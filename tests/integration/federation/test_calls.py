@@ -44,7 +44,9 @@ async def test_an_agent_is_found_listed_and_called_through_the_other_coordinator
     assert own.coordinator == there.address
 
     calling = here.invoke(
-        arguments=b'{"n":1}', request_id="r-1", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-00"
+        arguments=b'{"n":1}',
+        request_id="r-1",
+        traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-00",
     )
     call = await agent.next_call()
     assert (call.capability, call.arguments, call.request_id) == (TOOL, b'{"n":1}', "r-1")
@@ -138,21 +140,22 @@ async def test_one_named_agent_is_found_where_it_is(sites: Sites):
     error = await refusal(here.invoke(routing=pinned("nobody")))
     assert isinstance(error, NoCapableAgentError)
     # The same agent for the same key, through whichever coordinator.
+    serving = [asyncio.create_task(_serve(agent)) for agent in (mine, theirs)]
+    chosen = set()
     for key in ("EURUSD", "GBPUSD", "USDJPY", "AUDUSD"):
         routing = invocation_pb2.Routing(policy=STICKY, routing_key=key)
-        found = []
-        for site in (here, there):
-            calling = asyncio.ensure_future(site.invoke(routing=routing))
-            answering = [asyncio.create_task(_answer_one(agent)) for agent in (mine, theirs)]
-            found.append((await within(calling)).agent_id)
-            for task in answering:
-                task.cancel()
-            await asyncio.gather(*answering, return_exceptions=True)
+        found = [(await within(site.invoke(routing=routing))).agent_id for site in (here, there)]
         assert found[0] == found[1], key
+        chosen.add(found[0])
+    assert chosen == {"mine", "theirs"}
+    for task in serving:
+        task.cancel()
+    await asyncio.gather(*serving, return_exceptions=True)
 
 
-async def _answer_one(agent: Any) -> None:
-    await agent.answer(await agent.next_call())
+async def _serve(agent: Any) -> None:
+    while True:
+        await agent.answer(await agent.next_call())
 
 
 async def test_a_second_agent_of_an_id_is_refused_by_name_of_the_coordinator(sites: Sites):
@@ -300,5 +303,3 @@ async def test_other_directories_on_the_same_redis_are_apart(sites: Sites):
     assert [s.coordinator for s in await here.agents()] == [here.address]
     assert [s.coordinator for s in await there.agents()] == [there.address]
     assert [s.coordinator for s in await alone.agents()] == [""]
-
-

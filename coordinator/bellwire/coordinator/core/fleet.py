@@ -14,7 +14,7 @@ from bellwire.agent.v1.invocation_pb2 import (
 )
 from bellwire.coordinator.core.registry import AgentSession, Registry
 from bellwire.coordinator.core.remotes import RemoteAgent, RemoteAgents
-from bellwire.coordinator.core.routing import Router, all_busy, rendezvous
+from bellwire.coordinator.core.routing import Router, all_busy, not_alive, rendezvous
 from bellwire.wire.errors import BellwireError
 
 if TYPE_CHECKING:
@@ -101,9 +101,11 @@ class Fleet:
             return self._unless_full(capability, [chosen])
         if routing.policy == ROUTING_POLICY_PINNED:
             named = [a for a in there if a.agent.agent_id == routing.agent_id]
-            if not named:
-                return self._router.choose(capability, routing)
-            return self._unless_full(capability, named)
+            if named:
+                return self._unless_full(capability, named)
+            if not here:
+                raise not_alive(capability, routing.agent_id)
+            return self._router.choose(capability, routing)
         if any(session.has_room for session in here):
             return self._router.choose(capability, routing)
         free = [agent for agent in there if agent.has_room]

@@ -71,10 +71,7 @@ class Router:
         if routing.policy == ROUTING_POLICY_PINNED:
             live = [session for session in live if session.agent.agent_id == routing.agent_id]
             if not live:
-                raise NoCapableAgentError(
-                    f"agent {routing.agent_id!r} is not alive or does not have {capability!r}",
-                    metadata={"capability": capability, "agent_id": routing.agent_id},
-                )
+                raise not_alive(capability, routing.agent_id)
         if routing.policy == ROUTING_POLICY_STICKY:
             # The same agent or none: another one would not hold the state the key stands for.
             live = [rendezvous(live, routing.routing_key)]
@@ -100,6 +97,14 @@ class Router:
             f"routing policy {routing.policy} is not known: use LEAST_LOADED, ROUND_ROBIN, STICKY or PINNED",
             metadata={"policy": str(routing.policy)},
         )
+
+
+def not_alive(capability: str, agent_id: str) -> NoCapableAgentError:
+    """Return the refusal of a call to one agent that cannot get it."""
+    return NoCapableAgentError(
+        f"agent {agent_id!r} is not alive or does not have {capability!r}",
+        metadata={"capability": capability, "agent_id": agent_id},
+    )
 
 
 def all_busy(capability: str, agents: int) -> AgentBusyError:

@@ -147,9 +147,11 @@ class Federation:
         self._wake.set()
 
     async def _claim(self, agent_id: str) -> None:
+        if self._directory.is_away:
+            return  # The keeper asks once in a while; an agent need not wait for it.
         async with self._turn:
             if self._directory.is_away:
-                return  # The keeper asks once in a while; an agent need not wait for it.
+                return
             try:
                 holder = await self._store.claim(agent_id)
             except DirectoryUnavailableError as error:
