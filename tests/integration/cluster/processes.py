@@ -101,7 +101,7 @@ class ServedGroup:
     def __init__(self, folder: Path, kafka: str, redis: str, count: int) -> None:
         self.folder = folder
         self.changed = asyncio.Event()
-        self.arguments = (
+        self.arguments: tuple[str, ...] = (
             *("--kafka", kafka, "--default-log", "kafka", "--redis", redis),
             *("--set", f"coordinator.kafka_state_topic=_state-{uuid4().hex}"),
             *("--set", "coordinator.heartbeat_seconds=0.5"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from opentelemetry.sdk.resources import Resource
@@ -108,7 +108,7 @@ async def test_a_call_that_is_passed_on_has_a_span_and_what_follows_is_under_it(
     assert failed.status.status_code is StatusCode.ERROR
 
 
-def _hops(spans: list[ReadableSpan]):  # type: ignore[no-untyped-def]  # what `eventually` asks
+def _hops(spans: list[ReadableSpan]) -> Callable[[], Awaitable[list[ReadableSpan]]]:
     async def found() -> list[ReadableSpan]:
         return [span for span in spans if span.name.endswith("InvocationService/Invoke")]
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterCoordinator"]
 
+FEDERATION: Final = "bellwire.coordinator.federation.federation"
 WILDCARDS: Final = ("0.0.0.0", "::", "*")
 # Served while the lease has run out, too: whoever asks wants to know just that.
 _UNGUARDED: Final = "ServerService"
@@ -128,6 +130,8 @@ class ClusterCoordinator(Coordinator):
         """
         self._advertised = self._advertised or self.addresses[0]
         kafka_store(self.settings).close()  # What a take-over imports is imported now.
+        if self.settings.agent_directory:
+            import_module(FEDERATION)
         me = Holder(self._advertised, uuid4().hex, time.time_ns())
         times = LeaseTimes(self.settings.group_lease_seconds)
         self._election = Election(me, times, time.monotonic())
@@ -197,14 +201,9 @@ class ClusterCoordinator(Coordinator):
     def _federation(self, state: CoordinatorState) -> Federation:
         """Return this coordinator's place among other groups'."""
         # Only here: who stands alone need not load it.
-        from bellwire.coordinator.federation.federation import Federation
-        from bellwire.coordinator.federation.redis_directory import RedisDirectory
+        from bellwire.coordinator.federation.federation import open_federation
 
-        settings = self.settings
-        times = LeaseTimes(settings.group_lease_seconds)
-        place = Place(uuid4().hex, self.group, self._advertised)
-        store = RedisDirectory(settings.redis, settings.agent_directory, place, times.ttl)
-        return Federation(state.registry, state.router, store, place, times)
+        return open_federation(state, Place(uuid4().hex, self.group, self._advertised))
 
     async def shut(self) -> None:
         """Serve no more, and let go of what was opened: the rest of it is closed while others go on."""

@@ -207,10 +207,6 @@ class Registry:
             for agent_id in sorted(self._sessions)
         ]
 
-    def loads(self, now: float, now_ns: int) -> Iterable[AgentStatus]:
-        """Describe how busy each agent is, in the order of their ids."""
-        return [self._sessions[agent_id].told(now, now_ns) for agent_id in sorted(self._sessions)]
-
     def status(self, agent_id: str, now: float, now_ns: int) -> AgentStatus:
         """Describe one agent.
 

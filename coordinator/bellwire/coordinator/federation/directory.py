@@ -145,7 +145,9 @@ class Directory:
     def renewal(self, now: float, now_ns: int) -> Renewal:
         """Return what to write."""
         revision = self._registry.revision
-        head = encode_head(self.place, revision, self._registry.loads(now, now_ns))
+        sessions = sorted(self._registry.sessions(), key=lambda session: session.agent.agent_id)
+        loads = (session.told(now, now_ns) for session in sessions)
+        head = encode_head(self.place, revision, loads)
         roster = b""
         if revision != self._written:
             statuses = self._registry.statuses(now, now_ns)

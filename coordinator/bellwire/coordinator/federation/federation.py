@@ -19,13 +19,14 @@ from bellwire.coordinator.federation.errors import DirectoryFullError, Directory
 from bellwire.coordinator.federation.forwarding import Forwarder
 from bellwire.coordinator.federation.peers import PeerChannels
 from bellwire.coordinator.federation.record import RecordError
+from bellwire.coordinator.federation.redis_directory import RedisDirectory
 from bellwire.policy.backoff import Backoff
 from bellwire.wire.errors import BellwireError
 
 if TYPE_CHECKING:
-    from bellwire.coordinator.federation.redis_directory import RedisDirectory
+    from bellwire.coordinator.state import CoordinatorState
 
-__all__ = ["Federation"]
+__all__ = ["Federation", "open_federation"]
 
 LISTEN_AGAIN_SECONDS: Final = (0.1, 1.0)  # First and longest bound of the pause between two tries.
 AWAY: Final = "Redis"
@@ -150,15 +151,19 @@ class Federation:
         if self._directory.is_away:
             return  # The keeper asks once in a while; an agent need not wait for it.
         async with self._turn:
-            if self._directory.is_away:
-                return
-            try:
-                holder = await self._store.claim(agent_id)
-            except DirectoryUnavailableError as error:
-                self._failed(error)
-                return
+            holder = await self._holder(agent_id)
         if holder is not None:
             raise held_elsewhere(agent_id, holder)
+
+    async def _holder(self, agent_id: str) -> Place | None:
+        """Take an id, and return who else has it; None = nobody, as far as Redis says."""
+        if self._directory.is_away:
+            return None
+        try:
+            return await self._store.claim(agent_id)
+        except DirectoryUnavailableError as error:
+            self._failed(error)
+            return None
 
     def _give_back(self, agent_id: str) -> None:
         if len(self._to_release) < RELEASES_MAX:
@@ -261,6 +266,14 @@ class Federation:
         elif what not in self._troubles:
             self._troubles[what] = trouble
             _log.warning("%s", trouble)
+
+
+def open_federation(state: CoordinatorState, place: Place) -> Federation:
+    """Return the place of a coordinator that has become active among others; `start` is left to do."""
+    settings = state.settings
+    times = LeaseTimes(settings.group_lease_seconds)
+    store = RedisDirectory(settings.redis, settings.agent_directory, place, times.ttl)
+    return Federation(state.registry, state.router, store, place, times)
 
 
 async def _cancelled(tasks: Collection[asyncio.Task[None]]) -> None:

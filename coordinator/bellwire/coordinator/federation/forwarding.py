@@ -100,7 +100,7 @@ class Forwarder:
         agent.forwarded += 1
         try:
             with self._turn(peer, request.capability):
-                await self._connected(agent, peer, min(CONNECT_SECONDS, timeout_seconds))
+                await self._connected(agent, peer, request.capability, timeout_seconds)
                 left = max(0.001, deadline - time.monotonic())
                 try:
                     response = await peer.invocation.Invoke(sent, timeout=left, metadata=metadata)
@@ -126,7 +126,7 @@ class Forwarder:
         try:
             peer = self._peer(agent, agent_id)
             with self._turn(peer, agent_id):
-                await self._connected(agent, peer, min(CONNECT_SECONDS, timeout_seconds))
+                await self._connected(agent, peer, agent_id, timeout_seconds)
                 response = await peer.agents.DrainAgent(
                     DrainAgentRequest(agent_id=agent_id), timeout=timeout_seconds, metadata=metadata
                 )
@@ -161,11 +161,23 @@ class Forwarder:
         finally:
             peer.end()
 
-    async def _connected(self, agent: RemoteAgent, peer: Peer, seconds: float) -> None:
-        if await peer.ready(seconds):
+    async def _connected(
+        self, agent: RemoteAgent, peer: Peer, what: str, timeout_seconds: float
+    ) -> None:
+        """Wait for the connection; it stands already, as a rule."""
+        deadline = time.monotonic() + timeout_seconds
+        if await peer.ready(min(CONNECT_SECONDS, timeout_seconds)):
             return
+        if (
+            time.monotonic() >= deadline
+        ):  # That says more of the caller's patience than of the peer.
+            raise DeadlineExceededError(
+                f"{what!r}: coordinator {agent.place.address} was not reached within {timeout_seconds:.3g} s; nothing "
+                "was sent",
+                metadata={"agent_id": agent.agent.agent_id, "coordinator": agent.place.address},
+            )
         self._shun(agent)
-        raise NothingDone(_unreachable(agent, agent.agent.agent_id, "it cannot be reached"))
+        raise NothingDone(_unreachable(agent, what, "it cannot be reached"))
 
     def _shun(self, agent: RemoteAgent) -> None:
         self._remotes.shun(agent.place.id, time.monotonic() + self._shun_seconds)

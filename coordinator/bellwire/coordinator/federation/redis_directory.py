@@ -1,4 +1,4 @@
-"""The directory in Redis: four scripts and a channel."""
+"""The directory in Redis: five scripts and a channel."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bellwire.coordinator.core.remotes import Place
 from bellwire.coordinator.federation.directory import Found, Renewal
 from bellwire.coordinator.federation.errors import DirectoryFullError, DirectoryUnavailableError
 from bellwire.coordinator.federation.record import Keys, decode_place, encode_place
+from bellwire.coordinator.federation.scripts import CLAIM, HOLD, KEEP, LOOK, RELEASE
 from bellwire.wire.settings import without_password
 
 if TYPE_CHECKING:
@@ -26,99 +27,6 @@ __all__ = ["COORDINATORS_MAX", "RedisDirectory"]
 COORDINATORS_MAX: Final = 64  # Active at once, each of a group of its own; policy REFUSE.
 LEASES_AT_ONCE: Final = 500  # Of one script, which Redis does nothing beside: about a millisecond.
 MILLIS: Final = 1_000
-# Gives who holds a lease, from its value; nil = nobody, or what was not written by a coordinator.
-_HELD: Final = """\
-local function held(value)
-  if not value then
-    return nil
-  end
-  local ok, holder = pcall(cjson.decode, value)
-  if ok and type(holder) == 'table' and type(holder['id']) == 'string'
-      and type(holder['group']) == 'string' and type(holder['address']) == 'string' then
-    return holder
-  end
-end
-"""
-# KEYS[1] an agent's lease; ARGV: our value, its time to live in ms, our group.
-# Gives the value that stands there then. What the one active before us in our group held is ours now.
-_CLAIM: Final = (
-    _HELD
-    + """\
-local found = redis.call('GET', KEYS[1])
-local holder = held(found)
-if holder and found ~= ARGV[1] and holder['group'] ~= ARGV[3] then
-  return found
-end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return ARGV[1]
-"""
-)
-# KEYS agents' leases; ARGV: our value, its time to live. Gives the value that stands at each then.
-_HOLD: Final = (
-    _HELD
-    + """\
-local stands = {}
-for index, key in ipairs(KEYS) do
-  local found = redis.call('GET', key)
-  if not held(found) or found == ARGV[1] then
-    redis.call('SET', key, ARGV[1], 'PX', ARGV[2])
-    found = ARGV[1]
-  end
-  stands[index] = found
-end
-return stands
-"""
-)
-# KEYS agents' leases; ARGV[1] our value.
-_RELEASE: Final = """\
-for _, key in ipairs(KEYS) do
-  if redis.call('GET', key) == ARGV[1] then
-    redis.call('DEL', key)
-  end
-end
-"""
-# KEYS: our record, the set of coordinators; ARGV: our id, its time to live in ms, head, roster ('' = as it stands),
-# most coordinators, prefix of records, channel ('' = tell nobody).
-_KEEP: Final = """\
-if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 0 then
-  if redis.call('SCARD', KEYS[2]) >= tonumber(ARGV[5]) then
-    for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-      if redis.call('EXISTS', ARGV[6] .. id) == 0 then
-        redis.call('SREM', KEYS[2], id)
-      end
-    end
-    if redis.call('SCARD', KEYS[2]) >= tonumber(ARGV[5]) then
-      return 'FULL'
-    end
-  end
-end
-if ARGV[4] == '' and redis.call('HEXISTS', KEYS[1], 'roster') == 0 then
-  return 'ROSTER'
-end
-redis.call('SADD', KEYS[2], ARGV[1])
-redis.call('HSET', KEYS[1], 'head', ARGV[3])
-if ARGV[4] ~= '' then
-  redis.call('HSET', KEYS[1], 'roster', ARGV[4])
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if ARGV[7] ~= '' then
-  redis.call('PUBLISH', ARGV[7], ARGV[1])
-end
-return 'KEPT'
-"""
-# KEYS[1] the set of coordinators; ARGV[1] prefix of records. Gives id, ms left and head of each.
-_LOOK: Final = """\
-local found = {}
-for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local head = redis.call('HGET', ARGV[1] .. id, 'head')
-  if head then
-    found[#found + 1] = {id, redis.call('PTTL', ARGV[1] .. id), head}
-  else
-    redis.call('SREM', KEYS[1], id)
-  end
-end
-return found
-"""
 
 
 class RedisDirectory:
@@ -149,7 +57,7 @@ class RedisDirectory:
             RecordError: Something else stands there.
         """
         key = self.keys.agent(agent_id)
-        stands = await self._script(_CLAIM, [key], self._value, self._ttl_millis, self._me.group)
+        stands = await self._script(CLAIM, [key], self._value, self._ttl_millis, self._me.group)
         return None if stands == self._value else decode_place(stands)
 
     async def hold(self, agent_ids: Sequence[str]) -> list[tuple[str, Place]]:
@@ -163,7 +71,7 @@ class RedisDirectory:
         for first in range(0, len(agent_ids), LEASES_AT_ONCE):
             part = agent_ids[first : first + LEASES_AT_ONCE]
             keys = [self.keys.agent(agent_id) for agent_id in part]
-            stand = await self._script(_HOLD, keys, self._value, self._ttl_millis)
+            stand = await self._script(HOLD, keys, self._value, self._ttl_millis)
             lost += [
                 (agent_id, decode_place(value))
                 for agent_id, value in zip(part, stand, strict=True)
@@ -179,7 +87,7 @@ class RedisDirectory:
         """
         for first in range(0, len(agent_ids), LEASES_AT_ONCE):
             part = agent_ids[first : first + LEASES_AT_ONCE]
-            await self._script(_RELEASE, [self.keys.agent(id_) for id_ in part], self._value)
+            await self._script(RELEASE, [self.keys.agent(id_) for id_ in part], self._value)
 
     async def keep(self, renewal: Renewal) -> bool:
         """Write our record; False = Redis has lost the roster, and nothing was written.
@@ -189,7 +97,7 @@ class RedisDirectory:
             DirectoryFullError: There are too many coordinators.
         """
         said = await self._script(
-            _KEEP,
+            KEEP,
             [self.keys.record(self._me.id), self.keys.coordinators],
             self._me.id,
             self._ttl_millis,
@@ -213,7 +121,7 @@ class RedisDirectory:
         Raises:
             DirectoryUnavailableError: Redis did not answer.
         """
-        found = await self._script(_LOOK, [self.keys.coordinators], self.keys.record_prefix)
+        found = await self._script(LOOK, [self.keys.coordinators], self.keys.record_prefix)
         return [
             Found(id_.decode(errors="replace"), max(0, int(left)) / MILLIS, head)
             for id_, left, head in found

@@ -7,8 +7,10 @@ its own, of another speed, which also jumps; requests get lost on either way, an
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from bellwire.coordinator.core.registry import Registry
 from bellwire.coordinator.core.remotes import Place, RemoteAgents
 from bellwire.coordinator.federation.directory import Directory, Found, Renewal
 
+T = TypeVar("T")
 TIMES = LeaseTimes(3.0)
 STEP = 0.05
 TROUBLE_SECONDS = 40.0
@@ -94,7 +97,7 @@ class Node:
         self.directory = Directory(self.place, self.registry, self.remotes, TIMES, self.clock)
         self.looked_at: dict[str, float] = {}  # By its clock: the latest look that found a record.
 
-    def request(self, true: float, work):  # type: ignore[no-untyped-def]  # as the work says
+    def request(self, true: float, work: Callable[[], T]) -> T:
         """Have Redis do something; either way may be lost."""
         if not self.redis.up or self.random.random() < self.loss:
             self.failed_at = true
@@ -257,7 +260,8 @@ def test_an_id_that_two_coordinators_tell_of_is_where_it_was_heard_of_last() -> 
     registry = Registry(lease_seconds_default=10, agents_max=10)
     registry.register(Agent(agent_id="a"), 0, "lease", 0.0, 0)
     for place in places:
-        assert remotes.heard(place, 1, registry.loads(0.0, 0), 10.0, 0.0)
+        loads = [session.told(0.0, 0) for session in registry.sessions()]
+        assert remotes.heard(place, 1, loads, 10.0, 0.0)
         remotes.roster(place.id, 1, registry.statuses(0.0, 0))
         found = remotes.get("a")
         assert found is not None
