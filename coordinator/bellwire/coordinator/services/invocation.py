@@ -23,6 +23,7 @@ from bellwire.wire.errors import (
     CallerError,
     CapacityError,
     DeadlineExceededError,
+    NoCapableAgentError,
     PayloadTooLargeError,
     from_item_error,
 )
@@ -145,7 +146,7 @@ class Dispatcher:
                 raise list(refused.values())[-1]
             try:
                 callee = federation.fleet.choose(request.capability, request.routing, now, refused)
-            except BellwireError:
+            except NoCapableAgentError:
                 # What a coordinator has said tells more than that there is no other one.
                 if refused:
                     raise list(refused.values())[-1] from None
