@@ -26,9 +26,15 @@ from tests.integration.coordinator.frames import (
 from tests.integration.federation.conftest import TOOL
 
 from bellwire.agent.v1 import agent_pb2, invocation_pb2
+from bellwire.mcp.v1 import mcp_pb2
 from bellwire.testing.redis import RunningRedis
 from bellwire.transport.status import error_from_rpc
-from bellwire.wire.errors import AgentLostError, DeadlineExceededError, NoCapableAgentError
+from bellwire.wire.errors import (
+    AgentLostError,
+    DeadlineExceededError,
+    NoCapableAgentError,
+    UnknownToolError,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -65,6 +71,10 @@ def invoke(bus: Stubs, timeout: float = 10.0) -> Any:
     return bus.invocation.Invoke(invocation_pb2.InvokeRequest(capability=TOOL), timeout=timeout)
 
 
+def call_tool(bus: Stubs) -> Any:
+    return bus.mcp.CallTool(mcp_pb2.CallToolRequest(name=TOOL), timeout=10)
+
+
 async def known(bus: Stubs, count: int) -> None:
     async def agents() -> int:
         return len((await within(bus.agents.ListAgents(agent_pb2.ListAgentsRequest()))).agents)
@@ -92,6 +102,8 @@ async def test_killed_under_calls_each_is_lost_at_once_and_no_other_is_sent(
         later = await refusal(invoke(bus))
         assert isinstance(later, NoCapableAgentError)
         await known(bus, 0)
+        # As MCP has it: the tool is unknown only when no agent has it any more.
+        assert isinstance(await refusal(call_tool(bus)), UnknownToolError)
     with capsys.disabled():
         print(f"\nkilled under {CALLS} calls: all lost within {took:.2f} s")
 

@@ -99,6 +99,9 @@ class McpService:
         try:
             reply = await self._dispatcher.invoke(call, timeout)
         except NoCapableAgentError as error:
+            if "coordinator" in error.metadata:  # There is one, which could not be reached.
+                _set_error_code(context, INTERNAL_ERROR)
+                raise
             raise UnknownToolError(
                 f"no live agent has a tool {request.name!r}: `bellwire call --list` shows all",
                 metadata=error.metadata,
