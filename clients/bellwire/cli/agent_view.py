@@ -21,8 +21,12 @@ GAP = "  "
 def print_agents(found: Sequence[AgentStatus], out: Console) -> None:
     """Print a line of figures per agent, and below it what it offers, reads and writes."""
     rows = [_figures(status) for status in found]
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-    out.print(Text(_aligned(HEADINGS, widths), Style.FAINT))
+    headings: tuple[str, ...] = HEADINGS
+    if any(status.coordinator for status in found):  # There may be several.
+        headings = (*HEADINGS, "coordinator")
+        rows = [(*row, status.coordinator) for row, status in zip(rows, found, strict=True)]
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    out.print(Text(_aligned(headings, widths), Style.FAINT))
     for status, row in zip(found, rows, strict=True):
         line = Text(_aligned(row, widths))
         line.stylize(Style.NAME, 0, len(row[0]))
@@ -77,6 +81,7 @@ def agent_json(status: AgentStatus) -> dict[str, object]:
         "max_in_flight": agent.max_in_flight,
         "in_flight": status.in_flight,
         "draining": status.draining,
+        "coordinator": status.coordinator,
         "messages_handled": load.messages_handled,
         "handler_errors": load.handler_errors,
         "restarts": load.restarts,

@@ -26,6 +26,15 @@ MCP_TOOLS_CALL: Final = "tools/call"
 EXECUTE_TOOL: Final = "execute_tool"
 TOOL_ERROR: Final = "tool_error"  # error.type when the result says isError
 
+# Conventions for RPC (v1.37).
+RPC_SYSTEM: Final = "rpc.system"
+RPC_SERVICE: Final = "rpc.service"
+RPC_METHOD: Final = "rpc.method"
+RPC_GRPC_STATUS_CODE: Final = "rpc.grpc.status_code"
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
+RPC_GRPC: Final = "grpc"
+
 # Ours: what the conventions have no name for.
 OFFSET: Final = "messaging.bellwire.offset"
 MESSAGE_TYPE: Final = "messaging.bellwire.message.type"

@@ -172,6 +172,13 @@ class CoordinatorSettings:
             why="Address to which the others of the group send clients; empty = the first of `listen`",
         ),
     )
+    agent_directory: str = field(
+        default="default",
+        metadata=setting(
+            unit="",
+            why="Groups with one `redis` and one directory call each other's agents; empty = only agents of this group",
+        ),
+    )
     durable_retention_messages: int = field(
         default=100_000_000,
         metadata=setting(

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bellwire.admin.v1.server_pb2 import ClusterInfo
 from bellwire.coordinator.cache.calls import CallCache
@@ -27,6 +27,9 @@ from bellwire.coordinator.core.worker import too_late
 from bellwire.coordinator.log.records import Snapshot
 from bellwire.coordinator.log.store import Store
 from bellwire.wire.errors import CapacityError, UnknownTopicError
+
+if TYPE_CHECKING:
+    from bellwire.coordinator.federation.federation import Federation
 
 TICK_SECONDS: Final = 0.1  # How late a timeout or a lease may be noticed.
 ROOM_POLL_SECONDS: Final = 0.01  # A unary publish over several partitions that waits for room.
@@ -62,6 +65,7 @@ class CoordinatorState:
         latest: Last messages of some topics.
         recovery_millis: How long it took to open the store and restore the engine.
         cluster: Tells what this coordinator is in its group; None = it has none.
+        federation: Agents of other coordinators; None = there are none.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class CoordinatorState:
         self.stream_closed = asyncio.Event()
         self.addresses: list[str] = []
         self.cluster: Callable[[], ClusterInfo] | None = None
+        self.federation: Federation | None = None
         self.started_ns = time.time_ns()
         self.pid = os.getpid()
         self.recovery_millis = 0
@@ -128,6 +133,8 @@ class CoordinatorState:
     async def close(self) -> None:
         """Commit what is left, and close the cache and the store."""
         self._ticker.cancel()
+        if self.federation is not None:
+            await self.federation.close()
         await self.latest.close()
         await self.cache.close()
         await self.committer.close()
@@ -137,6 +144,12 @@ class CoordinatorState:
         redis = RedisLatest(levels.redis, cache) if levels.redis and cache.latest else None
         below = LatestBelow(cache, redis, levels.store)
         return LatestKeeper(cache, self.bus, self.committer, self.store, below)
+
+    def join(self, federation: Federation) -> None:
+        """Call agents of other coordinators, too, from now on."""
+        self.federation = federation
+        self.cache.declared_by(federation.fleet)
+        federation.start()
 
     async def room(self, partition: Partition, deadline: float) -> None:
         """Wait a moment for room in a partition.

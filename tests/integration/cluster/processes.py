@@ -102,7 +102,7 @@ class ServedGroup:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.changed = asyncio.Event()
-        self.arguments = (
+        self.arguments: tuple[str, ...] = (
             *("--kafka", kafka, "--default-log", "kafka", "--redis", redis),
             *("--set", f"coordinator.kafka_state_topic=_state-{uuid4().hex}"),
             *("--set", "coordinator.heartbeat_seconds=0.5"),

@@ -41,3 +41,15 @@ def test_an_agent_as_json_has_identity_and_load():
     found = agent_json(RISK)
     assert (found["agent_id"], found["tools"], found["restarts"]) == ("risk-0", ["risk_status"], 1)
     assert found["subscribes"] == ["signals.tactical", "executions.paper", "control.killswitch"]
+
+
+def test_where_there_are_several_coordinators_each_agent_names_its_own():
+    out = Console(file=io.StringIO(), width=120, record=True, highlight=False)
+    there = AgentStatus()
+    there.CopyFrom(RISK)
+    there.coordinator = "10.0.0.2:7400"
+    print_agents([FEED, there], out)
+    lines = out.export_text().splitlines()
+    assert lines[0].rstrip().endswith("    memory    coordinator")
+    assert lines[3].rstrip().endswith("  52.0 MiB  10.0.0.2:7400")
+    assert agent_json(there)["coordinator"] == "10.0.0.2:7400"

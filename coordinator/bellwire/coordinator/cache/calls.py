@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -30,7 +30,8 @@ from bellwire.coordinator.cache.redis_level import RedisLevel
 from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.cache.source import ValueSource
 from bellwire.coordinator.cache.source_level import SourceLevel
-from bellwire.coordinator.core.registry import AgentSession, Registry
+from bellwire.coordinator.core.fleet import Callee
+from bellwire.coordinator.core.remotes import RemoteAgent
 from bellwire.coordinator.core.topic import Topic
 from bellwire.telemetry import names, record_span
 from bellwire.wire.topic import TopicPattern
@@ -65,6 +66,23 @@ class CallPolicy:
     patterns: tuple[TopicPattern, ...] = ()
 
 
+class Declarations(Protocol):
+    """Knows what agents declare: a `Registry`, or a `Fleet` where there are other coordinators."""
+
+    @property
+    def revision(self) -> int:
+        """Grows whenever an agent comes or goes."""
+        ...
+
+    def with_capability(self, name: str) -> Sequence[Callee]:
+        """Return the live agents that have a capability."""
+        ...
+
+    def capability_names(self) -> Iterable[str]:
+        """Return the names of what the live agents can be called for."""
+        ...
+
+
 class InvokeResponseCodec:
     """Answers as they are kept: as they came, without the level they came from."""
 
@@ -94,7 +112,7 @@ class CallCache:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: Declarations,
         settings: CacheSettings,
         *,
         waiting_max: int,
@@ -162,6 +180,11 @@ class CallCache:
             await self.feed.close()
         await self.levels.close()
 
+    def declared_by(self, agents: Declarations) -> None:
+        """Have these tell what is cacheable from now on."""
+        self._registry = agents
+        self._policies.clear()
+
     def policy(self, request: InvokeRequest) -> CallPolicy | None:
         """Return how the answer to a request is cached; None = it is not."""
         return self._policy(request.capability) if request.routing.policy in ANY_AGENT else None
@@ -227,7 +250,7 @@ class CallCache:
         if self.feed is not None and self._watched_revision != self._registry.revision:
             # Another coordinator may have answers of capabilities that nobody has asked for here.
             self._watched_revision = self._registry.revision
-            for capability in self._registry.capabilities():
+            for capability in self._registry.capability_names():
                 self._policy(capability)
         if self.levels.outdating.is_watching:
             self.levels.outdate_by(topic)
@@ -239,6 +262,9 @@ class CallCache:
         if not policies or not all(policy.ttl_millis for policy in policies):
             return None
         patterns = {pattern for policy in policies for pattern in policy.outdated_by}
+        # The messages may be at the coordinator to which that agent is connected, which alone hears of them.
+        if patterns and any(isinstance(session, RemoteAgent) for session in sessions):
+            return None
         if patterns:
             now = asyncio.get_running_loop().time()
             if not self.levels.outdating.watch(capability, sorted(patterns), now):
@@ -253,7 +279,7 @@ class CallCache:
         return CallPolicy(_version(sessions), ttl, texts, tuple(map(TopicPattern, texts)))
 
 
-def _version(sessions: list[AgentSession]) -> str:
+def _version(sessions: Sequence[Callee]) -> str:
     told = sorted({(session.agent.name, session.agent.version) for session in sessions})
     return blake2b(repr(told).encode(), digest_size=8).hexdigest()
 

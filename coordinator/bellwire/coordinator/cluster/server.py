@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ from bellwire.coordinator.cluster.switch import RoleSwitch
 from bellwire.coordinator.cluster.term import Term
 from bellwire.coordinator.cluster.topic_groups import TopicGroups
 from bellwire.coordinator.config import CoordinatorSettings
+from bellwire.coordinator.core.remotes import Place
 from bellwire.coordinator.server import Coordinator
 from bellwire.coordinator.services.catalog import SERVICES, servicers_of
 from bellwire.coordinator.services.handlers import service_handler
@@ -32,10 +34,12 @@ from bellwire.wire.errors import BellwireError, NotOwnerError, StoreUnavailableE
 
 if TYPE_CHECKING:
     from bellwire.coordinator.cluster.group_watch import GroupWatch
+    from bellwire.coordinator.federation.federation import Federation
     from bellwire.coordinator.log.kafka import KafkaStore
 
 __all__ = ["ClusterCoordinator"]
 
+FEDERATION: Final = "bellwire.coordinator.federation.federation"
 # Served while the lease has run out, too: whoever asks wants to know just that.
 _UNGUARDED: Final = "ServerService"
 STRAYS_NAMED_MAX: Final = 10
@@ -141,6 +145,8 @@ class ClusterCoordinator(Coordinator):
         """
         self._advertised = self._advertised or self.addresses[0]
         await self._check_kafka()
+        if self.settings.agent_directory:
+            import_module(FEDERATION)
         me = Holder(self._advertised, uuid4().hex, time.time_ns())
         times = LeaseTimes(self.settings.group_lease_seconds)
         self._election = Election(me, times, time.monotonic())
@@ -225,6 +231,8 @@ class ClusterCoordinator(Coordinator):
         assert state is not None
         self.told()
         term = self._term = Term(self._check_time)
+        if self.settings.agent_directory:
+            state.join(self._federation(state))
         servicers = servicers_of(state)
         self._switch.turn(
             service_handler(servicers[name], service, None if name == _UNGUARDED else term.guard)
@@ -232,6 +240,13 @@ class ClusterCoordinator(Coordinator):
         )
         self._set_direct(state)
         await self._set_health(serving=True)
+
+    def _federation(self, state: CoordinatorState) -> Federation:
+        """Return this coordinator's place among other groups'."""
+        # Only here: who stands alone need not load it.
+        from bellwire.coordinator.federation.federation import open_federation
+
+        return open_federation(state, Place(uuid4().hex, self.group, self._advertised))
 
     async def shut(self) -> None:
         """Serve no more, and let go of what was opened: the rest of it is closed while others go on."""

@@ -78,6 +78,16 @@ class AgentSession:
             draining=self.draining,
         )
 
+    def told(self, now: float, now_ns: int) -> AgentStatus:
+        """Describe how busy it is, for other coordinators: who it is they know."""
+        return AgentStatus(
+            agent=Agent(agent_id=self.agent.agent_id),
+            load=self.load,
+            in_flight=self.in_flight,
+            lease_expire_time_unix_nano=now_ns + int((self.expires - now) * 1e9),
+            draining=self.draining,
+        )
+
 
 class Registry:
     """Live agents by id and by capability.
@@ -101,6 +111,9 @@ class Registry:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def __contains__(self, agent_id: str) -> bool:
+        return agent_id in self._sessions
+
     def register(
         self, agent: Agent, lease_millis: int, lease_id: str, now: float, now_ns: int
     ) -> AgentSession:
@@ -112,7 +125,7 @@ class Registry:
             CapacityError: There are too many agents.
         """
         self.expire(now)
-        checked = _checked(agent)
+        checked = checked_agent(agent)
         if checked.agent_id in self._sessions:
             raise AgentExistsError(
                 f"agent {checked.agent_id!r} is connected already: give each replica its own agent_id",
@@ -168,9 +181,13 @@ class Registry:
         """Return the live agents that have a capability, possibly none."""
         return self._by_capability.get(name, [])
 
-    def capabilities(self) -> list[str]:
-        """Return the names of all capabilities of live agents."""
-        return list(self._by_capability)
+    def capability_names(self) -> Iterable[str]:
+        """Return the names of what the live agents can be called for."""
+        return self._by_capability.keys()
+
+    def sessions(self) -> Iterable[AgentSession]:
+        """Iterate over the live agents."""
+        return self._sessions.values()
 
     def tools(self) -> Iterable[tuple[Capability, int]]:
         """Iterate over tools in the order of their names, each with its number of agents.
@@ -209,7 +226,7 @@ class Registry:
         return millis / 1000
 
 
-def _checked(agent: Agent) -> Agent:
+def checked_agent(agent: Agent) -> Agent:
     """Return a copy with defaults filled in.
 
     Raises:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from random import randrange as _randrange
+from typing import Protocol, TypeVar
 
+from bellwire.agent.v1.agent_pb2 import Agent
 from bellwire.agent.v1.invocation_pb2 import (
     ROUTING_POLICY_LEAST_LOADED,
     ROUTING_POLICY_PINNED,
@@ -19,6 +21,28 @@ from bellwire.policy.balancer import pick_of_two
 from bellwire.wire.errors import AgentBusyError, CallerError, NoCapableAgentError
 
 BUSY_RETRY_SECONDS = 0.05  # About the time of a few short calls.
+
+
+class Candidate(Protocol):
+    """An agent that may get a call, connected here or elsewhere."""
+
+    @property
+    def agent(self) -> Agent:
+        """As registered."""
+        ...
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes one more call."""
+        ...
+
+    @property
+    def work(self) -> float:
+        """How busy it is, for comparing."""
+        ...
+
+
+CandidateT = TypeVar("CandidateT", bound=Candidate)
 
 
 class Router:
@@ -47,25 +71,23 @@ class Router:
         if routing.policy == ROUTING_POLICY_PINNED:
             live = [session for session in live if session.agent.agent_id == routing.agent_id]
             if not live:
-                raise NoCapableAgentError(
-                    f"agent {routing.agent_id!r} is not alive or does not have {capability!r}",
-                    metadata={"capability": capability, "agent_id": routing.agent_id},
-                )
+                raise not_alive(capability, routing.agent_id)
         if routing.policy == ROUTING_POLICY_STICKY:
             # The same agent or none: another one would not hold the state the key stands for.
-            live = [_rendezvous(live, routing.routing_key)]
+            live = [rendezvous(live, routing.routing_key)]
         free = [session for session in live if session.has_room]
         if not free:
-            raise AgentBusyError(
-                f"all {len(live)} agents with {capability!r} are full: try again",
-                metadata={"capability": capability, "agents": str(len(live))},
-                retry_delay_seconds=BUSY_RETRY_SECONDS,
-            )
-        return self._pick(capability, free, routing)
+            raise all_busy(capability, len(live))
+        return self.pick(capability, free, routing)
 
-    def _pick(self, capability: str, free: list[AgentSession], routing: Routing) -> AgentSession:
+    def pick(self, capability: str, free: Sequence[CandidateT], routing: Routing) -> CandidateT:
+        """Return one of some that have room.
+
+        Raises:
+            CallerError: The policy is not known.
+        """
         if routing.policy in (ROUTING_POLICY_UNSPECIFIED, ROUTING_POLICY_LEAST_LOADED):
-            return pick_of_two(free, lambda session: session.work, self._randrange)
+            return pick_of_two(free, lambda candidate: candidate.work, self._randrange)
         if routing.policy == ROUTING_POLICY_ROUND_ROBIN:
             turn = self._turns[capability] = self._turns.get(capability, -1) + 1
             return free[turn % len(free)]
@@ -77,7 +99,24 @@ class Router:
         )
 
 
-def _rendezvous(live: list[AgentSession], key: str) -> AgentSession:
+def not_alive(capability: str, agent_id: str) -> NoCapableAgentError:
+    """Return the refusal of a call to one agent that cannot get it."""
+    return NoCapableAgentError(
+        f"agent {agent_id!r} is not alive or does not have {capability!r}",
+        metadata={"capability": capability, "agent_id": agent_id},
+    )
+
+
+def all_busy(capability: str, agents: int) -> AgentBusyError:
+    """Return the refusal of a call for which all agents that may be chosen are full."""
+    return AgentBusyError(
+        f"all {agents} agents with {capability!r} are full: try again",
+        metadata={"capability": capability, "agents": str(agents)},
+        retry_delay_seconds=BUSY_RETRY_SECONDS,
+    )
+
+
+def rendezvous(live: Sequence[CandidateT], key: str) -> CandidateT:
     """Return the agent with the highest weight for the key, so that few keys move when agents do.
 
     Source: Thaler and Ravishankar, "Using name-based mappings to increase hit rates" (1998).
@@ -85,8 +124,8 @@ def _rendezvous(live: list[AgentSession], key: str) -> AgentSession:
     if not key:
         raise CallerError("routing policy STICKY needs a routing_key")
 
-    def weight(session: AgentSession) -> bytes:
+    def weight(candidate: CandidateT) -> bytes:
         # A cryptographic hash: crc32 is linear, and would give one of three agents half of the keys.
-        return blake2b(f"{key}\0{session.agent.agent_id}".encode(), digest_size=8).digest()
+        return blake2b(f"{key}\0{candidate.agent.agent_id}".encode(), digest_size=8).digest()
 
     return max(live, key=weight)

@@ -11,10 +11,11 @@ from uuid import uuid4
 import grpc
 
 from bellwire.agent.v1 import agent_pb2 as pb
-from bellwire.coordinator.core.registry import AgentSession
+from bellwire.coordinator.core.registry import AgentSession, checked_agent
 from bellwire.coordinator.services.duplex import Outbox, check_first_arm, read_first, run_both
+from bellwire.coordinator.services.forwarded import forwarded
 from bellwire.coordinator.services.paging import page_of
-from bellwire.coordinator.services.status import ServicerContext
+from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.wire.errors import (
     AgentLostError,
@@ -75,9 +76,7 @@ class AgentStream:
     async def _serve(
         self, register: pb.Register, on_open: Callable[[AgentSession, AgentStream], None]
     ) -> None:
-        session = self._state.registry.register(
-            register.agent, register.lease_millis, str(uuid4()), time.monotonic(), time.time_ns()
-        )
+        session = await self._register(register)
         self._outbox.put(
             pb.ConnectResponse(
                 registered=pb.Registered(
@@ -91,7 +90,24 @@ class AgentStream:
             await run_both(self._read(session), self._write(session), self._outbox.broken)
         finally:
             self._state.registry.remove(session)
+            if self._state.federation is not None:
+                self._state.federation.left(session)
             self._lose_calls(session)
+
+    async def _register(self, register: pb.Register) -> AgentSession:
+        federation = self._state.federation
+        if federation is None:
+            return self._registered(register)
+        agent_id = checked_agent(register.agent).agent_id
+        async with federation.claimed(agent_id):
+            session = self._registered(register)
+        federation.joined(session, self._outbox.break_off)
+        return session
+
+    def _registered(self, register: pb.Register) -> AgentSession:
+        return self._state.registry.register(
+            register.agent, register.lease_millis, str(uuid4()), time.monotonic(), time.time_ns()
+        )
 
     async def _read(self, session: AgentSession) -> None:
         read = self._context.read
@@ -173,7 +189,9 @@ class AgentService:
         self, request: pb.ListAgentsRequest, context: ServicerContext
     ) -> pb.ListAgentsResponse:
         """List live agents."""
-        statuses = self._state.registry.statuses(time.monotonic(), time.time_ns())
+        federation = self._state.federation
+        known = self._state.registry if federation is None else federation.fleet
+        statuses = known.statuses(time.monotonic(), time.time_ns())
         if request.capability:
             statuses = [
                 status
@@ -189,13 +207,24 @@ class AgentService:
         self, request: pb.GetAgentRequest, context: ServicerContext
     ) -> pb.GetAgentResponse:
         """Describe one agent."""
-        status = self._state.registry.status(request.agent_id, time.monotonic(), time.time_ns())
+        federation = self._state.federation
+        known = self._state.registry if federation is None else federation.fleet
+        status = known.status(request.agent_id, time.monotonic(), time.time_ns())
         return pb.GetAgentResponse(agent=status)
 
     async def DrainAgent(
         self, request: pb.DrainAgentRequest, context: ServicerContext
     ) -> pb.DrainAgentResponse:
         """Send an agent no new calls."""
+        federation = self._state.federation
+        if federation is not None and forwarded(context, federation.place.id) is None:
+            agent = federation.fleet.elsewhere(request.agent_id, time.monotonic())
+            if agent is not None:
+                timeout = time_left(context, self._state.settings.call_timeout_seconds)
+                in_flight = await federation.forwarder.drain(agent, timeout)
+                return pb.DrainAgentResponse(in_flight=in_flight)
         session = self._state.registry.get(request.agent_id)
         session.draining = True
+        if federation is not None:
+            federation.changed()
         return pb.DrainAgentResponse(in_flight=session.in_flight)

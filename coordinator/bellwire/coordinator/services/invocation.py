@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from itertools import count
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bellwire.agent.v1 import invocation_pb2 as pb
 from bellwire.agent.v1.agent_pb2 import Call, CallResult
 from bellwire.bus.v1.error_pb2 import ItemError
+from bellwire.coordinator.core.fleet import NothingDone
 from bellwire.coordinator.core.registry import AgentSession
 from bellwire.coordinator.services.agent import AgentStream
+from bellwire.coordinator.services.forwarded import Forwarded, forwarded, say_nothing_done
 from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
@@ -21,13 +23,20 @@ from bellwire.wire.errors import (
     CallerError,
     CapacityError,
     DeadlineExceededError,
+    NoCapableAgentError,
     PayloadTooLargeError,
     from_item_error,
 )
 
+if TYPE_CHECKING:
+    from bellwire.coordinator.federation.federation import Federation
+
 ARGUMENTS_BYTES_MAX: Final = 1 << 20
 RESULT_BYTES_MAX: Final = 1 << 20  # A tool's result travels twice, as text and as structure.
 JSON_CONTENT_TYPE: Final = "application/json"
+PLACES_ASKED_MAX: Final = (
+    3  # Coordinators, ours among them, of which all but the last have done nothing.
+)
 
 
 INVOKE: Final = "bellwire.agent.v1.InvocationService/Invoke"
@@ -66,19 +75,111 @@ class Dispatcher:
             return await self._dispatch(request, timeout_seconds, principal)
         if timeout_seconds <= 0:
             raise _had_passed()
-        return await cache.invoke(policy, request, timeout_seconds, principal, self._dispatch)
+        # The answer is kept here: that of another coordinator's cache would get older than was promised.
+        return await cache.invoke(policy, request, timeout_seconds, principal, self._dispatch_fresh)
+
+    async def invoke_forwarded(
+        self, request: pb.InvokeRequest, timeout_seconds: float, how: Forwarded
+    ) -> pb.InvokeResponse:
+        """Answer a call that another coordinator has passed on, by an agent of ours or not at all.
+
+        Raises:
+            NothingDone: No agent has got the call.
+            BellwireError: See `invoke`.
+        """
+        _check(request)
+        policy = None if how.fresh else self._state.cache.policy(request)
+        if policy is not None and timeout_seconds > 0:
+            cache, seconds = self._state.cache, timeout_seconds
+            return await cache.invoke(policy, request, seconds, how.principal, self._dispatch_here)
+        try:
+            self._check_room(timeout_seconds)
+            session = self._state.router.choose(request.capability, request.routing)
+        except BellwireError as error:
+            raise NothingDone(error) from None
+        return await self._send(session, request, timeout_seconds, how.principal)
 
     async def _dispatch(
         self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
     ) -> pb.InvokeResponse:
-        """Send one call to one agent and await its result."""
+        """Send one call to one agent, wherever it is connected, and await its result."""
+        federation = self._state.federation
+        if federation is None:
+            return await self._dispatch_here(request, timeout_seconds, principal)
+        return await self._dispatch_anywhere(federation, request, timeout_seconds, principal)
+
+    async def _dispatch_fresh(
+        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
+    ) -> pb.InvokeResponse:
+        """Do the same, and leave out the caches of other coordinators."""
+        federation = self._state.federation
+        if federation is None:
+            return await self._dispatch_here(request, timeout_seconds, principal)
+        return await self._dispatch_anywhere(
+            federation, request, timeout_seconds, principal, fresh=True
+        )
+
+    async def _dispatch_here(
+        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
+    ) -> pb.InvokeResponse:
+        """Send one call to one agent that is connected here."""
+        self._check_room(timeout_seconds)
+        session = self._state.router.choose(request.capability, request.routing)
+        return await self._send(session, request, timeout_seconds, principal)
+
+    async def _dispatch_anywhere(
+        self,
+        federation: Federation,
+        request: pb.InvokeRequest,
+        timeout_seconds: float,
+        principal: str,
+        *,
+        fresh: bool = False,
+    ) -> pb.InvokeResponse:
+        """Send one call to an agent, here or at another coordinator; the next one only if nothing was done."""
+        self._check_room(timeout_seconds)
+        deadline = time.monotonic() + timeout_seconds
+        refused: dict[str, BellwireError] = {}
+        while True:
+            now = time.monotonic()
+            if len(refused) >= PLACES_ASKED_MAX or (refused and now >= deadline):
+                raise list(refused.values())[-1]
+            try:
+                callee = federation.fleet.choose(request.capability, request.routing, now, refused)
+            except NoCapableAgentError:
+                # What a coordinator has said tells more than that there is no other one.
+                if refused:
+                    raise list(refused.values())[-1] from None
+                raise
+            left = deadline - now
+            if isinstance(callee, AgentSession):
+                return await self._send(callee, request, left, principal)
+            self._in_flight += 1
+            try:
+                return await federation.forwarder.invoke(
+                    callee, request, left, principal, fresh=fresh
+                )
+            except NothingDone as nothing:
+                refused[callee.place.id] = nothing.error
+            finally:
+                self._in_flight -= 1
+
+    def _check_room(self, timeout_seconds: float) -> None:
         if self._in_flight >= self._state.settings.calls_in_flight_max:
             raise CapacityError(
                 f"{self._in_flight} calls are in flight, that is the limit: slow down"
             )
         if timeout_seconds <= 0:
             raise _had_passed()
-        session = self._state.router.choose(request.capability, request.routing)
+
+    async def _send(
+        self,
+        session: AgentSession,
+        request: pb.InvokeRequest,
+        timeout_seconds: float,
+        principal: str,
+    ) -> pb.InvokeResponse:
+        """Send one call to one agent of ours and await its result."""
         stream = self._streams[session]
         call = self._call(request, timeout_seconds, principal)
         started = time.monotonic_ns()
@@ -175,8 +276,26 @@ class InvocationService:
     ) -> pb.InvokeResponse:
         """Route one call."""
         timeout = time_left(context, self._state.settings.call_timeout_seconds)
+        federation = self._state.federation
+        if federation is not None:
+            how = forwarded(context, federation.place.id)
+            if how is not None:  # Under its request id it is carried out once where it was called.
+                return await self._forwarded(request, context, timeout, how)
 
         async def carry_out() -> pb.InvokeResponse:
             return await self._dispatcher.invoke(request, timeout)
 
         return await once(self._state, INVOKE, request, pb.InvokeResponse, carry_out, wait=False)
+
+    async def _forwarded(
+        self,
+        request: pb.InvokeRequest,
+        context: ServicerContext,
+        timeout_seconds: float,
+        how: Forwarded,
+    ) -> pb.InvokeResponse:
+        try:
+            return await self._dispatcher.invoke_forwarded(request, timeout_seconds, how)
+        except NothingDone as nothing:
+            say_nothing_done(context)
+            raise nothing.error from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, Final
 
 from bellwire.agent.v1.invocation_pb2 import CACHE_LEVEL_UNSPECIFIED, InvokeRequest
@@ -52,7 +53,12 @@ class McpService:
     ) -> pb.ListToolsResponse:
         """List every tool of every live agent, ordered by name."""
         _check_version(request.meta, context)
-        tools = list(self._state.registry.tools())
+        federation = self._state.federation
+        tools = list(
+            self._state.registry.tools()
+            if federation is None
+            else federation.fleet.tools(time.monotonic())
+        )
         page, cursor = page_of(tools, lambda item: item[0].name, PAGE_SIZE, request.cursor)
         return pb.ListToolsResponse(
             tools=[
@@ -93,6 +99,9 @@ class McpService:
         try:
             reply = await self._dispatcher.invoke(call, timeout)
         except NoCapableAgentError as error:
+            if "coordinator" in error.metadata:  # There is one, which could not be reached.
+                _set_error_code(context, INTERNAL_ERROR)
+                raise
             raise UnknownToolError(
                 f"no live agent has a tool {request.name!r}: `bellwire call --list` shows all",
                 metadata=error.metadata,

@@ -134,7 +134,7 @@ class Agent(google.protobuf.message.Message):
     PID_FIELD_NUMBER: builtins.int
     HOST_FIELD_NUMBER: builtins.int
     agent_id: builtins.str
-    """Identity of this replica, unique on the bus, for example "rules-0"; `[a-zA-Z0-9._-]{1,128}`."""
+    """Identity of this replica, unique on the bus, all coordinators of a directory included, for example "rules-0"; `[a-zA-Z0-9._-]{1,128}`."""
     name: builtins.str
     """Name shared by all replicas, for example "rules"."""
     version: builtins.str
@@ -518,6 +518,7 @@ class AgentStatus(google.protobuf.message.Message):
     LEASE_EXPIRE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
     REGISTER_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
     DRAINING_FIELD_NUMBER: builtins.int
+    COORDINATOR_FIELD_NUMBER: builtins.int
     in_flight: builtins.int
     """Calls the coordinator has in flight to it."""
     lease_expire_time_unix_nano: builtins.int
@@ -526,6 +527,8 @@ class AgentStatus(google.protobuf.message.Message):
     """Registered at, nanoseconds since the Unix epoch."""
     draining: builtins.bool
     """True when it takes no new calls."""
+    coordinator: builtins.str
+    """Where the coordinator is reached to which it is connected; empty when that one stands alone."""
     @property
     def agent(self) -> Global___Agent:
         """As registered."""
@@ -543,9 +546,10 @@ class AgentStatus(google.protobuf.message.Message):
         lease_expire_time_unix_nano: builtins.int = ...,
         register_time_unix_nano: builtins.int = ...,
         draining: builtins.bool = ...,
+        coordinator: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["agent", b"agent", "load", b"load"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["agent", b"agent", "draining", b"draining", "in_flight", b"in_flight", "lease_expire_time_unix_nano", b"lease_expire_time_unix_nano", "load", b"load", "register_time_unix_nano", b"register_time_unix_nano"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["agent", b"agent", "coordinator", b"coordinator", "draining", b"draining", "in_flight", b"in_flight", "lease_expire_time_unix_nano", b"lease_expire_time_unix_nano", "load", b"load", "register_time_unix_nano", b"register_time_unix_nano"]) -> None: ...
 
 Global___AgentStatus: typing_extensions.TypeAlias = AgentStatus
 
