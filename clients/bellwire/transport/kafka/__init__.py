@@ -14,12 +14,15 @@ from bellwire.transport.kafka.capabilities import (
 )
 from bellwire.transport.kafka.check import check_kafka
 from bellwire.transport.kafka.options import client_options
+from bellwire.transport.kafka.tuning import BEGIN_AGAIN_SECONDS, LZ4_LEVEL
 
 __all__ = [
+    "BEGIN_AGAIN_SECONDS",
     "CONSUMER_GROUPS",
     "CREATE_TOPICS",
     "DELETE_RECORDS",
     "IDEMPOTENT_PRODUCER",
+    "LZ4_LEVEL",
     "READ_COMMITTED",
     "TRANSACTIONS",
     "Capability",

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
-from aiokafka.errors import ConcurrentTransactions
-from aiokafka.producer.sender import AddPartitionsToTxnHandler
 from tests.integration.store.material import entry, one_of_each, seen
 
-from bellwire.coordinator.log.kafka.clients import BEGIN_AGAIN_SECONDS
 from bellwire.coordinator.log.kafka.entries import Assembly, records_of
 from bellwire.coordinator.log.kafka.positions import STRIDE_BYTES, Positions, Written
 from bellwire.coordinator.log.kafka.state import (
@@ -171,13 +167,3 @@ def test_what_was_evicted_needs_no_place() -> None:
     assert log.forget_below(25) == [0, 10]
     assert log.first == 22
     assert log.forget_below(25) == []
-
-
-def test_a_transaction_that_may_not_begin_yet_is_tried_again_at_our_pace():
-    # aiokafka has no setting for it, so that another version may not look where ours is put.
-    sender = SimpleNamespace(
-        _retry_backoff=0.1, _txn_manager=SimpleNamespace(txn_partitions=frozenset())
-    )
-    refused = SimpleNamespace(errors=[("topic", [(0, ConcurrentTransactions.errno)])])
-    handler = AddPartitionsToTxnHandler(sender, [])
-    assert handler.handle_response(refused) == BEGIN_AGAIN_SECONDS

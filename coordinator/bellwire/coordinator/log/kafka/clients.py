@@ -7,20 +7,14 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
-import aiokafka.producer.sender
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import for_code
 
 from bellwire.coordinator.log.kafka.entries import KafkaRecord
 
-__all__ = ["BEGIN_AGAIN_SECONDS", "batched", "dropped", "raise_error", "stopped"]
+__all__ = ["batched", "dropped", "raise_error", "stopped"]
 
 STOP_SECONDS: Final = 5.0
-BEGIN_AGAIN_SECONDS: Final = 0.003
-
-# Until the brokers have written the end of a transaction, a few ms, they refuse to begin the next one; aiokafka asks
-# again after 20 ms then, which was most of a commit, and has no setting for it.
-aiokafka.producer.sender.BACKOFF_OVERRIDE = BEGIN_AGAIN_SECONDS
 
 
 def batched(producer: AIOKafkaProducer, records: Iterable[KafkaRecord]) -> list[Any]:
