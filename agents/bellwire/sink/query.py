@@ -154,7 +154,8 @@ def open_store(root: Path, settings: QuerySettings, sql: str) -> Iterator[OpenSt
     """
     folder = StoreFolder(root.absolute())
     answers = AnswerFolder(folder.root)
-    if not answers.messages.is_dir():  # Of coordinators, whether or not there is a sink.
+    has_answers = answers.messages.is_dir()  # Of coordinators, whether or not there is a sink.
+    if not has_answers:
         folder.check_there()
     files, damaged = _look(folder)
     answer_files, damaged_answers = _look(answers)
@@ -164,7 +165,7 @@ def open_store(root: Path, settings: QuerySettings, sql: str) -> Iterator[OpenSt
             settings.memory_bytes, spill, threads=settings.threads, spill_bytes=settings.spill_bytes
         )
         try:
-            views = _make_views(engine, folder, files, answer_files, sql)
+            views = _make_views(engine, folder, files, answer_files if has_answers else None, sql)
             _close_in(engine, folder, answers)
             yield OpenStore(engine, settings, views, [*damaged, *damaged_answers])
         finally:
@@ -200,7 +201,7 @@ def _make_views(
     engine: DuckDBPyConnection,
     folder: StoreFolder,
     files: Sequence[DataFile],
-    answer_files: Sequence[DataFile],
+    answer_files: Sequence[DataFile] | None,
     sql: str,
 ) -> Sequence[View]:
     import duckdb
@@ -210,7 +211,7 @@ def _make_views(
         types = {name for of_topic in topics.values() for name in of_topic}
         views = [
             messages_view(files),
-            *([answers_view(answer_files)] if answer_files else []),
+            *([answers_view(answer_files)] if answer_files is not None else []),
             *topic_views(topics),
             *type_views(topics),
             *daily_views(folder, files, types),

@@ -119,12 +119,15 @@ def test_many_batches_become_few_files_and_all_is_found(files: AnswerFiles, tmp_
 
 
 def test_they_are_a_table(files: AnswerFiles, tmp_path: Path):
+    counted = "SELECT count(*) FROM answers WHERE capability = 'fair_value'"
+    assert ask(tmp_path, counted, QuerySettings()).rows == [(0,)]
     files.keep([answer("d1", 1), answer("d2", 2)])
     sql = "SELECT capability, outdated_by, answer->>'n', expire_time > made_time FROM answers ORDER BY question"
     assert list(ask(tmp_path, sql, QuerySettings()).rows) == [
         ("fair_value", "bars.>", "1", True),
         ("fair_value", "bars.>", "2", True),
     ]
+    assert ask(tmp_path, counted, QuerySettings()).rows == [(2,)]
     assert ask(tmp_path, "SELECT count(*) FROM messages", QuerySettings()).rows == [(0,)]
 
 
