@@ -10,6 +10,7 @@ from typing import Final, Self
 from bellwire.client._groups import Groups
 from bellwire.client._resume import EphemeralResume
 from bellwire.client._stream_subscription import StreamSubscription
+from bellwire.client._subscription_part import SubscriptionPart
 from bellwire.client.errors import UnreachableError
 from bellwire.client.received import Batch, Settler
 from bellwire.client.settle_failure import SettleFailure
@@ -27,27 +28,6 @@ MakePart = Callable[[ChannelPool, tuple[str, ...], int], StreamSubscription]
 """Makes a part from channels, the topics that concern the group, and among how many parts the window is shared."""
 
 _log = logging.getLogger("bellwire.client")
-
-
-class _Part:
-    """What one group brings.
-
-    Attributes:
-        group: Its name.
-        topics: Topics and patterns that concern it.
-        stream: What brings it; None = no coordinator is known yet.
-        opening: Waits for one, where none was known.
-    """
-
-    def __init__(self, group: str, topics: tuple[str, ...]) -> None:
-        self.group = group
-        self.topics = topics
-        self.stream: StreamSubscription | None = None
-        self.opening: asyncio.Task[None] | None = None
-
-    def take(self) -> Batch | None:
-        """Return what is next, if anything is; raises what the part failed with, once all is taken."""
-        return None if self.stream is None else self.stream.batch_nowait()
 
 
 class MergedSubscription(Subscription):
@@ -87,10 +67,10 @@ class MergedSubscription(Subscription):
         self._make = make
         self._timeout_seconds = timeout_seconds
         self._on_close = on_close
-        self._parts: dict[str, _Part] = {}
-        self._turns: FairTurns[_Part] = FairTurns()
+        self._parts: dict[str, SubscriptionPart] = {}
+        self._turns: FairTurns[SubscriptionPart] = FairTurns()
         self._streams: dict[Settler, StreamSubscription] = {}  # Ended ones included.
-        self._ended: list[_Part] = []  # Unnamed ones, which may have something left.
+        self._ended: list[SubscriptionPart] = []  # Unnamed ones, which may have something left.
         self._last: StreamSubscription | None = None
         self._arrived = asyncio.Event()
         self._is_wide = any(set(topic) & WILD for topic in topics)
@@ -127,7 +107,7 @@ class MergedSubscription(Subscription):
     async def _opened(self) -> None:
         """Wait for all parts; those that are out of reach may come later, if any is there."""
         deadline = asyncio.get_running_loop().time() + self._timeout_seconds
-        met: dict[_Part, BaseException | None] = {}
+        met: dict[SubscriptionPart, BaseException | None] = {}
         while True:
             if self._following is not None:
                 await asyncio.wait(
@@ -137,7 +117,7 @@ class MergedSubscription(Subscription):
             if not waiting:
                 break
             results = await asyncio.gather(
-                *(self._part_opened(part, deadline) for part in waiting), return_exceptions=True
+                *(part.opened(deadline) for part in waiting), return_exceptions=True
             )
             met.update(zip(waiting, results, strict=True))
         errors = [error for part in self._parts.values() if (error := met[part]) is not None]
@@ -147,15 +127,6 @@ class MergedSubscription(Subscription):
                 raise error
         for error in away:
             _log.warning("%s goes on without a part, for now: %s", self._where, error)
-
-    async def _part_opened(self, part: _Part, deadline: float) -> None:
-        clock = asyncio.get_running_loop().time
-        if part.opening is not None:
-            await asyncio.wait([part.opening], timeout=max(0.0, deadline - clock()))
-            if part.stream is None:
-                raise UnreachableError(f"group {part.group!r} has no active coordinator")
-        if part.stream is not None:
-            await part.stream.opened(max(0.0, deadline - clock()))
 
     async def close(self) -> None:
         """Send what is settled and end the streams; what is not settled is delivered again."""
@@ -182,7 +153,7 @@ class MergedSubscription(Subscription):
     def _add(
         self, group: str, topics: tuple[str, ...], shares: int, before: Sequence[EphemeralResume]
     ) -> None:
-        part = self._parts[group] = _Part(group, topics)
+        part = self._parts[group] = SubscriptionPart(group, topics)
         self._turns.add(part)
         pool = self._groups.pool(group)
         if pool is not None:
@@ -191,12 +162,16 @@ class MergedSubscription(Subscription):
             part.opening = asyncio.create_task(self._start_later(part, shares, before))
 
     async def _start_later(
-        self, part: _Part, shares: int, before: Sequence[EphemeralResume]
+        self, part: SubscriptionPart, shares: int, before: Sequence[EphemeralResume]
     ) -> None:
         self._start(part, await self._groups.pool_of(part.group, None), shares, before)
 
     def _start(
-        self, part: _Part, pool: ChannelPool, shares: int, before: Sequence[EphemeralResume]
+        self,
+        part: SubscriptionPart,
+        pool: ChannelPool,
+        shares: int,
+        before: Sequence[EphemeralResume],
     ) -> None:
         stream = part.stream = self._make(pool, part.topics, shares)
         self._streams[stream.settler] = stream
@@ -227,7 +202,7 @@ class MergedSubscription(Subscription):
     def _spread(self) -> dict[str, tuple[str, ...]]:
         return {part.group: part.topics for part in self._parts.values()}
 
-    async def _end(self, part: _Part) -> list[EphemeralResume]:
+    async def _end(self, part: SubscriptionPart) -> list[EphemeralResume]:
         """End a part; what it has received is handed over still, unless somebody else gets it again."""
         if part.opening is not None:
             part.opening.cancel()
@@ -269,7 +244,7 @@ class MergedSubscription(Subscription):
         for part in self._ended:
             if (batch := part.take()) is not None:
                 return batch
-        return self._turns.take(_Part.take)
+        return self._turns.take(SubscriptionPart.take)
 
     def holder_of(self, batch: Batch) -> StreamSubscription:
         """Return the part that a batch came by."""

@@ -1,0 +1,51 @@
+"""What one group of coordinators brings to a subscription of several."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bellwire.client._stream_subscription import StreamSubscription
+from bellwire.client.errors import UnreachableError
+from bellwire.client.received import Batch
+
+__all__ = ["SubscriptionPart"]
+
+
+class SubscriptionPart:
+    """What one group brings.
+
+    Attributes:
+        group: Its name.
+        topics: Topics and patterns that concern it.
+        stream: What brings it; None = no coordinator is known yet.
+        opening: Waits for one, where none was known.
+    """
+
+    def __init__(self, group: str, topics: tuple[str, ...]) -> None:
+        self.group = group
+        self.topics = topics
+        self.stream: StreamSubscription | None = None
+        self.opening: asyncio.Task[None] | None = None
+
+    def take(self) -> Batch | None:
+        """Return what is next, if anything is; raises what the part failed with, once all is taken."""
+        return None if self.stream is None else self.stream.batch_nowait()
+
+    async def opened(self, deadline: float) -> None:
+        """Wait until its stream is open.
+
+        Args:
+            deadline: Loop time.
+
+        Raises:
+            CallerError: The coordinator refused it; its class says why.
+            UnreachableError: No coordinator answered in time.
+        """
+        clock = asyncio.get_running_loop().time
+        if self.opening is not None:
+            await asyncio.wait([self.opening], timeout=max(0.0, deadline - clock()))
+        if self.stream is None:
+            raise UnreachableError(
+                f"group {self.group!r} has no active coordinator: look at `bellwire info`"
+            )
+        await self.stream.opened(max(0.0, deadline - clock()))
