@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from asyncio.subprocess import PIPE
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -11,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.crash.processes import environment
 from tests.integration.cluster.processes import ServedGroup
 from tests.integration.cluster.test_topic_groups import Pair, address_of, all_known
 from tests.integration.coordinator.frames import dial
@@ -241,3 +244,30 @@ async def _log_of(client: Client, topic: str, count: int) -> list[int]:
             if len(found) >= count:
                 return found
     raise AssertionError("the subscription ended")
+
+
+async def test_commands_reach_every_topic_at_any_address(pair: Pair) -> None:
+    rest, orders = await pair.start_rest(), await pair.start_orders()
+    for group in (rest, orders):
+        async with dial(address_of(group)) as stubs:
+            await all_known(stubs, 2)
+
+    async def run(*arguments: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bellwire.cli", *arguments, "-a", address_of(rest)),
+            stdout=PIPE,
+            stderr=PIPE,
+            env=environment(),
+        )
+        async with asyncio.timeout(WAIT_SECONDS):
+            out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        return out.decode()
+
+    for topic in (pair.bars, pair.orders):
+        await run("pub", topic, "--data", '{"n": 1}')
+    listed = await run("topics", "list", "--json")
+    replayed = await run("replay", f"{pair.prefix}.>", "--json")
+    for topic in (pair.bars, pair.orders):
+        assert topic in listed
+        assert topic in replayed
