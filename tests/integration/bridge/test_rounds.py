@@ -10,6 +10,7 @@ from tests.integration.bridge.bridging import unique, within
 from bellwire.bridge.mirror_out import rounds
 from bellwire.bus.v1.subscriber_pb2 import ORDERING_PARTITION
 from bellwire.client import EARLIEST, Batch, Client, Subscription
+from bellwire.client._stream_subscription import StreamSubscription
 
 pytestmark = pytest.mark.integration
 
@@ -26,6 +27,7 @@ async def first_round(subscription: Subscription, messages_max: int) -> list[Bat
 
 
 async def all_arrived(subscription: Subscription) -> None:
+    assert isinstance(subscription, StreamSubscription)
     async with asyncio.timeout(10):
         while subscription._side.inbox._messages < MESSAGES:  # noqa: ASYNC110  # It has no event for so many.
             await asyncio.sleep(0.005)
