@@ -131,10 +131,12 @@ class Duplex:
     def __init__(self, call: Any, request_type: type[Any]) -> None:
         self.call = call
         self._request = request_type
+        self._writing = asyncio.Lock()  # gRPC takes one write at a time.
 
     async def send(self, **arm: Any) -> None:
-        """Send a frame with one arm."""
-        await within(self.call.write(self._request(**arm)))
+        """Send a frame with one arm; several may send at once."""
+        async with self._writing:
+            await within(self.call.write(self._request(**arm)))
 
     async def read(self) -> Any:
         """The next frame; EOF when the server ended the stream well."""
