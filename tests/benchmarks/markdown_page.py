@@ -54,20 +54,33 @@ def sources_of(page: str) -> list[str]:
 
 
 def update_page(results: Sequence[Path], page: Path = PAGE) -> None:
-    """Write the results of JSON files inside the repository into the page, one after the other."""
-    sources, bodies, plots = [], [], {}
+    """Write the results of JSON files inside the repository into the page, one after the other.
+
+    A scenario that several of them hold is shown from the last one.
+    """
     for result in results:
         if not result.resolve().is_relative_to(REPOSITORY):
             raise PageError(
                 f"{result} is outside the repository: put it into benchmarks/results/ first"
             )
-        sources.append(result.resolve().relative_to(REPOSITORY).as_posix())
-        document = json.loads(result.read_text())
-        bodies.append(render_results(document))
+    documents = _without_repeats([json.loads(result.read_text()) for result in results])
+    sources = [result.resolve().relative_to(REPOSITORY).as_posix() for result in results]
+    filled = insert_results(page.read_text(), sources, "\n".join(map(render_results, documents)))
+    plots: dict[str, str] = {}
+    for document in documents:
         plots |= render_plots(document)
-    filled = insert_results(page.read_text(), sources, "\n".join(bodies))
     _write_plots(page.parent, plots)
     page.write_text(filled)
+
+
+def _without_repeats(documents: Sequence[Document]) -> list[Document]:
+    later: set[str] = set()
+    kept: list[Document] = []
+    for document in reversed(documents):
+        mine = [each for each in document["measurements"] if each["scenario"] not in later]
+        later |= {each["scenario"] for each in mine}
+        kept.append({**document, "measurements": mine})
+    return kept[::-1]
 
 
 def _write_plots(folder: Path, plots: dict[str, str]) -> None:

@@ -65,17 +65,20 @@ def test_updating_a_page_writes_its_plots_and_removes_those_of_the_result_before
     assert sorted(named) == sorted(there)
 
 
-def test_each_of_several_results_has_its_own_header_on_the_page(tmp_path, monkeypatch):
+def test_of_several_results_each_has_its_own_header_and_what_no_later_one_has(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.benchmarks.markdown_page.REPOSITORY", tmp_path)
     results = [tmp_path / "a.json", tmp_path / "b.json"]
-    for number, result in enumerate(results, start=1):
-        result.write_text(json.dumps(document(throughput(1, "nats", number * 1_000))))
+    first, last = throughput(1, "nats", 11_000), throughput(1, "nats", 22_000)
+    other = throughput(1, "nats", 33_000, scenario="throughput-1000")
+    results[0].write_text(json.dumps(document(first, other)))
+    results[1].write_text(json.dumps(document(last)))
     page = tmp_path / "page.md"
     page.write_text(EMPTY)
     update_page(results, page)
     text = page.read_text()
     assert text.count("- machine: ") == len(results)
-    assert text.index("1,000") < text.index("2,000")
+    assert text.index("33,000") < text.index("22,000")
+    assert "11,000" not in text  # A scenario is shown from the last result that has it.
 
 
 def test_the_committed_page_shows_exactly_what_its_committed_results_give(tmp_path):
