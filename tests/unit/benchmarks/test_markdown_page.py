@@ -65,7 +65,9 @@ def test_updating_a_page_writes_its_plots_and_removes_those_of_the_result_before
     assert sorted(named) == sorted(there)
 
 
-def test_of_several_results_each_has_its_own_header_and_what_no_later_one_has(tmp_path, monkeypatch):
+def test_of_several_results_each_has_its_own_header_and_what_no_later_one_has(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr("tests.benchmarks.markdown_page.REPOSITORY", tmp_path)
     results = [tmp_path / "a.json", tmp_path / "b.json"]
     first, last = throughput(1, "nats", 11_000), throughput(1, "nats", 22_000)
