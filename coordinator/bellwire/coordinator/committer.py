@@ -14,7 +14,7 @@ from bellwire.coordinator.core.engine import Engine
 from bellwire.coordinator.core.journal import Group
 from bellwire.coordinator.log.durable import DurableLog
 from bellwire.coordinator.log.store import Store
-from bellwire.wire.errors import BellwireError, StoreReadOnlyError
+from bellwire.wire.errors import BellwireError, InternalError, StoreReadOnlyError
 
 READ_BYTES: Final = 1 << 20  # Loaded at once for a reader that has fallen behind: about 1 ms.
 CLOSE_SECONDS: Final = 10.0  # Within the time a supervisor leaves a process to end.
@@ -178,6 +178,10 @@ class Committer:
             entries = self._store.read(log.log_id, offset, READ_BYTES)
         except BellwireError as error:
             self._loop.call_soon_threadsafe(self._engine.load_failed, log, offset, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, who waits for it must hear it.
+            _log.exception("a read of the store failed in an unforeseen way")
+            unforeseen = InternalError(f"the store could not be read: {error!r}")
+            self._loop.call_soon_threadsafe(self._engine.load_failed, log, offset, unforeseen)
         else:
             self._loop.call_soon_threadsafe(self._engine.loaded, log, offset, entries)
 

@@ -81,8 +81,10 @@ def open_client(
             if cluster
             else redis.Redis.from_pool(redis.ConnectionPool.from_url(url, **options))
         )
-    except ValueError as error:
-        expected = f"redis://[:PASSWORD@]HOST:PORT ({error})"
+    except ValueError:  # Its words may hold a part of the password.
+        expected = (
+            "redis://[:PASSWORD@]HOST:PORT; '/', '?' and '#' of a password as %2F, %3F and %23"
+        )
         raise SettingsError("cache", "redis", without_password(url), expected) from None
     return cast("RedisClient", client)
 

@@ -237,6 +237,7 @@ def engine_settings(settings: CoordinatorSettings) -> EngineSettings:
         store_cache_bytes=settings.store_cache_bytes,
         results_max=settings.results_max,
         result_ttl_seconds=settings.result_ttl_seconds,
+        state_topic=settings.state_topic,
     )
 
 

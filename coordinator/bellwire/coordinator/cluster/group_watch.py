@@ -23,6 +23,7 @@ from bellwire.wire.errors import BellwireError
 
 __all__ = ["Declared", "GroupStore", "GroupWatch"]
 
+CANCEL_AGAIN_SECONDS: Final = 0.1
 DECLARE_TRIES_MAX: Final = 16  # Each is lost to another group that declares at the same moment.
 _UNREAD: Final = (LeaseUnavailableError, LeaseRefusedError, LeaseValueError, GroupRecordError)
 _log = logging.getLogger("bellwire.coordinator")
@@ -135,8 +136,9 @@ class GroupWatch:
     async def close(self) -> None:
         """Read no more."""
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+            while not self._running.done():
+                self._running.cancel()  # `asyncio.wait_for` of Python 3.11, in redis-py, may lose one.
+                await asyncio.wait([self._running], timeout=CANCEL_AGAIN_SECONDS)
         await self._store.close()
 
     # ------------------------------------------------------------ Redis

@@ -113,12 +113,19 @@ class LeaseRedis:
 
     def _client(self) -> Redis:
         if self._redis is None:
-            self._redis = Redis.from_url(
-                self._url,
-                socket_timeout=self._request_seconds,
-                socket_connect_timeout=self._request_seconds,
-                retry=Retry(NoBackoff(), 0),  # Whoever asks decides when to ask again.
-                single_connection_client=True,
-                protocol=2,  # With 3 a connection that is dead may be taken for a live one.
-            )
+            try:
+                self._redis = Redis.from_url(
+                    self._url,
+                    socket_timeout=self._request_seconds,
+                    socket_connect_timeout=self._request_seconds,
+                    retry=Retry(NoBackoff(), 0),  # Whoever asks decides when to ask again.
+                    single_connection_client=True,
+                    protocol=2,  # With 3 a connection that is dead may be taken for a live one.
+                )
+            except ValueError:  # Its words may hold a part of the password.
+                raise LeaseRefusedError(
+                    f"{self.where} in `coordinator.redis` is no URL of a Redis: write '/', '?' and '#' of a "
+                    "password as %2F, %3F and %23",
+                    metadata={"redis": self.where},
+                ) from None
         return self._redis

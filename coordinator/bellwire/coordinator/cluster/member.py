@@ -92,6 +92,7 @@ class Member:
         self._is_open = False
         self._is_serving = False
         self._is_stale = False
+        self._terms = 0  # Counts what was shut.
         self._is_held = False
         self._proof_at = 0.0
         self._taken_at = 0.0
@@ -192,6 +193,7 @@ class Member:
         role = election.role
         if self._is_open and (self._is_stale or role is Role.STANDBY) and not self._is_held:
             self._is_open = self._is_serving = self._is_stale = False
+            self._terms += 1
             await self._house.shut()
         if self._is_held:
             return
@@ -239,15 +241,17 @@ class Member:
             _log.warning("the lease ends by itself: %s", error.message)
 
     async def _prove(self) -> None:
-        sent_at = time.monotonic()
+        sent_at, term = time.monotonic(), self._terms
         try:
             await self._house.prove()
         except StoreReadOnlyError:
-            self.broken()
+            if term == self._terms:  # Else it tells of a store that was let go of since.
+                self.broken()
         except BellwireError as error:
             _log.warning("the store proves nothing: %s", error.message)
         else:
-            self.election.proved(sent_at, time.monotonic())
+            if term == self._terms:
+                self.election.proved(sent_at, time.monotonic())
         finally:
             self._proving = None
             self._wake.set()

@@ -253,8 +253,12 @@ class ClusterCoordinator(Coordinator):
         self._switch.turn(self._standby)
         self._set_direct(None)
         await self._set_health(serving=False)
-        term, state = self._term, self._state
+        term, state, store = self._term, self._state, self._store
         self._term = self._state = self._store = None
+        if store is not None:
+            store.only_while(
+                _never
+            )  # The lease may be ours again before the last of its writes has ended.
         if term is not None:
             await term.end(self._refusal())
         if state is not None:
@@ -314,6 +318,11 @@ class ClusterCoordinator(Coordinator):
         election = self._election
         if election is None or not election.may_serve(time.monotonic()):
             raise self._refusal()
+
+
+def _never() -> bool:
+    """What is let go of takes over from nobody."""
+    return False
 
 
 def _nothing() -> None:

@@ -43,6 +43,7 @@ from bellwire.wire.errors import (
     BellwireError,
     CallerError,
     CapacityError,
+    InvalidTopicNameError,
     OffsetOutOfRangeError,
     SubscriptionMismatchError,
     TopicExistsError,
@@ -53,6 +54,10 @@ from bellwire.wire.topic import TopicPattern, check_topic_name
 
 PATTERNS_MAX: Final = 64
 ATTEMPTS_MAX: Final = 1_000
+KAFKAS_OWN: Final = (
+    "__",
+    "_bellwire_state",
+)  # Its own topics, and those of the state of every group.
 
 
 class Bus:
@@ -68,6 +73,8 @@ class Bus:
         journal: Where durable things are left to be committed.
         logs: Makes logs.
         graveyard: Where messages go that are given up.
+        producer_ids: Gives ids to producers.
+        state_topic: Where Kafka holds the state.
 
     Attributes:
         topics: All there are, by name.
@@ -88,6 +95,7 @@ class Bus:
         logs: Logs,
         graveyard: Graveyard,
         producer_ids: ProducerIds | None = None,
+        state_topic: str = "",
     ) -> None:
         self.default_settings = default_settings
         self.auto_create = auto_create
@@ -101,6 +109,7 @@ class Bus:
         self.named: dict[str, Subscription] = {}
         self.ephemeral: dict[Subscription, None] = {}  # A set that keeps its order.
         self.producer_ids = producer_ids or ProducerIds()
+        self._state_topic = state_topic
         self.on_readable: Callable[[str], None] = _nobody
         self._on_room = on_room
         self._journal = journal
@@ -119,8 +128,24 @@ class Bus:
             The others.
         """
         self._ownership = ownership
+        before = self.served
         self.served = {name: topic for name, topic in self.topics.items() if ownership.owns(name)}
+        for name, topic in self.served.items():
+            if name not in before:
+                self._attach_again(topic)
         return [topic for name, topic in self.topics.items() if name not in self.served]
+
+    def _attach_again(self, topic: Topic) -> None:
+        """Have a topic that is ours again read by subscriptions that began while it was not."""
+        for subscription in self.subscriptions():
+            if not subscription.matches(topic.name):
+                continue
+            read = {cursor.partition for cursor in subscription.cursors}
+            subscription.attach(
+                (p, p.log.low_offset if subscription.name else p.log.high_watermark)
+                for p in topic.partitions
+                if p not in read
+            )
 
     def check_ours(self, name: str) -> None:
         """See that a topic is ours.
@@ -199,6 +224,13 @@ class Bus:
                 f"there are {len(self.topics)} topics, limit is {self.topics_max}: delete some, or "
                 "use message keys instead of topics",
                 metadata={"limit": str(self.topics_max)},
+            )
+        if settings.log is LogKind.KAFKA and (
+            name == self._state_topic or name.startswith(KAFKAS_OWN)
+        ):
+            raise InvalidTopicNameError(
+                f"topic {name!r} is not allowed in Kafka, where a topic of this name holds what is not messages",
+                metadata={"topic": name},
             )
         if settings.log is not LogKind.MEMORY:
             self._journal.check_writable()

@@ -57,6 +57,7 @@ class EngineSettings:
     store_cache_bytes: int = 64 * MEBIBYTE
     results_max: int = 100_000
     result_ttl_seconds: float = 86_400.0
+    state_topic: str = ""
 
 
 class Engine:
@@ -114,6 +115,7 @@ class Engine:
             logs=self.logs,
             graveyard=self.dead_letters,
             producer_ids=producer_ids,
+            state_topic=settings.state_topic,
         )
         self.leases = Leases(self.bus)
         self.direct = DirectRoutes(self._random)

@@ -24,7 +24,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
 )
 from bellwire.coordinator.core.bus import positions_of
 from bellwire.coordinator.core.engine import Engine, EngineSettings
-from bellwire.coordinator.core.topic import TopicSettings
+from bellwire.coordinator.core.topic import LogKind, TopicSettings
 from bellwire.wire.errors import (
     CallerError,
     CapacityError,
@@ -282,3 +282,19 @@ def test_eight_thousand_topics_are_joined_without_stopping_the_coordinator():
     subscription = stage.subscribe(topics=[">"])
     stage.join(subscription)
     assert len(subscription.cursors) == 8_001
+
+
+def test_no_topic_in_kafka_is_named_as_what_holds_the_state() -> None:
+    engine = Engine(
+        EngineSettings(state_topic="desk"),
+        has_store=True,
+        durable_log=LogKind.KAFKA,
+        clock_ns=lambda: 0,
+    )
+    bus = engine.bus
+    in_kafka = dataclasses.replace(bus.default_settings, log=LogKind.KAFKA)
+    for name in ("desk", "_bellwire_state", "_bellwire_state.orders", "__consumer_offsets"):
+        with pytest.raises(InvalidTopicNameError):
+            bus.create_topic(name, in_kafka, 0)
+        bus.create_topic(name, bus.default_settings, 0)
+    bus.create_topic("desk.bars", in_kafka, 0)

@@ -118,3 +118,17 @@ def test_what_waits_for_room_in_a_topic_of_another_group_is_refused() -> None:
     worker.wait(partition, batch, (), stage.now + 30, lambda _, error: heard.append(error))
     stage.engine.share(Shared(OTHERS))
     assert [type(error) for error in heard] == [NotOwnerError]
+
+
+def test_who_began_to_read_while_a_topic_was_elsewhere_reads_it_when_it_comes_back() -> None:
+    stage = Stage()
+    other = stage.bus.create_topic(OTHERS, stage.bus.default_settings, 0)
+    before = stage.join(stage.subscribe("before", topics=[">"]))
+    shared = Shared(OTHERS)
+    stage.engine.share(shared)
+    since = stage.join(stage.subscribe("", topics=[">"]))
+    shared.others.clear()
+    stage.engine.share(shared)
+    stage.publish(2, topic=other)
+    assert all_offsets(stage.take_all(before)) == [0, 1]
+    assert all_offsets(stage.take_all(since)) == [0, 1]

@@ -38,6 +38,7 @@ class Applied(NamedTuple):
     entries: list[EntryRecord]
     changes: Changes
     gone: list[Record]
+    known: list[int]  # Logs that were not known before.
 
     @property
     def deleted(self) -> frozenset[int]:
@@ -75,9 +76,11 @@ class Index:
             if (log := self._logs.get(end.log_id)) is not None:
                 log.end = end.next_offset
 
-    def _know(self, topic: TopicRecord) -> None:
+    def _know(self, topic: TopicRecord) -> list[int]:
+        fresh = [log_id for log_id in topic.log_ids if log_id not in self._logs]
         for partition, log_id in enumerate(topic.log_ids):
             self._logs.setdefault(log_id, Positions(topic.name, partition))
+        return fresh
 
     def partitions(self) -> dict[str, int]:
         """Return how many partitions each Kafka topic has at least."""
@@ -106,13 +109,13 @@ class Index:
     def apply(self, records: Sequence[Record]) -> Applied:
         """Change the state as records say; `undo` takes it back."""
         entries: dict[tuple[int, int], EntryRecord] = {}
-        applied = Applied([], Changes(), [])
+        applied = Applied([], Changes(), [], [])
         with self.lock:
             for record in records:
                 if isinstance(record, EntryRecord):
                     entries[record.log_id, record.entry.base_offset] = record
                 elif isinstance(record, TopicRecord):
-                    self._know(record)
+                    applied.known.extend(self._know(record))
                 elif isinstance(record, TopicDeletedRecord | EvictedRecord):
                     applied.gone.append(record)
                 self.state.apply(record, applied.changes)
@@ -122,10 +125,14 @@ class Index:
         applied.entries.extend(entries.values())
         return applied
 
-    def undo(self, changes: Changes) -> None:
+    def undo(self, applied: Applied) -> None:
         """Take back what was applied and could not be written."""
         with self.lock:
-            self.state.undo(changes)
+            self.state.undo(applied.changes)
+            for log_id in (
+                applied.known
+            ):  # Else a topic that Kafka refuses would be asked for with each write.
+                self._logs.pop(log_id, None)
 
     def is_new(self, record: EntryRecord) -> bool:
         """Tell whether an entry is not there yet: written twice it would be there twice.

@@ -56,6 +56,12 @@ class Reader:
             try:
                 return await self._gather(log, log_id, start, offset, bytes_max)
             except OffsetOutOfRangeError:
+                with self._index.lock:
+                    evicted = (
+                        self._index.get(log_id) is not log or log.at_or_before(offset) != start
+                    )
+                if evicted:  # By the bus, while it was read.
+                    continue
                 raise DataCorruptError(
                     f"Kafka has deleted records of topic {log.topic!r}, partition {log.partition}, which the bus still "
                     "keeps: set retention.ms and retention.bytes of the topic to -1",

@@ -133,7 +133,7 @@ class KafkaStore:
             if fresh or applied.changes.values:
                 self._loop.run(self._writer.write(fresh, applied.changes, applied.deleted))
         except BaseException:
-            self._index.undo(applied.changes)
+            self._index.undo(applied)
             raise
         self._delete(self._index.removals(applied.gone))
 

@@ -10,8 +10,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from typing import Final
 
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import BrokerResponseError, ProducerFenced
 
 from bellwire.coordinator.log.kafka.entries import NANOS_PER_MILLI, records_of
 from bellwire.coordinator.log.kafka.faults import AWAY, HOPELESS, taken_over
@@ -32,6 +33,7 @@ from bellwire.wire.errors import StoreFullError, StoreReadOnlyError
 
 __all__ = ["Writer"]
 
+REFUSALS_MAX: Final = 3  # Answers in a row that nothing but another transaction would change.
 _log = logging.getLogger("bellwire.coordinator")
 
 
@@ -86,8 +88,10 @@ class Writer:
         """
         backoff = Backoff(*self._settings.retry_seconds)
         number = self._state.commits + 1
+        refusals = 0
         while True:
             attempt = _Attempt(entries, deleted)
+            reason: BaseException | None = None
             try:
                 await self._create_topics()
                 if not self._session.has_producer:
@@ -105,8 +109,18 @@ class Writer:
                 ) from error
             except AWAY as error:
                 _log.warning("Kafka took no transaction, trying again: %r", error)
+                # Among them are refusals that aiokafka has no name for, as that of a record without a key for a
+                # compacted topic.
+                is_refused = isinstance(error, BrokerResponseError) and not error.retriable
+                refusals = refusals + 1 if is_refused else 0
+                reason = error
             if await self._came_through(number, backoff):
                 break
+            if refusals >= REFUSALS_MAX:
+                raise StoreFullError(
+                    f"Kafka refuses the transaction again and again: {reason!r}",
+                    metadata={"kafka_error": type(reason).__name__},
+                )
         self._state.commits = number
         self._index.extend(by_log(attempt.entries, attempt.offsets))
 
@@ -152,6 +166,7 @@ class Writer:
             if key == encode_key(STORE):
                 found.load(*decode_pair(key, value))
         if found.incarnation > self._state.incarnation:
+            self._is_fenced = True  # `close` must not write our state over that of the other.
             raise taken_over(self._settings.state_topic)
         return found.commits
 
