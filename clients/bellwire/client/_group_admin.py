@@ -99,21 +99,28 @@ class GroupAdmin(Admin):
     ) -> list[Position]:
         """Move a named subscription in each group that knows it and that the topics concern."""
         concerned = self._groups.map.spread(topics) if topics else None
+        parts = {
+            group: there
+            for group in (self._groups.map.names if concerned is None else concerned)
+            if (there := self._of_group(group, position)) is not None
+        }
+        if (
+            not parts
+        ):  # It names nothing that anybody has: the home group refuses it in its own words.
+            parts = {self._groups.home: position}
         moved: list[Position] = []
 
         async def seek(group: str, admin: Admin) -> None:
-            there = self._of_group(group, position)
-            if (concerned is None or group in concerned) and there is not None:
-                moved.extend(
-                    await admin.seek(
-                        subscription,
-                        there,
-                        topics=() if concerned is None else concerned[group],
-                        request_id=request_id,
-                    )
+            moved.extend(
+                await admin.seek(
+                    subscription,
+                    parts[group],
+                    topics=() if concerned is None else concerned.get(group, topics),
+                    request_id=request_id,
                 )
+            )
 
-        await self._where_known(subscription, timeout, seek)
+        await self._where_known(tuple(parts), timeout, seek)
         return moved
 
     async def delete_subscription(
@@ -124,7 +131,7 @@ class GroupAdmin(Admin):
         async def delete(group: str, admin: Admin) -> None:
             await admin.delete_subscription(name, request_id=request_id)
 
-        await self._where_known(name, timeout, delete)
+        await self._where_known(self._groups.map.names, timeout, delete)
 
     def _of_group(self, group: str, position: StartPosition) -> StartPosition | None:
         """Return what of a position is for a group; None = nothing."""
@@ -136,13 +143,12 @@ class GroupAdmin(Admin):
 
     async def _where_known(
         self,
-        subscription: str,
+        names: Sequence[str],
         timeout: float | None,
         act: Callable[[str, Admin], Awaitable[None]],
     ) -> None:
         """Do something in one group after the other; where the subscription is not known, it is left out."""
         unknown: list[UnknownSubscriptionError] = []
-        names = self._groups.map.names
         for group in names:
             try:
                 await act(group, await self._admin_of(group, timeout))

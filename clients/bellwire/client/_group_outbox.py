@@ -58,6 +58,7 @@ class GroupOutbox:
         self._moves: dict[str, TopicMove] = {}
         self._moves_begun = 0
         self._lines: dict[str, Line] = {}  # Of topics whose outbox is being looked for.
+        self._closed = False
         groups.listen(self._on_map)
 
     # ------------------------------------------------------------ for the publisher
@@ -137,6 +138,7 @@ class GroupOutbox:
 
     async def close(self, seconds: float) -> None:
         """Give up what cannot move in time; the outboxes are closed by whoever made them."""
+        self._closed = True  # Nothing begins to move any more.
         self._groups.ignore(self._on_map)
         moves = tuple(self._moves.values())
         with contextlib.suppress(TimeoutError):
@@ -224,7 +226,7 @@ class GroupOutbox:
         Raises:
             NotOwnerError: It is not because of the topic.
         """
-        if not error.topic:
+        if not error.topic or self._closed:
             raise error
         self._groups.reread_soon()
         if self._by_topic.get(topic) is outbox:
@@ -244,10 +246,12 @@ class GroupOutbox:
         self._moves_begun += 1
         self._moves[topic] = TopicMove(topic, source, self._groups, self._outbox, self._moved)
 
-    def _moved(self, topic: str, outbox: Outbox) -> None:
+    def _moved(self, topic: str, outbox: Outbox | None) -> None:
         del self._moves[topic]
-        self._by_topic[topic] = outbox
-        self._on_map()  # It may have passed on meanwhile.
+        if outbox is not None:
+            self._by_topic[topic] = outbox
+        if not self._closed:
+            self._on_map()  # It may have passed on meanwhile.
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

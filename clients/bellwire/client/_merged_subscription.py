@@ -94,7 +94,7 @@ class MergedSubscription(Subscription):
         self._groups.listen(self._on_map)
         if self._is_wide:
             self._groups.watch()
-        spread = self._groups.map.spread(self._topics)
+        spread = self._wanted()
         for group, topics in spread.items():
             self._add(group, topics, len(spread), [])
         try:
@@ -188,7 +188,7 @@ class MergedSubscription(Subscription):
 
     async def _follow(self) -> None:
         """Have the parts that the map asks for."""
-        while (wanted := self._groups.map.spread(self._topics)) != self._spread():
+        while (wanted := self._wanted()) != self._spread():
             ended = [p for p in self._parts.values() if wanted.get(p.group) != p.topics]
             before: list[EphemeralResume] = []
             for part in ended:
@@ -198,6 +198,21 @@ class MergedSubscription(Subscription):
             for group, topics in wanted.items():
                 if group not in self._parts:
                     self._add(group, topics, len(wanted), before)
+
+    def _wanted(self) -> dict[str, tuple[str, ...]]:
+        """Return the groups concerned, and what each is asked for.
+
+        A name is bound to its topics: of a named one, patterns are asked for in every group concerned, whatever others
+        own of them, so that they stay the same when a group comes or goes.
+        """
+        spread = self._groups.map.spread(self._topics)
+        if not self._is_named:
+            return spread
+        asked = dict.fromkeys(self._topics)
+        return {
+            group: tuple(topic for topic in asked if topic in topics or set(topic) & WILD)
+            for group, topics in spread.items()
+        }
 
     def _spread(self) -> dict[str, tuple[str, ...]]:
         return {part.group: part.topics for part in self._parts.values()}
@@ -249,6 +264,10 @@ class MergedSubscription(Subscription):
     def holder_of(self, batch: Batch) -> StreamSubscription:
         """Return the part that a batch came by."""
         return self._streams[batch.settler]
+
+    def still_holds(self, batch: Batch, index: int) -> bool:
+        """Tell whether a batch from `index` on is still ours: its part knows."""
+        return self._streams[batch.settler].still_holds(batch, index)
 
     def accept_soon(self, batch: Batch) -> None:
         """Accept what is done of the batch with the next tick's dispositions of its part."""

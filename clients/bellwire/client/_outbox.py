@@ -162,6 +162,10 @@ class Outbox:
         self._resolved.set()
         return given
 
+    def check_usable(self) -> None:
+        """Raise what keeps it from taking anything, if anything does."""
+        self._check_open()
+
     def take_over(self, topic: str, partition: int, segment: Segment) -> None:
         """Take what another outbox gave away; room for it is not asked for."""
         route = self._topics.known(topic)

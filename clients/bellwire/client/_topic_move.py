@@ -36,7 +36,7 @@ class TopicMove:
         source: The outbox it had.
         groups: The map.
         outbox: Gives the outbox of a group, once that has an active coordinator.
-        on_end: Told the topic and the outbox it has now.
+        on_end: Told the topic and the outbox it has now; None = its group refuses it, as it refuses whoever asks next.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class TopicMove:
         source: Outbox,
         groups: Groups,
         outbox: Callable[[str, float | None], Awaitable[Outbox]],
-        on_end: Callable[[str, Outbox], None],
+        on_end: Callable[[str, Outbox | None], None],
     ) -> None:
         self._topic = topic
         self._source = source
@@ -70,8 +70,9 @@ class TopicMove:
                 target = await self._target()
                 await self._take_over(target)
             except CallerError as error:
-                self._source.refuse(self._topic, error)  # As it refuses whoever asks next.
-                target = self._source
+                await self._refuse(error)
+                self._on_end(self._topic, None)
+                return
             except BellwireError as error:
                 _log.info("topic %r cannot move yet: %s", self._topic, error.message)
                 if isinstance(error, NotOwnerError):
@@ -90,7 +91,15 @@ class TopicMove:
     async def _take_over(self, target: Outbox) -> None:
         source = self._source
         while target is not source and source.holds(self._topic):
+            target.check_usable()  # What it cannot take must not leave the source.
             for partition, segment in source.give_away(self._topic):
                 target.take_over(self._topic, partition, segment)
             if source.holds(self._topic):
                 await asyncio.sleep(LOOK_SECONDS)
+
+    async def _refuse(self, error: CallerError) -> None:
+        """Tell who waits, those included whose messages the old group has not refused yet."""
+        self._source.refuse(self._topic, error)
+        while self._source.holds(self._topic):
+            await asyncio.sleep(LOOK_SECONDS)
+            self._source.refuse(self._topic, error)

@@ -97,7 +97,8 @@ class CoordinatorState:
             waiting_max=settings.calls_in_flight_max,
             call_seconds=settings.call_timeout_seconds,
             source=source,
-            topics=lambda: self.bus.topics,
+            # Not those of other groups: of their messages nobody here hears, be their logs here.
+            topics=lambda: self.bus.served,
             has_all_topics=not settings.redis,
         )
         self.latest = self._latest_keeper(cache or CacheSettings())

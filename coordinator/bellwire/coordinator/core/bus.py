@@ -156,6 +156,10 @@ class Bus:
         if self._ownership is not None and not self._ownership.owns(name):
             raise self._ownership.refusal(name)
 
+    def _is_ours(self, pattern: TopicPattern) -> bool:
+        shared = self._ownership
+        return shared is None or not pattern.literal or shared.owns(pattern.text)
+
     def check_all_ours(self, patterns: Iterable[TopicPattern]) -> None:
         """See that all topics are ours that patterns name literally; of the others they mean those that are.
 
@@ -405,8 +409,9 @@ class Bus:
         check_topic_name(name)
         found = self.named.get(name)
         if found is not None:
-            _check_same(found, patterns, ordering)
-            self.check_all_ours(found.patterns)
+            # Of a topic that went to another group its readers are told to ask there; the others are read on.
+            self.check_all_ours(map(TopicPattern, patterns) if patterns else found.patterns)
+            _check_same(found, patterns, ordering, self._is_ours)
             return found
         if not patterns:
             raise UnknownSubscriptionError(
@@ -661,8 +666,13 @@ def _attempts(asked: int) -> int:
     return asked
 
 
-def _check_same(found: Subscription, patterns: Sequence[str], ordering: int) -> None:
-    topics = {pattern.text for pattern in found.patterns}
+def _check_same(
+    found: Subscription,
+    patterns: Sequence[str],
+    ordering: int,
+    is_ours: Callable[[TopicPattern], bool],
+) -> None:
+    topics = {pattern.text for pattern in found.patterns if is_ours(pattern)}
     if patterns and set(patterns) != topics:
         raise SubscriptionMismatchError(
             f"subscription {found.name!r} reads {sorted(topics)}, not {sorted(patterns)}: "

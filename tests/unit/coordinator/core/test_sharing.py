@@ -132,3 +132,12 @@ def test_who_began_to_read_while_a_topic_was_elsewhere_reads_it_when_it_comes_ba
     stage.publish(2, topic=other)
     assert all_offsets(stage.take_all(before)) == [0, 1]
     assert all_offsets(stage.take_all(since)) == [0, 1]
+
+
+def test_a_named_subscription_goes_on_with_the_topics_that_are_left() -> None:
+    stage = Stage()
+    stage.bus.create_topic(OTHERS, stage.bus.default_settings, 0)
+    stage.subscribe("s", topics=[TOPIC, OTHERS])
+    stage.engine.share(Shared(OTHERS))
+    assert refused(lambda: stage.subscribe("s", topics=[TOPIC, OTHERS])) == OTHERS
+    assert stage.subscribe("s", topics=[TOPIC]) is stage.bus.named["s"]
