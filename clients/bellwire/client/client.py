@@ -160,6 +160,7 @@ class Client:
         groups = Groups(pool, home, pool.addresses, self.settings, entries)
         self._routes = GroupRoutes(groups, self.settings, self.client_id)
         self._all_routes.append(self._routes)
+        self._publishers.clear()  # What was made before goes to the home group only.
 
     async def __aexit__(
         self,
