@@ -69,8 +69,7 @@ async def measure(kafka: str, redis: str, folder: Path) -> None:
         places: list[Any] = []
         for name in ("agent", "caller"):
             (folder / name).mkdir()
-            group = ServedGroup(folder / name, kafka, redis, 1)
-            group.arguments = (*group.arguments, *directory)
+            group = ServedGroup(folder / name, kafka, redis, 1, "--topics", f"{name}.>", *directory)
             groups.append(group)
             places.append(await group.start())
         async with dial(places[0].address) as there, dial(places[1].address) as here:

@@ -54,7 +54,7 @@ class Pair:
             "kafka": kafka,
             "default_log": "kafka",
             "redis": redis,
-            "group_lease_seconds": 1.5,
+            "group_lease_seconds": 3.0,
         }
         self._stack = stack
 

@@ -42,6 +42,11 @@ CALLS = 50
 CALLERS = 8
 
 
+def own_topics() -> tuple[str, ...]:
+    """Arguments of a group that shares a Redis with others: of those without topics there may be one."""
+    return ("--topics", f"t-{uuid4().hex}.>")
+
+
 @pytest.fixture
 async def groups(
     kafka: str, redis_noeviction: RunningRedis, tmp_path: Path
@@ -52,9 +57,7 @@ async def groups(
     for name in ("here", "there"):
         folder = tmp_path / name
         folder.mkdir()
-        group = ServedGroup(folder, kafka, redis_noeviction.url, 1)
-        group.arguments = (*group.arguments, *directory)
-        made.append(group)
+        made.append(ServedGroup(folder, kafka, redis_noeviction.url, 1, *own_topics(), *directory))
     try:
         yield made
     finally:
@@ -185,9 +188,8 @@ async def test_hung_a_call_ends_with_its_deadline(groups: list[ServedGroup]):
 async def test_agents_of_a_killed_coordinator_register_with_the_next_one_at_once(
     kafka: str, redis_noeviction: RunningRedis, tmp_path: Path
 ):
-    group = ServedGroup(tmp_path, kafka, redis_noeviction.url, 2)
     directory = ("--set", f"coordinator.agent_directory=d-{uuid4().hex}")
-    group.arguments = (*group.arguments, *directory)
+    group = ServedGroup(tmp_path, kafka, redis_noeviction.url, 2, *own_topics(), *directory)
     try:
         active = await group.start()
         async with dial(active.address) as bus:
