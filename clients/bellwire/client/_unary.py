@@ -10,7 +10,7 @@ import grpc
 from bellwire.client.errors import timed_out
 from bellwire.policy.backoff import Backoff
 from bellwire.transport.status import error_from_rpc
-from bellwire.wire.errors import DeadlineExceededError, PeerError
+from bellwire.wire.errors import DeadlineExceededError, NotOwnerError, PeerError
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -70,6 +70,8 @@ async def read(
         try:
             return await request(method, message, left, waited_for)
         except PeerError as error:
+            if isinstance(error, NotOwnerError) and error.topic:
+                raise  # Another group has the topic: here nothing else would be answered.
             left = deadline - clock() - (delay := backoff.next_delay())
             if not error.retryable or left <= 0:
                 raise
