@@ -1,0 +1,29 @@
+"""Inference: models in versions, engines that compute them, batches, caches and fall-backs."""
+
+from bellwire.agents.inference.engine import Engine
+from bellwire.agents.inference.errors import (
+    EngineFailedError,
+    EngineMissingError,
+    EngineTimeoutError,
+    InvalidModelError,
+    InvalidTensorError,
+    UnknownModelError,
+)
+from bellwire.agents.inference.model import ModelManifest, read_manifest
+from bellwire.agents.inference.tensor import DTYPES, Array, Tensors, TensorSpec
+
+__all__ = [
+    "DTYPES",
+    "Array",
+    "Engine",
+    "EngineFailedError",
+    "EngineMissingError",
+    "EngineTimeoutError",
+    "InvalidModelError",
+    "InvalidTensorError",
+    "ModelManifest",
+    "TensorSpec",
+    "Tensors",
+    "UnknownModelError",
+    "read_manifest",
+]
