@@ -1,5 +1,13 @@
 """Inference: models in versions, engines that compute them, batches, caches and fall-backs."""
 
+from bellwire.agents.inference.endpoint import (
+    CloseReason,
+    Endpoint,
+    Fallback,
+    FallbackReason,
+    InferenceRequest,
+    InferenceResult,
+)
 from bellwire.agents.inference.engine import Engine
 from bellwire.agents.inference.errors import (
     EngineFailedError,
@@ -15,10 +23,16 @@ from bellwire.agents.inference.tensor import DTYPES, Array, Tensors, TensorSpec
 __all__ = [
     "DTYPES",
     "Array",
+    "CloseReason",
+    "Endpoint",
     "Engine",
     "EngineFailedError",
     "EngineMissingError",
     "EngineTimeoutError",
+    "Fallback",
+    "FallbackReason",
+    "InferenceRequest",
+    "InferenceResult",
     "InvalidModelError",
     "InvalidTensorError",
     "ModelManifest",
