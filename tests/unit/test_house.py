@@ -84,7 +84,7 @@ def test_demo_and_dev_pin_the_same_versions() -> None:
 
 
 def test_demo_needs_neither_torch_nor_a_broker_client() -> None:
-    assert not {"torch", "onnx", "aiokafka", "redis"} & set(pins("demo"))
+    assert not {"torch", "onnxruntime", "aiokafka", "redis"} & set(pins("demo"))
 
 
 def test_no_requirement_of_the_base_install_is_missing_from_the_demo() -> None:

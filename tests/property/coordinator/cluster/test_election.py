@@ -145,8 +145,6 @@ class World:
 
     def work(self, local: float, longest: float) -> Work:
         random = self.random
-        if self.calm:
-            longest /= 2  # On the fastest clock too a renewal is heard before what it renews ends.
         applied = self.now + random.uniform(0.0, longest)
         heard = applied + random.uniform(0.0, longest)
         lost = not self.calm and random.random() < 0.05
