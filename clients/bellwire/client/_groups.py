@@ -238,7 +238,7 @@ class Groups:
 
     def _note_owners(self) -> None:
         entries = (self.map.entry(name) for name in self.map.names)
-        self._reader.add_places(entry.owner for entry in entries if entry and entry.owner)
+        self._reader.learn(entry.owner for entry in entries if entry and entry.owner)
 
     # ------------------------------------------------------------ watching
 

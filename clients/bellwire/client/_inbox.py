@@ -33,6 +33,7 @@ class Inbox:
         arrived: Set when there is something to take, or will never be.
         duplicates_skipped: Messages delivered again and not handed over again.
         on_room: Called when half a window has become free; None = nobody asks.
+        on_put_back: Called when a batch is to be handed over again; None = nobody asks.
     """
 
     def __init__(
@@ -56,9 +57,15 @@ class Inbox:
         self._messages = 0
         self._bytes = 0
         self.on_room: Callable[[], None] | None = None
+        self.on_put_back: Callable[[], None] | None = None
         self._room = asyncio.Event()
         self.arrived = asyncio.Event()
         self.duplicates_skipped = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """True while there is nothing to take."""
+        return not (self._queue or self._opened)
 
     def put(self, delivery: Delivery, skipped: int) -> None:
         """Add a delivery; `skipped` has a bit for each message that was received before."""
@@ -92,6 +99,8 @@ class Inbox:
     def put_back(self, batch: Batch) -> None:
         """Hand a batch over again, before everything else."""
         self._opened.appendleft(batch)
+        if self.on_put_back is not None:
+            self.on_put_back()
         self.arrived.set()
 
     def take(self) -> Batch | None:

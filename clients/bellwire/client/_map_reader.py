@@ -71,17 +71,28 @@ class MapReader:
     """
 
     def __init__(self, places: Sequence[Address], settings: TransportSettings) -> None:
+        self._told = tuple(places)
         self._places = list(places)
         self._options = channel_options(settings, len(places))
         self._channel: grpc.aio.Channel | None = None
 
-    def add_places(self, addresses: Iterable[str]) -> None:
-        """Ask at further places, too, after those known."""
+    @property
+    def places(self) -> tuple[Address, ...]:
+        """Where it asks, the next first."""
+        return tuple(self._places)
+
+    def learn(self, addresses: Iterable[str]) -> None:
+        """Ask where the map now says that somebody is, too, after those that the user told.
+
+        Where it said so before is forgotten, but for the place that is being asked.
+        """
+        found = dict.fromkeys(self._told)
         for text in addresses:
             with suppress(AddressError):  # Said by something that is no coordinator of ours.
-                place = parse_address(text)
-                if place not in self._places:
-                    self._places.append(place)
+                found[parse_address(text)] = None
+        asked = self._places[0]
+        kept = [place for place in self._places if place is asked or place in found]
+        self._places = kept + [place for place in found if place not in kept]
 
     async def next_place(self) -> None:
         """Ask somebody else the next time."""

@@ -7,12 +7,13 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
+from bellwire.client._ended_streams import FAILURES_MAX, EndedStreams, Figures
 from bellwire.client._groups import Groups
-from bellwire.client._resume import EphemeralResume
 from bellwire.client._stream_subscription import StreamSubscription
 from bellwire.client._subscription_part import SubscriptionPart
+from bellwire.client._whereabouts import Whereabouts
 from bellwire.client.errors import UnreachableError
-from bellwire.client.received import Batch, Settler
+from bellwire.client.received import Batch
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.client.subscription import Subscription
 from bellwire.policy.fair_turns import FairTurns
@@ -22,7 +23,6 @@ from bellwire.wire.errors import ClosedError
 __all__ = ["MakePart", "MergedSubscription"]
 
 WILD: Final = frozenset("*>")
-FAILURES_MAX: Final = 100  # Latest refusals shown, of all parts together.
 
 MakePart = Callable[[ChannelPool, tuple[str, ...], int], StreamSubscription]
 """Makes a part from channels, the topics that concern the group, and among how many parts the window is shared."""
@@ -69,8 +69,8 @@ class MergedSubscription(Subscription):
         self._on_close = on_close
         self._parts: dict[str, SubscriptionPart] = {}
         self._turns: FairTurns[SubscriptionPart] = FairTurns()
-        self._streams: dict[Settler, StreamSubscription] = {}  # Ended ones included.
-        self._ended: list[SubscriptionPart] = []  # Unnamed ones, which may have something left.
+        self._ended = EndedStreams()
+        self._whereabouts = Whereabouts()
         self._last: StreamSubscription | None = None
         self._arrived = asyncio.Event()
         self._is_wide = any(set(topic) & WILD for topic in topics)
@@ -96,7 +96,7 @@ class MergedSubscription(Subscription):
             self._groups.watch()
         spread = self._wanted()
         for group, topics in spread.items():
-            self._add(group, topics, len(spread), [])
+            self._add(group, topics, len(spread))
         try:
             await self._opened()
         except BaseException:
@@ -143,41 +143,35 @@ class MergedSubscription(Subscription):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(stream.close() for stream in self._streams.values()))
+        await asyncio.gather(*(stream.close() for stream in self._streams()))
         self._arrived.set()
         if self._on_close is not None:
             self._on_close(self)
 
     # ------------------------------------------------------------ parts
 
-    def _add(
-        self, group: str, topics: tuple[str, ...], shares: int, before: Sequence[EphemeralResume]
-    ) -> None:
+    def _streams(self) -> tuple[StreamSubscription, ...]:
+        return tuple(part.stream for part in self._parts.values() if part.stream is not None)
+
+    def _add(self, group: str, topics: tuple[str, ...], shares: int) -> None:
         part = self._parts[group] = SubscriptionPart(group, topics)
         self._turns.add(part)
         pool = self._groups.pool(group)
         if pool is not None:
-            self._start(part, pool, shares, before)
+            self._start(part, pool, shares)
         else:
-            part.opening = asyncio.create_task(self._start_later(part, shares, before))
+            part.opening = asyncio.create_task(self._start_later(part, shares))
 
-    async def _start_later(
-        self, part: SubscriptionPart, shares: int, before: Sequence[EphemeralResume]
-    ) -> None:
-        self._start(part, await self._groups.pool_of(part.group, None), shares, before)
+    async def _start_later(self, part: SubscriptionPart, shares: int) -> None:
+        self._start(part, await self._groups.pool_of(part.group, None), shares)
 
-    def _start(
-        self,
-        part: SubscriptionPart,
-        pool: ChannelPool,
-        shares: int,
-        before: Sequence[EphemeralResume],
-    ) -> None:
-        stream = part.stream = self._make(pool, part.topics, shares)
-        self._streams[stream.settler] = stream
-        stream.start(
+    def _start(self, part: SubscriptionPart, pool: ChannelPool, shares: int) -> None:
+        running = [(p.group, place) for p in self._parts.values() for place in p.position()]
+        origin = self._whereabouts.origin(part.group, running)
+        part.stream = self._make(pool, part.topics, shares)
+        part.stream.start(
             self._arrived,
-            before,
+            origin,
             lambda topic: self._groups.map.group_of(topic) == part.group,
             paused=self._paused,
         )
@@ -189,15 +183,11 @@ class MergedSubscription(Subscription):
     async def _follow(self) -> None:
         """Have the parts that the map asks for."""
         while (wanted := self._wanted()) != self._spread():
-            ended = [p for p in self._parts.values() if wanted.get(p.group) != p.topics]
-            before: list[EphemeralResume] = []
-            for part in ended:
-                before += await self._end(part)
-            for part in self._parts.values():
-                before += part.stream.position() if part.stream is not None else []
+            for part in [p for p in self._parts.values() if wanted.get(p.group) != p.topics]:
+                await self._end(part)
             for group, topics in wanted.items():
                 if group not in self._parts:
-                    self._add(group, topics, len(wanted), before)
+                    self._add(group, topics, len(wanted))
 
     def _wanted(self) -> dict[str, tuple[str, ...]]:
         """Return the groups concerned, and what each is asked for.
@@ -217,19 +207,19 @@ class MergedSubscription(Subscription):
     def _spread(self) -> dict[str, tuple[str, ...]]:
         return {part.group: part.topics for part in self._parts.values()}
 
-    async def _end(self, part: SubscriptionPart) -> list[EphemeralResume]:
+    async def _end(self, part: SubscriptionPart) -> None:
         """End a part; what it has received is handed over still, unless somebody else gets it again."""
+        await self._ended.wait_for_room()
         if part.opening is not None:
             part.opening.cancel()
-        if self._parts.get(part.group) is part:
-            del self._parts[part.group]
         self._turns.remove(part)
-        if part.stream is None:
-            return []
-        await part.stream.close()
-        if not self._is_named:
-            self._ended.append(part)  # Before what comes next of the same topics.
-        return part.stream.position()
+        if part.stream is not None:
+            await part.stream.close()
+            # What is left comes before what comes next of the same topics.
+            self._ended.add(part.stream, hands_over=not self._is_named)
+            for place in part.position():
+                self._whereabouts.leave(part.group, place)
+        del self._parts[part.group]
 
     # ------------------------------------------------------------ for the user
 
@@ -250,28 +240,40 @@ class MergedSubscription(Subscription):
 
     def batch_nowait(self) -> Batch | None:
         """Take the next delivery of any part if one is here already; None = there is none."""
-        batch = self._taken()
-        if batch is not None:
-            self._last = self._streams[batch.settler]
+        ended = self._ended.take()
+        if ended is not None:
+            self._last, batch = ended
+            return batch
+        taken = self._turns.take(SubscriptionPart.take)
+        if taken is None:
+            return None
+        self._last, batch = taken
         return batch
 
-    def _taken(self) -> Batch | None:
-        for part in self._ended:
-            if (batch := part.take()) is not None:
-                return batch
-        return self._turns.take(SubscriptionPart.take)
-
-    def holder_of(self, batch: Batch) -> StreamSubscription:
+    def holder_of(self, batch: Batch) -> Subscription:
         """Return the part that a batch came by."""
-        return self._streams[batch.settler]
+        return self._stream_of(batch) or self
+
+    def _stream_of(self, batch: Batch) -> StreamSubscription | None:
+        """Return the stream that a batch came by; None = it has ended, and nothing of it is left."""
+        last = self._last
+        if last is not None and last.settler is batch.settler:
+            return last
+        streams = (*self._streams(), *self._ended)
+        return next((each for each in streams if each.settler is batch.settler), None)
 
     def still_holds(self, batch: Batch, index: int) -> bool:
         """Tell whether a batch from `index` on is still ours: its part knows."""
-        return self._streams[batch.settler].still_holds(batch, index)
+        stream = self._stream_of(batch)
+        return stream is not None and stream.still_holds(batch, index)
 
     def accept_soon(self, batch: Batch) -> None:
         """Accept what is done of the batch with the next tick's dispositions of its part."""
-        self._streams[batch.settler].accept_soon(batch)
+        stream = self._stream_of(batch)
+        if stream is None:
+            batch.settle_done()
+        else:
+            stream.accept_soon(batch)
 
     @property
     def paused(self) -> bool:
@@ -281,49 +283,54 @@ class MergedSubscription(Subscription):
     async def pause(self) -> None:
         """Have nothing more delivered by any part until `resume`."""
         self._paused = True
-        for stream in self._streams.values():
+        for stream in self._streams():
             await stream.pause()
 
     async def resume(self) -> None:
         """End a pause."""
         self._paused = False
-        for stream in self._streams.values():
+        for stream in self._streams():
             await stream.resume()
+
+    def _figures(self) -> Figures:
+        figures = self._ended.figures()
+        for stream in self._streams():
+            figures.count(stream)
+        return figures
 
     @property
     def dropped_messages(self) -> int:
         """Messages dropped because this subscriber fell behind."""
-        return sum(stream.dropped_messages for stream in self._streams.values())
+        return self._figures().dropped_messages
 
     @property
     def duplicates_skipped(self) -> int:
         """Messages delivered again after a lost connection and not handed over again."""
-        return sum(stream.duplicates_skipped for stream in self._streams.values())
+        return self._figures().duplicates_skipped
 
     @property
     def expired_messages(self) -> int:
         """Messages not handed over because they waited here longer than `lease_seconds`."""
-        return sum(stream.expired_messages for stream in self._streams.values())
+        return self._figures().expired_messages
 
     @property
     def settle_failures(self) -> Sequence[SettleFailure]:
         """The latest dispositions that coordinators refused, by part, oldest first; at most 100."""
-        found = [failure for stream in self._streams.values() for failure in stream.settle_failures]
+        found = [*self._ended.settle_failures]
+        found += [failure for stream in self._streams() for failure in stream.settle_failures]
         return tuple(found[-FAILURES_MAX:])
 
     @property
     def lane(self) -> str:
         """What carries the streams: one word where all agree, else all of them with commas between."""
-        return ",".join(sorted({stream.lane for stream in self._streams.values() if stream.lane}))
+        return ",".join(sorted({stream.lane for stream in self._streams() if stream.lane}))
 
     @property
     def direct_obstacle(self) -> str:
         """With `direct=True`: why some or all messages come by coordinators; empty = nothing is in the way."""
-        return "; ".join(
-            sorted({s.direct_obstacle for s in self._streams.values() if s.direct_obstacle})
-        )
+        return "; ".join(sorted({s.direct_obstacle for s in self._streams() if s.direct_obstacle}))
 
     @property
     def streams_opened(self) -> int:
         """Streams established so far, of all parts."""
-        return sum(stream.streams_opened for stream in self._streams.values())
+        return self._figures().streams_opened

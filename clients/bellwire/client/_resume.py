@@ -80,12 +80,13 @@ class EphemeralResume:
         )
 
     def go_on_after(self, other: EphemeralResume, belongs: Callable[[str], bool]) -> None:
-        """Go on where another one ended, with those of its topics that belong here."""
+        """Go on where another one ended, with those of its topics that belong here; it knows better than this."""
         for key, following in other._next.items():
             if not belongs(key[0]):
                 continue
-            self._next[key] = max(following, self._next.get(key, 0))
+            self._next[key] = following
             self._logs.changed(key, other._logs.known(key))
+            self._returned.pop(key, None)
             if returned := other._returned.get(key):
                 self._returned[key] = set(returned)
 

@@ -115,6 +115,7 @@ class GroupRoutes(Routes):
             part = replace(
                 options,
                 topics=topics,
+                elsewhere=tuple(topic for topic in options.topics if topic not in topics),
                 window_messages=max(1, options.window_messages // shares),
                 window_bytes=max(
                     min(options.window_bytes, PART_BYTES_MIN), options.window_bytes // shares

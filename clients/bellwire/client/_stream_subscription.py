@@ -10,6 +10,7 @@ from typing import Self
 from bellwire.client._link import Link
 from bellwire.client._resume import EphemeralResume
 from bellwire.client._subscribe_side import SubscribeOptions, SubscribeSide
+from bellwire.client._whereabouts import Origin
 from bellwire.client.received import Batch, Settler
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
@@ -185,7 +186,7 @@ class StreamSubscription(Subscription):
     def start(
         self,
         arrived: asyncio.Event,
-        after: Sequence[EphemeralResume],
+        origin: Origin,
         belongs: Callable[[str], bool],
         *,
         paused: bool,
@@ -194,18 +195,32 @@ class StreamSubscription(Subscription):
 
         Args:
             arrived: Set when there is something to take, or will never be.
-            after: Positions of other parts, to go on behind.
+            origin: Where other parts are, to go on behind.
             belongs: Tells of which topics these are for this part.
             paused: Nothing is wanted before `resume`.
         """
         self._side.inbox.arrived = arrived
-        self._side.go_on_after(after, belongs)
+        self._side.go_on_after(origin, belongs)
         self._side.paused = paused
         self._link.start()
 
     async def opened(self, seconds: float) -> None:
         """Wait until the stream is open; raises what `__aenter__` does, and closes nothing."""
         await self._link.opened(seconds)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something was received that nobody has taken."""
+        return not self._side.inbox.is_empty
+
+    @property
+    def on_given_back(self) -> Callable[[], None] | None:
+        """Called when a message is brought again that the user gave back after the stream had ended."""
+        return self._side.inbox.on_put_back
+
+    @on_given_back.setter
+    def on_given_back(self, listener: Callable[[], None] | None) -> None:
+        self._side.inbox.on_put_back = listener
 
     def position(self) -> list[EphemeralResume]:
         """Return where an unnamed subscription is; nothing for a named one, whose cursor the coordinator keeps."""

@@ -7,6 +7,8 @@ from typing import Final
 
 from bellwire.bus.v1.message_pb2 import CODEC_LZ4_BLOCK, CODEC_NONE, Window
 from bellwire.bus.v1.subscriber_pb2 import (
+    START_POLICY_EARLIEST,
+    START_POLICY_TIME,
     Ordering,
     OverflowPolicy,
     StartPosition,
@@ -17,11 +19,29 @@ from bellwire.wire.topic import TopicPattern
 
 FRAME_DELIVERIES_MAX: Final = 64  # The contract's limit: a frame costs more than a batch.
 _START: Final = StartPosition()
+_BEHIND: Final = frozenset((START_POLICY_EARLIEST, START_POLICY_TIME))
 
 
 @dataclass(frozen=True, slots=True)
 class SubscribeOptions:
-    """What a subscription asks for."""
+    """What a subscription asks for.
+
+    Attributes:
+        topics: Names and patterns.
+        subscription: Its name; empty = unnamed.
+        client_id: Who asks, for people.
+        start: Where a new cursor begins; None = the coordinator's default.
+        window_messages: Messages in flight.
+        window_bytes: Uncompressed bytes in flight.
+        max_batch_messages: Of one delivery; 0 = as they were published.
+        ordering: How deliveries are spread over the members.
+        overflow_policy: What happens when this subscriber cannot keep up.
+        control: Whether it has the connection of control topics.
+        max_attempts: Before a message is dead-lettered; 0 = the coordinator's default.
+        lease_millis: Of a delivery; 0 = as long as the stream lives.
+        direct: Whether messages may come past the coordinator.
+        elsewhere: Topics that the same name reads in other groups.
+    """
 
     topics: tuple[str, ...]
     subscription: str
@@ -36,6 +56,12 @@ class SubscribeOptions:
     max_attempts: int = 0
     lease_millis: int = 0
     direct: bool = False
+    elsewhere: tuple[str, ...] = ()
+
+    @property
+    def begins_behind(self) -> bool:
+        """Whether a new cursor begins in what a topic holds already, and not at its end or where a list says."""
+        return self.start is not None and self.start.policy in _BEHIND
 
     def concerns(self, topic: str) -> bool:
         """Tell whether a topic is asked for."""
@@ -45,7 +71,7 @@ class SubscribeOptions:
         """Return the first frame of a stream.
 
         Args:
-            resume: Where to go on; None = where the user wants to begin.
+            resume: Where to go on, and with what is not listed where the user wants to begin; None = all of it there.
             previous_lease_id: Of the stream before; empty for the first.
         """
         return SubscribeRequest(
@@ -53,7 +79,7 @@ class SubscribeOptions:
                 subscription=self.subscription,
                 topics=self.topics,
                 client_id=self.client_id,
-                start_position=resume or self.start or _START,
+                start_position=self._begin(resume),
                 window=Window(messages=self.window_messages, bytes=self.window_bytes),
                 max_batch_messages=self.max_batch_messages,
                 accepted_codecs=(CODEC_NONE, CODEC_LZ4_BLOCK),
@@ -64,5 +90,17 @@ class SubscribeOptions:
                 lease_millis=self.lease_millis,
                 previous_lease_id=previous_lease_id,
                 direct=self.direct,
+                topics_elsewhere=self.elsewhere,
             )
+        )
+
+    def _begin(self, resume: StartPosition | None) -> StartPosition:
+        start = self.start or _START
+        if resume is None:
+            return start
+        return StartPosition(
+            policy=resume.policy,
+            positions=resume.positions,
+            time_unix_nano=start.time_unix_nano,
+            unlisted=start.policy if self.begins_behind else start.unlisted,
         )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +36,7 @@ from bellwire.client._provisional import Provisional
 from bellwire.client._resume import EphemeralResume, NamedResume, Resume
 from bellwire.client._settlements import Settlements
 from bellwire.client._subscribe_options import SubscribeOptions
+from bellwire.client._whereabouts import Origin
 from bellwire.client.received import Batch
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
@@ -162,14 +163,18 @@ class SubscribeSide:
         """Return where an unnamed subscription is; of a named one the coordinator knows."""
         return [self._resume] if isinstance(self._resume, EphemeralResume) else []
 
-    def go_on_after(
-        self, others: Iterable[EphemeralResume], belongs: Callable[[str], bool]
-    ) -> None:
-        """Begin where others are, with those of their topics that belong here and are asked for."""
-        concerns = self._options.concerns
-        if isinstance(self._resume, EphemeralResume):
-            for other in others:
-                self._resume.go_on_after(other, lambda topic: belongs(topic) and concerns(topic))
+    def go_on_after(self, origin: Origin, belongs: Callable[[str], bool]) -> None:
+        """Begin where others are, with those of their topics that belong here and are asked for.
+
+        What was read in another group begins anew in this one: in the log that it has here, from its beginning. Where
+        the user asked for the beginning, or for a time, that is so already, and a list would end it for what it lacks.
+        """
+        resume, options = self._resume, self._options
+        if not isinstance(resume, EphemeralResume):
+            return
+        others = () if options.begins_behind else origin.elsewhere
+        for other in others if origin.here is None else (*others, origin.here):
+            resume.go_on_after(other, lambda topic: belongs(topic) and options.concerns(topic))
 
     def end_direct(self) -> None:
         """End every direct route."""

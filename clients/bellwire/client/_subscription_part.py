@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from bellwire.client._resume import EphemeralResume
 from bellwire.client._stream_subscription import StreamSubscription
 from bellwire.client.errors import UnreachableError
 from bellwire.client.received import Batch
@@ -27,9 +28,18 @@ class SubscriptionPart:
         self.stream: StreamSubscription | None = None
         self.opening: asyncio.Task[None] | None = None
 
-    def take(self) -> Batch | None:
-        """Return what is next, if anything is; raises what the part failed with, once all is taken."""
-        return None if self.stream is None else self.stream.batch_nowait()
+    def take(self) -> tuple[StreamSubscription, Batch] | None:
+        """Return what is next, if anything is, and the stream that it came by.
+
+        Raises:
+            BellwireError: What the part failed with, once all is taken.
+        """
+        batch = None if self.stream is None else self.stream.batch_nowait()
+        return None if self.stream is None or batch is None else (self.stream, batch)
+
+    def position(self) -> list[EphemeralResume]:
+        """Return where it is, unnamed and with a stream; nothing otherwise."""
+        return [] if self.stream is None else self.stream.position()
 
     async def opened(self, deadline: float) -> None:
         """Wait until its stream is open.

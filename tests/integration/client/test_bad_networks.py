@@ -254,6 +254,20 @@ async def test_a_subscriber_that_is_not_read_holds_no_more_than_its_window() -> 
         assert stats.subscriptions[0].in_flight_messages == inbox._messages == 100
 
 
+async def test_who_reads_from_the_beginning_misses_nothing_of_a_topic_made_while_the_line_is_cut() -> (
+    None
+):
+    async with bad_network() as (proxy, client, direct):
+        await direct.publisher().publish("bars", b"0")
+        async with client.subscribe(">", start=EARLIEST) as everything:
+            assert await read_all(everything, 1) == [0]
+            proxy.accepts = False
+            proxy.cut()
+            await direct.publisher().publish_many("ticks", numbered(5, 1))
+            proxy.heal()
+            assert await read_all(everything, 5) == list(range(1, 6))
+
+
 async def test_a_pause_outlives_a_cut_line() -> None:
     async with (
         bad_network() as (proxy, client, direct),

@@ -21,6 +21,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     OverflowPolicy,
     StartPosition,
 )
+from bellwire.coordinator.core.binding import PATTERNS_MAX, check_same, further_topics
 from bellwire.coordinator.core.cursor import Cursor
 from bellwire.coordinator.core.dedupe import ProducerIds
 from bellwire.coordinator.core.journal import Journal
@@ -44,15 +45,14 @@ from bellwire.wire.errors import (
     CallerError,
     CapacityError,
     InvalidTopicNameError,
+    NotOwnerError,
     OffsetOutOfRangeError,
-    SubscriptionMismatchError,
     TopicExistsError,
     UnknownSubscriptionError,
     UnknownTopicError,
 )
 from bellwire.wire.topic import TopicPattern, check_topic_name
 
-PATTERNS_MAX: Final = 64
 ATTEMPTS_MAX: Final = 1_000
 KAFKAS_OWN: Final = (
     "__",
@@ -169,6 +169,19 @@ class Bus:
         for pattern in patterns:
             if pattern.literal:
                 self.check_ours(pattern.text)
+
+    def note_elsewhere(self, subscription: Subscription) -> NotOwnerError | None:
+        """Note which topics of a subscription other groups own now.
+
+        Returns:
+            The refusal of one that was ours when this was noted before; None = there is none.
+        """
+        before = subscription.elsewhere
+        gone = frozenset(p.text for p in subscription.patterns if not self._is_ours(p))
+        subscription.elsewhere = gone
+        if self._ownership is None or gone <= before:
+            return None
+        return self._ownership.refusal(min(gone - before))
 
     # ------------------------------------------------------------ topics
 
@@ -398,8 +411,21 @@ class Bus:
         *,
         default_ordering: Ordering.ValueType = ORDERING_PARTITION,
         max_attempts: int = 0,
+        elsewhere: Sequence[str] = (),
     ) -> Subscription:
         """Return the subscription of that name, made when new; its cursors stay when members leave.
+
+        Args:
+            name: Of the subscription.
+            patterns: Topics and patterns that are asked for here; none = those it has.
+            start: Where a new one begins.
+            ordering: How deliveries are spread; UNSPECIFIED = as it is.
+            overflow_policy: Of a new one.
+            now_ns: Time of topics that are created.
+            default_ordering: Of a new one that does not choose.
+            max_attempts: Of a new one; 0 = the default.
+            elsewhere: Topics that the same name reads in other groups: it is bound to them, and reads them once they
+                are ours.
 
         Raises:
             SubscriptionMismatchError: It exists with other topics or another ordering.
@@ -410,8 +436,9 @@ class Bus:
         found = self.named.get(name)
         if found is not None:
             # Of a topic that went to another group its readers are told to ask there; the others are read on.
-            self.check_all_ours(map(TopicPattern, patterns) if patterns else found.patterns)
-            _check_same(found, patterns, ordering, self._is_ours)
+            self.check_all_ours(map(TopicPattern, patterns) if patterns else _read_here(found))
+            check_same(found, patterns, elsewhere, ordering, self._is_ours)
+            self._bind(found, elsewhere)
             return found
         if not patterns:
             raise UnknownSubscriptionError(
@@ -426,22 +453,41 @@ class Bus:
         self._check_room()
         subscription = Subscription(
             name,
-            self._patterns(patterns, now_ns),
+            self._patterns(patterns, now_ns) + further_topics(patterns, elsewhere),
             ordering or default_ordering,
             self._overflow(overflow_policy, patterns, OVERFLOW_POLICY_BLOCK),
             max_attempts=_attempts(max_attempts) or self.max_attempts,
             graveyard=self._graveyard,
         )
-        if self._journal.broken is None:
-
-            def undo(_: BellwireError | None) -> None:
-                if self._journal.broken is None and self.named.get(name) is subscription:
-                    self._journal.stage(subscription.record(), undo=undo)
-
-            self._journal.stage(subscription.record(), undo=undo)
+        self.note_elsewhere(subscription)
+        self._stage_subscription(subscription)
         self._attach_all(subscription, start, START_POLICY_EARLIEST)
         self.named[name] = subscription
         return subscription
+
+    def _bind(self, subscription: Subscription, elsewhere: Sequence[str]) -> None:
+        """Have it read topics once they are ours that it was not told of before."""
+        texts = [pattern.text for pattern in subscription.patterns]
+        more = further_topics(texts, elsewhere)
+        if not more:
+            return
+        subscription.patterns += tuple(more)
+        subscription.elsewhere |= {p.text for p in more if not self._is_ours(p)}
+        self._stage_subscription(subscription)
+        for pattern in more:
+            if (topic := self.served.get(pattern.text)) is not None:  # The client did not know.
+                self._attach_again(topic)
+
+    def _stage_subscription(self, subscription: Subscription) -> None:
+        """Have it recorded; tried again with each group until it is."""
+        if self._journal.broken is not None:
+            return
+
+        def undo(_: BellwireError | None) -> None:
+            if self.named.get(subscription.name) is subscription:
+                self._stage_subscription(subscription)
+
+        self._journal.stage(subscription.record(), undo=undo)
 
     def restore_subscription(
         self, record: SubscriptionRecord, cursors: dict[int, CursorRecord]
@@ -594,12 +640,19 @@ class Bus:
     ) -> None:
         policy = start.policy or default_policy
         positions = {(p.topic, p.partition): p for p in start.positions}
+        rest = start.unlisted
         subscription.attach(
-            (partition, start_offset(partition, policy, start.time_unix_nano, positions))
+            (partition, start_offset(partition, policy, start.time_unix_nano, positions, rest))
             for name, topic in self.served.items()
             if subscription.matches(name)
             for partition in topic.partitions
         )
+
+
+def _read_here(subscription: Subscription) -> list[TopicPattern]:
+    """Return what a subscription reads or has read here, without what others had when it was made."""
+    read = {cursor.partition.topic.name for cursor in subscription.cursors}
+    return [p for p in subscription.patterns if p.text not in subscription.elsewhere - read]
 
 
 def _nobody(_: str) -> None:
@@ -611,28 +664,36 @@ def start_offset(
     policy: int,
     time_unix_nano: int,
     positions: dict[tuple[str, int], Position],
+    unlisted: int = START_POLICY_UNSPECIFIED,
 ) -> int:
     """Return the offset at which a reader of a partition begins.
+
+    Args:
+        partition: What is read.
+        policy: Which rule.
+        time_unix_nano: For TIME.
+        positions: For POSITIONS.
+        unlisted: The rule for a partition that these do not have.
 
     Raises:
         CallerError: The policy is not known.
     """
     log = partition.log
+    if policy == START_POLICY_POSITIONS:
+        position = positions.get((partition.topic.name, partition.index))
+        if position is not None:
+            if position.log_id not in (0, log.log_id):
+                return log.low_offset
+            return min(max(position.offset, log.low_offset), log.high_watermark)
+        policy = unlisted
     if policy == START_POLICY_EARLIEST:
         return log.low_offset
     if policy == START_POLICY_TIME:
         return min(log.find_time(time_unix_nano), log.high_watermark)
-    if policy == START_POLICY_POSITIONS:
-        position = positions.get((partition.topic.name, partition.index))
-        if position is None:
-            return log.high_watermark
-        if position.log_id not in (0, log.log_id):
-            return log.low_offset
-        return min(max(position.offset, log.low_offset), log.high_watermark)
     if policy in (START_POLICY_UNSPECIFIED, START_POLICY_LATEST):
         return log.high_watermark
     raise CallerError(
-        f"start policy {policy} is not known: use EARLIEST, LATEST, TIME or POSITIONS",
+        f"start policy {policy} is not known: use EARLIEST, LATEST, TIME or, not for `unlisted`, POSITIONS",
         metadata={"policy": str(policy)},
     )
 
@@ -664,26 +725,6 @@ def _attempts(asked: int) -> int:
             metadata={"limit": str(ATTEMPTS_MAX)},
         )
     return asked
-
-
-def _check_same(
-    found: Subscription,
-    patterns: Sequence[str],
-    ordering: int,
-    is_ours: Callable[[TopicPattern], bool],
-) -> None:
-    topics = {pattern.text for pattern in found.patterns if is_ours(pattern)}
-    if patterns and set(patterns) != topics:
-        raise SubscriptionMismatchError(
-            f"subscription {found.name!r} reads {sorted(topics)}, not {sorted(patterns)}: "
-            "use another name, or the same topics",
-            metadata={"subscription": found.name},
-        )
-    if ordering and ordering != found.ordering:
-        raise SubscriptionMismatchError(
-            f"subscription {found.name!r} has ordering {Ordering.Name(found.ordering)}: ask for the same",
-            metadata={"subscription": found.name},
-        )
 
 
 def positions_of(subscription: Subscription) -> list[Position]:

@@ -30,7 +30,7 @@ from bellwire.coordinator.log.durable import DurableLog
 from bellwire.coordinator.log.protocol import Entry
 from bellwire.coordinator.log.records import CursorRecord, SegmentRecord, Snapshot
 from bellwire.wire.batch import BatchLimits
-from bellwire.wire.errors import BellwireError, NotOwnerError
+from bellwire.wire.errors import BellwireError
 
 MEBIBYTE: Final = 1 << 20
 
@@ -155,9 +155,8 @@ class Engine:
                 refusal = ownership.refusal(topic.name)
                 self.workers.owner(partition).refuse(partition, refusal)
         for subscription in self.bus.subscriptions():
-            try:
-                self.bus.check_all_ours(subscription.patterns)
-            except NotOwnerError as error:
+            error = self.bus.note_elsewhere(subscription)
+            if error is not None:
                 subscription.fail(error)
         return [topic.name for topic in others if not topic.is_empty]
 

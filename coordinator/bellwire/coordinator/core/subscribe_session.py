@@ -146,6 +146,7 @@ class SubscribeSession:
                 start.overflow_policy,
                 now_ns,
                 max_attempts=start.max_attempts,
+                elsewhere=start.topics_elsewhere,
             )
         else:
             subscription = engine.bus.open_ephemeral(

@@ -79,6 +79,7 @@ class Subscription:
         dead_lettered: Messages given up, by topic.
         max_attempts: Failures after which a message is given up; 0 = never.
         direct: What reaches it past the coordinator; None = nothing does.
+        elsewhere: Names among its patterns that other groups of coordinators own.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Subscription:
         self.retired: dict[Member, None] = {}  # A set that keeps its order.
         self.cursors: list[Cursor] = []
         self.direct: DirectReader | None = None
+        self.elsewhere: frozenset[str] = frozenset()
         self._graveyard = graveyard
         self._shared_ready = ReadyQueue()
 

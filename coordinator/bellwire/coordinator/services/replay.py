@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 
 from bellwire.bus.v1 import subscriber_pb2 as pb
 from bellwire.coordinator.committer import READ_BYTES
-from bellwire.coordinator.core.bus import PATTERNS_MAX, start_offset
+from bellwire.coordinator.core.binding import PATTERNS_MAX
+from bellwire.coordinator.core.bus import start_offset
 from bellwire.coordinator.core.delivery import accepted_codecs, encode_replayed
 from bellwire.coordinator.core.replay import Pace, Piece, Track, pieces
 from bellwire.coordinator.log.protocol import Entry
@@ -58,7 +59,9 @@ async def _tracks(state: CoordinatorState, request: pb.ReplayRequest) -> list[Tr
         if not any(pattern.matches(name) for pattern in patterns):
             continue
         for partition in topic.partitions:
-            first = start_offset(partition, begin.policy, begin.time_unix_nano, positions)
+            first = start_offset(
+                partition, begin.policy, begin.time_unix_nano, positions, begin.unlisted
+            )
             tracks.append(Track(partition, first, partition.log.high_watermark))
     if not tracks:
         raise UnknownTopicError(

@@ -20,28 +20,36 @@ async def resolved(
     state: CoordinatorState, start: StartPosition, topics: Sequence[str]
 ) -> StartPosition:
     """Return the start as it is, or as positions where it names a time and a durable topic is concerned."""
-    if start.policy != START_POLICY_TIME:
+    is_listed = start.policy == START_POLICY_POSITIONS
+    if (start.unlisted if is_listed else start.policy) != START_POLICY_TIME:
         return start
+    listed = {(p.topic, p.partition): p for p in start.positions if is_listed}
     patterns = [TopicPattern(text) for text in topics]
     partitions = [
         partition
         for name, topic in state.bus.topics.items()
         if any(pattern.matches(name) for pattern in patterns)
         for partition in topic.partitions
+        if (name, partition.index) not in listed
     ]
     if not any(partition.log.durable for partition in partitions):
         return start
     return StartPosition(
         policy=START_POLICY_POSITIONS,
         positions=[
-            Position(
-                topic=partition.topic.name,
-                partition=partition.index,
-                offset=await _offset_at(state, partition, start.time_unix_nano),
-                log_id=partition.log.log_id,
-            )
-            for partition in partitions
+            *listed.values(),
+            *[
+                Position(
+                    topic=partition.topic.name,
+                    partition=partition.index,
+                    offset=await _offset_at(state, partition, start.time_unix_nano),
+                    log_id=partition.log.log_id,
+                )
+                for partition in partitions
+            ],
         ],
+        time_unix_nano=start.time_unix_nano,
+        unlisted=START_POLICY_TIME,  # Of a topic that was made while the store was asked.
     )
 
 

@@ -93,7 +93,7 @@ class _StartPolicyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     START_POLICY_TIME: _StartPolicy.ValueType  # 3
     """The batch with the first message whose time is not before `time_unix_nano`; earlier messages of it come as well."""
     START_POLICY_POSITIONS: _StartPolicy.ValueType  # 4
-    """The positions listed; partitions not listed begin at LATEST. A position of another log than there is now begins
+    """The positions listed; partitions not listed begin by `unlisted`. A position of another log than there is now begins
     at EARLIEST: all of the new log is new to its reader.
     """
 
@@ -109,7 +109,7 @@ START_POLICY_LATEST: StartPolicy.ValueType  # 2
 START_POLICY_TIME: StartPolicy.ValueType  # 3
 """The batch with the first message whose time is not before `time_unix_nano`; earlier messages of it come as well."""
 START_POLICY_POSITIONS: StartPolicy.ValueType  # 4
-"""The positions listed; partitions not listed begin at LATEST. A position of another log than there is now begins
+"""The positions listed; partitions not listed begin by `unlisted`. A position of another log than there is now begins
 at EARLIEST: all of the new log is new to its reader.
 """
 Global___StartPolicy: typing_extensions.TypeAlias = StartPolicy
@@ -155,10 +155,15 @@ class StartPosition(google.protobuf.message.Message):
     POLICY_FIELD_NUMBER: builtins.int
     TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
     POSITIONS_FIELD_NUMBER: builtins.int
+    UNLISTED_FIELD_NUMBER: builtins.int
     policy: Global___StartPolicy.ValueType
     """Which rule."""
     time_unix_nano: builtins.int
-    """For START_POLICY_TIME: nanoseconds since the Unix epoch."""
+    """For START_POLICY_TIME, be it as `policy` or as `unlisted`: nanoseconds since the Unix epoch."""
+    unlisted: Global___StartPolicy.ValueType
+    """For START_POLICY_POSITIONS: where partitions begin that are not listed, EARLIEST, LATEST or TIME; UNSPECIFIED = LATEST.
+    Who goes on after a lost stream names where it began: a topic may have been made meanwhile. A seek does not move them.
+    """
     @property
     def positions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[bellwire.bus.v1.message_pb2.Position]:
         """For START_POLICY_POSITIONS: the next offset to deliver, per partition."""
@@ -169,8 +174,9 @@ class StartPosition(google.protobuf.message.Message):
         policy: Global___StartPolicy.ValueType = ...,
         time_unix_nano: builtins.int = ...,
         positions: collections.abc.Iterable[bellwire.bus.v1.message_pb2.Position] | None = ...,
+        unlisted: Global___StartPolicy.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["policy", b"policy", "positions", b"positions", "time_unix_nano", b"time_unix_nano"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["policy", b"policy", "positions", b"positions", "time_unix_nano", b"time_unix_nano", "unlisted", b"unlisted"]) -> None: ...
 
 Global___StartPosition: typing_extensions.TypeAlias = StartPosition
 
@@ -194,6 +200,7 @@ class SubscribeStart(google.protobuf.message.Message):
     LEASE_MILLIS_FIELD_NUMBER: builtins.int
     PREVIOUS_LEASE_ID_FIELD_NUMBER: builtins.int
     DIRECT_FIELD_NUMBER: builtins.int
+    TOPICS_ELSEWHERE_FIELD_NUMBER: builtins.int
     subscription: builtins.str
     """Name of the subscription; its members compete. Empty = ephemeral: this stream alone gets every message."""
     client_id: builtins.str
@@ -236,6 +243,13 @@ class SubscribeStart(google.protobuf.message.Message):
     def accepted_codecs(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[bellwire.bus.v1.message_pb2.Codec.ValueType]:
         """Codecs this client opens; empty or CODEC_UNSPECIFIED alone = deliver plain `messages`."""
 
+    @property
+    def topics_elsewhere(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Topics of the same named subscription that other groups of coordinators own, as far as the client knows: names, no
+        patterns; with `topics` 64 entries at most. The name is bound to them here as well, so that it reads on when they come
+        here. Nobody is refused for them, and none is created. Ignored for an ephemeral subscription.
+        """
+
     def __init__(
         self,
         *,
@@ -253,9 +267,10 @@ class SubscribeStart(google.protobuf.message.Message):
         lease_millis: builtins.int = ...,
         previous_lease_id: builtins.str = ...,
         direct: builtins.bool = ...,
+        topics_elsewhere: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["start_position", b"start_position", "window", b"window"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "client_id", b"client_id", "direct", b"direct", "lease_millis", b"lease_millis", "max_attempts", b"max_attempts", "max_batch_messages", b"max_batch_messages", "max_frame_deliveries", b"max_frame_deliveries", "ordering", b"ordering", "overflow_policy", b"overflow_policy", "previous_lease_id", b"previous_lease_id", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "window", b"window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepted_codecs", b"accepted_codecs", "client_id", b"client_id", "direct", b"direct", "lease_millis", b"lease_millis", "max_attempts", b"max_attempts", "max_batch_messages", b"max_batch_messages", "max_frame_deliveries", b"max_frame_deliveries", "ordering", b"ordering", "overflow_policy", b"overflow_policy", "previous_lease_id", b"previous_lease_id", "start_position", b"start_position", "subscription", b"subscription", "topics", b"topics", "topics_elsewhere", b"topics_elsewhere", "window", b"window"]) -> None: ...
 
 Global___SubscribeStart: typing_extensions.TypeAlias = SubscribeStart
 

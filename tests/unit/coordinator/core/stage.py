@@ -93,11 +93,12 @@ class Stage:
         overflow: OverflowPolicy.ValueType | Any = OVERFLOW_POLICY_BLOCK,
         topics: Sequence[str] = (TOPIC,),
         start: StartPosition = EARLIEST,
+        elsewhere: Sequence[str] = (),
     ) -> Subscription:
         """A named subscription, or with an empty name an ephemeral one."""
         if not name:
             return self.bus.open_ephemeral(topics, start, overflow, 0, "somebody")
-        return self.bus.open_named(name, topics, start, ordering, overflow, 0)
+        return self.bus.open_named(name, topics, start, ordering, overflow, 0, elsewhere=elsewhere)
 
     def join(
         self, subscription: Subscription, messages: int = 1_000, size_bytes: int = WIDE

@@ -20,6 +20,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     START_POLICY_LATEST,
     START_POLICY_POSITIONS,
     START_POLICY_TIME,
+    StartPolicy,
     StartPosition,
 )
 from bellwire.coordinator.core.bus import positions_of
@@ -180,6 +181,31 @@ def test_an_unknown_start_policy_is_refused_and_nothing_is_left_attached():
         stage.subscribe(start=starting(9))
     assert [partition.cursors for partition in stage.topic.partitions] == [[]] * 4
     assert stage.bus.named == {}
+
+
+@pytest.mark.parametrize(
+    ("unlisted", "expected"),
+    [("UNSPECIFIED", []), ("LATEST", []), ("EARLIEST", [0, 1]), ("TIME", [1])],
+)
+def test_what_a_list_of_positions_lacks_begins_where_it_says(unlisted, expected):
+    stage = Stage(partitions=2)
+    for partition in (0, 0, 1, 1):
+        stage.publish(1, partition=partition)  # The time of each message is its offset.
+    start = StartPosition(
+        policy=START_POLICY_POSITIONS,
+        positions=[Position(topic=TOPIC, partition=0, offset=2)],
+        unlisted=StartPolicy.Value(f"START_POLICY_{unlisted}"),
+        time_unix_nano=1,
+    )
+    member = stage.join(stage.subscribe("", start=start))
+    assert all_offsets(stage.take_all(member)) == expected
+
+
+def test_a_list_of_positions_cannot_be_the_rule_for_what_it_lacks():
+    stage = Stage(partitions=2)
+    start = StartPosition(policy=START_POLICY_POSITIONS, unlisted=START_POLICY_POSITIONS)
+    with pytest.raises(CallerError, match="not for `unlisted`"):
+        stage.subscribe("", start=start)
 
 
 def test_a_named_subscription_goes_on_where_it_was_whatever_start_is_asked_for():

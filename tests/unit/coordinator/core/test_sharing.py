@@ -7,8 +7,15 @@ from collections.abc import Callable
 import pytest
 from tests.unit.coordinator.core.stage import TOPIC, Stage, all_offsets
 
+from bellwire.coordinator.core.binding import PATTERNS_MAX
+from bellwire.coordinator.log.records import SubscriptionRecord
 from bellwire.wire.batch import encode_batch
-from bellwire.wire.errors import BellwireError, NotOwnerError
+from bellwire.wire.errors import (
+    BellwireError,
+    CallerError,
+    NotOwnerError,
+    SubscriptionMismatchError,
+)
 from bellwire.wire.message import new_message
 
 OTHERS = "orders.new"
@@ -141,3 +148,80 @@ def test_a_named_subscription_goes_on_with_the_topics_that_are_left() -> None:
     stage.engine.share(Shared(OTHERS))
     assert refused(lambda: stage.subscribe("s", topics=[TOPIC, OTHERS])) == OTHERS
     assert stage.subscribe("s", topics=[TOPIC]) is stage.bus.named["s"]
+
+
+def test_a_name_is_bound_to_its_topics_elsewhere_and_reads_them_once_they_are_here() -> None:
+    stage = Stage()
+    shared = Shared(OTHERS)
+    stage.engine.share(shared)
+    subscription = stage.subscribe("s", elsewhere=[OTHERS])
+    member = stage.join(subscription)
+    assert set(stage.bus.topics) == {TOPIC}
+    shared.others.clear()
+    stage.engine.share(shared)
+    assert stage.subscribe("s", topics=[TOPIC, OTHERS]) is subscription
+    stage.publish(2, topic=stage.bus.topic(OTHERS, 0))
+    assert all_offsets(stage.take_all(member)) == [0, 1]
+
+
+def test_what_a_name_reads_elsewhere_may_be_told_later_and_is_recorded() -> None:
+    stage = Stage(durable=True)
+    shared = Shared(OTHERS)
+    stage.engine.share(shared)
+    subscription = stage.subscribe("s")
+    stage.commit()
+    for _ in range(2):  # The second time there is nothing new.
+        stage.subscribe("s", elsewhere=[OTHERS])
+    recorded = [each for each in stage.commit() if isinstance(each, SubscriptionRecord)]
+    assert [record.patterns for record in recorded] == [(TOPIC, OTHERS)]
+    shared.others.clear()
+    stage.engine.share(shared)
+    assert stage.subscribe("s", topics=[TOPIC, OTHERS]) is subscription
+
+
+def test_a_topic_that_the_client_believes_elsewhere_is_read_though_it_is_here() -> None:
+    stage = Stage()
+    other = stage.bus.create_topic(OTHERS, stage.bus.default_settings, 0)
+    stage.subscribe("s")
+    member = stage.join(stage.subscribe("s", elsewhere=[OTHERS]))
+    stage.publish(1, topic=other)
+    assert all_offsets(stage.take_all(member)) == [0]
+    assert stage.subscribe("s", elsewhere=[OTHERS]) is stage.bus.named["s"]
+
+
+def test_a_name_that_reads_other_topics_here_is_still_refused() -> None:
+    stage = Stage()
+    stage.engine.share(Shared(OTHERS))
+    stage.subscribe("s", topics=[TOPIC, "ticks"], elsewhere=[OTHERS])
+    for topics in ([TOPIC], [TOPIC, "ticks", "signals"]):
+        with pytest.raises(SubscriptionMismatchError):
+            stage.subscribe("s", topics=topics, elsewhere=[OTHERS])
+
+
+def test_topics_elsewhere_are_names_and_not_too_many() -> None:
+    stage = Stage()
+    stage.engine.share(Shared(OTHERS))
+    with pytest.raises(CallerError, match="is a pattern"):
+        stage.subscribe("s", elsewhere=["orders.*"])
+    with pytest.raises(CallerError, match="65 topics were given"):
+        stage.subscribe("s", elsewhere=[f"t{number}" for number in range(PATTERNS_MAX)])
+    assert stage.bus.named == {}
+
+
+def test_who_joins_a_name_without_topics_is_refused_only_for_what_was_read_here() -> None:
+    stage = Stage()
+    stage.engine.share(Shared(OTHERS))
+    stage.subscribe("s", elsewhere=[OTHERS])
+    assert stage.subscribe("s", topics=[]) is stage.bus.named["s"]
+    stage.engine.share(Shared(OTHERS, TOPIC))
+    assert refused(lambda: stage.subscribe("s", topics=[])) == TOPIC
+
+
+def test_who_was_told_of_a_topic_elsewhere_is_not_disturbed_when_another_one_moves() -> None:
+    stage = Stage()
+    stage.engine.share(Shared(OTHERS))
+    here = stage.join(stage.subscribe("s", elsewhere=[OTHERS]))
+    moves = stage.join(stage.subscribe("t", topics=["ticks"], elsewhere=[OTHERS]))
+    stage.engine.share(Shared(OTHERS, "ticks"))
+    assert here.failed is None
+    assert isinstance(moves.failed, NotOwnerError)
