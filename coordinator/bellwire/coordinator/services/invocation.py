@@ -6,6 +6,7 @@ import asyncio
 import time
 from itertools import count
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from bellwire.agent.v1 import invocation_pb2 as pb
 from bellwire.agent.v1.agent_pb2 import Call, CallResult
@@ -50,6 +51,8 @@ class Dispatcher:
         self._streams: dict[AgentSession, AgentStream] = {}
         self._ids = count(1)
         self._in_flight = 0
+        # Calls that wait for the same answer share its error, so the error itself is marked.
+        self._sent_to_nobody: WeakSet[BellwireError] = WeakSet()
 
     def on_open(self, session: AgentSession, stream: AgentStream) -> None:
         """Learn where an agent's calls go."""
@@ -89,15 +92,15 @@ class Dispatcher:
         """
         _check(request)
         policy = None if how.fresh else self._state.cache.policy(request)
-        if policy is not None and timeout_seconds > 0:
-            cache, seconds = self._state.cache, timeout_seconds
-            return await cache.invoke(policy, request, seconds, how.principal, self._dispatch_here)
+        dispatch, seconds, principal = self._dispatch_forwarded, timeout_seconds, how.principal
         try:
-            self._check_room(timeout_seconds)
-            session = self._state.router.choose(request.capability, request.routing)
+            if policy is None or seconds <= 0:
+                return await dispatch(request, seconds, principal)
+            return await self._state.cache.invoke(policy, request, seconds, principal, dispatch)
         except BellwireError as error:
-            raise NothingDone(error) from None
-        return await self._send(session, request, timeout_seconds, how.principal)
+            if error in self._sent_to_nobody:
+                raise NothingDone(error) from None
+            raise
 
     async def _dispatch(
         self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
@@ -125,6 +128,18 @@ class Dispatcher:
         """Send one call to one agent that is connected here."""
         self._check_room(timeout_seconds)
         session = self._state.router.choose(request.capability, request.routing)
+        return await self._send(session, request, timeout_seconds, principal)
+
+    async def _dispatch_forwarded(
+        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
+    ) -> pb.InvokeResponse:
+        """Do the same, and remember the error of a call that no agent has got."""
+        try:
+            self._check_room(timeout_seconds)
+            session = self._state.router.choose(request.capability, request.routing)
+        except BellwireError as error:
+            self._sent_to_nobody.add(error)
+            raise
         return await self._send(session, request, timeout_seconds, principal)
 
     async def _dispatch_anywhere(
