@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -35,10 +36,8 @@ if TYPE_CHECKING:
 ARGUMENTS_BYTES_MAX: Final = 1 << 20
 RESULT_BYTES_MAX: Final = 1 << 20  # A tool's result travels twice, as text and as structure.
 JSON_CONTENT_TYPE: Final = "application/json"
-PLACES_ASKED_MAX: Final = (
-    3  # Coordinators, ours among them, of which all but the last have done nothing.
-)
-
+# Coordinators, ours among them, of which all but the last have done nothing.
+PLACES_ASKED_MAX: Final = 3
 
 INVOKE: Final = "bellwire.agent.v1.InvocationService/Invoke"
 
@@ -79,7 +78,8 @@ class Dispatcher:
         if timeout_seconds <= 0:
             raise _had_passed()
         # The answer is kept here: that of another coordinator's cache would get older than was promised.
-        return await cache.invoke(policy, request, timeout_seconds, principal, self._dispatch_fresh)
+        dispatch = partial(self._dispatch, fresh=True)
+        return await cache.invoke(policy, request, timeout_seconds, principal, dispatch)
 
     async def invoke_forwarded(
         self, request: pb.InvokeRequest, timeout_seconds: float, how: Forwarded
@@ -103,23 +103,19 @@ class Dispatcher:
             raise
 
     async def _dispatch(
-        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
+        self,
+        request: pb.InvokeRequest,
+        timeout_seconds: float,
+        principal: str,
+        *,
+        fresh: bool = False,
     ) -> pb.InvokeResponse:
-        """Send one call to one agent, wherever it is connected, and await its result."""
-        federation = self._state.federation
-        if federation is None:
-            return await self._dispatch_here(request, timeout_seconds, principal)
-        return await self._dispatch_anywhere(federation, request, timeout_seconds, principal)
-
-    async def _dispatch_fresh(
-        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
-    ) -> pb.InvokeResponse:
-        """Do the same, and leave out the caches of other coordinators."""
+        """Send one call to one agent, wherever it is, and await its result; fresh = no other one's cache answers."""
         federation = self._state.federation
         if federation is None:
             return await self._dispatch_here(request, timeout_seconds, principal)
         return await self._dispatch_anywhere(
-            federation, request, timeout_seconds, principal, fresh=True
+            federation, request, timeout_seconds, principal, fresh=fresh
         )
 
     async def _dispatch_here(
@@ -149,7 +145,7 @@ class Dispatcher:
         timeout_seconds: float,
         principal: str,
         *,
-        fresh: bool = False,
+        fresh: bool,
     ) -> pb.InvokeResponse:
         """Send one call to an agent, here or at another coordinator; the next one only if nothing was done."""
         self._check_room(timeout_seconds)
