@@ -16,6 +16,7 @@ from bellwire.client._stream_subscription import StreamSubscription
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.server import Coordinator
 from bellwire.testing import InMemoryBus, running_coordinator
+from bellwire.wire.errors import ClosedError
 
 pytestmark = pytest.mark.integration
 
@@ -90,11 +91,15 @@ async def test_a_client_of_a_dead_coordinator_leaves_nothing(
 
 
 async def test_closing_twice_and_closing_unopened_are_harmless() -> None:
+    before = asyncio.all_tasks()
     client = connect("127.0.0.1:1")
     client.subscribe("bars")
-    client.publisher()
+    publisher = client.publisher()
     await client.close()
     await client.close()
+    with pytest.raises(ClosedError, match="closed"):
+        await publisher.publish("bars", b"1")
+    assert asyncio.all_tasks() == before
 
 
 async def test_cancelling_whoever_waits_leaves_the_client_usable() -> None:
