@@ -91,9 +91,7 @@ async def reached(running: Bridging, sent: int, received: int) -> None:
     async with asyncio.timeout(60):
         while counters.sent < sent or counters.received < received:
             assert not running.task.done(), running.task.exception()
-            await asyncio.sleep(
-                0.005
-            )  # Counters have no event: they are looked at, until the deadline.
+            await asyncio.sleep(0.005)  # Counters have no event; the deadline is above.
 
 
 def repeated_and_checked(found: Iterable[tuple[str, int]], load: Load) -> int:
