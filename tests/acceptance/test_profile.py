@@ -103,7 +103,7 @@ async def sampling(bellwire, target, *arguments):
             check_not_refused(line)
             assert line.startswith(f"sampling process {target.pid} for ")
             began = cpu_ticks(target.pid)
-            while cpu_ticks(target.pid) < began + TICKS:  # noqa: ASYNC110  # no event tells of it
+            while cpu_ticks(target.pid) < began + TICKS:  # noqa: ASYNC110  # the kernel has no event for it; the deadline is above
                 await asyncio.sleep(0.01)
         yield command
 

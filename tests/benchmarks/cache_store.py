@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ if __name__ == "__main__":
 
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.client.received import Batch
+from bellwire.coordinator.cache.key import CacheKey
+from bellwire.coordinator.cache.source import KeptAnswer
 from bellwire.sink import ParquetWriter, SinkSettings
 from bellwire.sink.cache_store import CacheStore
 from bellwire.sink.columns import day_of, rows_of
@@ -35,27 +36,13 @@ FILE_ROWS = 500
 DAY_NS = 86_400 * 1_000_000_000
 MILLIS = 1e3
 HOUR_NS = 3_600 * 1_000_000_000
+MARK = "mark"
+PAYLOAD = b"\x0a\x1d" + b'{"volatility":0.001234567890}'
 
 
-@dataclass(frozen=True)
-class Key:
+def key_of(question: object) -> CacheKey:
     """What an answer is found by."""
-
-    digest: str
-    space: str = "volatility"
-    version: str = "v1"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer of now."""
-
-    key: Key
-    made_unix_nano: int
-    expire_unix_nano: int
-    payload: bytes = b"\x0a\x1d" + b'{"volatility":0.001234567890}'
-    validity: str = "mark"
-    outdated_by: tuple[str, ...] = ("bars.1h",)
+    return CacheKey("volatility", "v1", str(question))
 
 
 def fill(root: Path, days: int, rows_a_day: int) -> None:
@@ -105,18 +92,23 @@ async def measure(root: Path, answers: int, count: int) -> None:
     batches = [range(first, first + FILE_ROWS) for first in range(0, answers, FILE_ROWS)]
 
     async def keep(n: int) -> None:
-        await store.keep([Answer(Key(str(m)), now, now + HOUR_NS) for m in batches[n]])
+        await store.keep(
+            [
+                KeptAnswer(key_of(m), MARK, ("bars.1h",), now, now + HOUR_NS, PAYLOAD)
+                for m in batches[n]
+            ]
+        )
 
     print(f"{FILE_ROWS} answers kept        {await timed(keep, len(batches))}")
-    hits = [await store.find(Key(str(n)), "mark") for n in range(0, answers, answers // 10)]
+    hits = [await store.find(key_of(n), MARK) for n in range(0, answers, answers // 10)]
     assert all(hit is not None for hit in hits)
 
     async def last(*keys: str) -> None:
         await store.last_messages("bars", keys, [LOG], any_log=False)
 
     kinds: dict[str, Callable[[int], Awaitable[Any]]] = {
-        "answer found": lambda n: store.find(Key(str(n * 37 % answers)), "mark"),
-        "answer not there": lambda n: store.find(Key(f"none {n}"), "mark"),
+        "answer found": lambda n: store.find(key_of(n * 37 % answers), MARK),
+        "answer not there": lambda n: store.find(key_of(f"none {n}"), MARK),
         "last message of a key": lambda n: last(f"S{n * 37 % KEYS}"),
         "of a hundred keys": lambda n: last(*(f"S{(n * 37 + m) % KEYS}" for m in range(100))),
         "of a key not there": lambda n: last(f"none {n}"),

@@ -39,7 +39,7 @@ async def serve(agent: AgentStream) -> None:
 
 async def known(bus: Stubs) -> None:
     async def agents() -> int:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # The directory has no event; the deadline is `eventually`'s.
         return len((await bus.agents.ListAgents(agent_pb2.ListAgentsRequest())).agents)
 
     await eventually(agents, lambda count: count == 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from aiokafka.errors import KafkaError
 
@@ -12,6 +13,9 @@ from bellwire.bridge.stopping import wait_for_event
 from bellwire.wire.errors import BellwireError
 
 __all__ = ["watch"]
+
+# The last one is raised by aiokafka where it speaks none of the versions of a request that the broker speaks.
+_AWAY: Final = (KafkaError, OSError, NotImplementedError)
 
 
 async def watch(connection: Connection, stop: asyncio.Event) -> None:
@@ -48,11 +52,7 @@ async def _probe(connection: Connection) -> str:
         async with asyncio.timeout(connection.settings.probe_seconds + 1.0):
             try:
                 await connection.admin.describe_cluster()
-            except (
-                KafkaError,
-                OSError,
-                NotImplementedError,
-            ) as error:  # The last: too new for the client.
+            except _AWAY as error:
                 return await _why(connection) or words(error)
     except TimeoutError:
         return "it does not answer"

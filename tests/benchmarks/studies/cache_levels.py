@@ -1,15 +1,14 @@
 """What the cache of calls spares of a stream, and what a call takes from each level."""
 
-import asyncio
 import json
-import sys
 from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
 from tests.benchmarks.cells import ABSENT
 from tests.benchmarks.figure import Figure
-from tests.benchmarks.process import REPOSITORY, MeasurementError, Reply, Workplace
+from tests.benchmarks.one_run import run_once
+from tests.benchmarks.process import Reply, Workplace
 from tests.benchmarks.scenario import DURATIONS_DEFAULT, Durations
 from tests.benchmarks.studies.study import Plot
 from tests.benchmarks.summary import Measurement
@@ -22,7 +21,6 @@ BARS: Final = 300
 CALLS: Final = 2_000
 SHORT: Final = 10  # Divides both for a short look.
 SECONDS_MAX: Final = 300.0
-LAST_LINES: Final = 5
 
 
 class CacheStudy:
@@ -33,25 +31,15 @@ class CacheStudy:
         del peer
         short = durations.load_seconds < DURATIONS_DEFAULT.load_seconds
         share = SHORT if short else 1
-        result, log = workplace.directory / "cache.json", workplace.directory / "cache.log"
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("tests/benchmarks/cache.py", "--json", str(result)),
-                *("--bars", str(BARS // share), "--count", str(CALLS // share)),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=REPOSITORY,
-            )
-            try:
-                status = await asyncio.wait_for(process.wait(), SECONDS_MAX)
-            except TimeoutError:
-                process.kill()
-                status = await process.wait()
-        if status != 0:
-            last = "\n".join(log.read_text().splitlines()[-LAST_LINES:])
-            raise MeasurementError(f"the cache could not be measured, status {status}:\n{last}")
+        result = workplace.directory / "cache.json"
+        await run_once(
+            "cache",
+            *("tests/benchmarks/cache.py", "--json", str(result)),
+            *("--bars", str(BARS // share), "--count", str(CALLS // share)),
+            seconds_max=SECONDS_MAX,
+            workplace=workplace,
+            failed="the cache could not be measured",
+        )
         found: Reply = json.loads(result.read_text())
         return {"cache": found}
 

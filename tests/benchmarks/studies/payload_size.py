@@ -1,7 +1,5 @@
 """Bytes of the demo's own stream over Bellwire, and as JSON over HTTP."""
 
-import asyncio
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
@@ -10,7 +8,8 @@ from typing import Final
 
 from tests.benchmarks.cells import ABSENT, number
 from tests.benchmarks.figure import Figure
-from tests.benchmarks.process import REPOSITORY, MeasurementError, Reply, Worker, Workplace
+from tests.benchmarks.one_run import run_once
+from tests.benchmarks.process import MeasurementError, Reply, Worker, Workplace
 from tests.benchmarks.scenario import DURATIONS_DEFAULT, Durations
 from tests.benchmarks.studies.record_demo import read_json, read_messages
 from tests.benchmarks.studies.study import Plot
@@ -20,7 +19,6 @@ from tests.benchmarks.tables import Table
 BARS: Final = 400  # Enough for some dozen orders; it plays in about ten seconds.
 BARS_SHORT: Final = 150
 RECORDING_SECONDS_MAX: Final = 120.0
-LAST_LINES: Final = 5
 RATE_PER_SECOND: Final = 1_000
 BATCH_MESSAGES_MAX: Final = 100
 LANE: Final = "grpc over TCP"
@@ -133,24 +131,13 @@ def _contents(recording: Path) -> Reply:
 
 
 async def _record(path: Path, bars: int, workplace: Workplace) -> None:
-    log = workplace.directory / "demo.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.benchmarks.studies.record_demo", str(path), str(bars)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=REPOSITORY,
-        )
-        try:
-            status = await asyncio.wait_for(process.wait(), RECORDING_SECONDS_MAX)
-        except TimeoutError:
-            process.kill()
-            status = await process.wait()
-    if status != 0:
-        last = "\n".join(log.read_text().splitlines()[-LAST_LINES:])
-        raise MeasurementError(f"the demo could not be recorded, status {status}:\n{last}")
+    await run_once(
+        "demo",
+        *("-m", "tests.benchmarks.studies.record_demo", str(path), str(bars)),
+        seconds_max=RECORDING_SECONDS_MAX,
+        workplace=workplace,
+        failed="the demo could not be recorded",
+    )
 
 
 async def _over_http(recording: Path, workplace: Workplace) -> Reply:

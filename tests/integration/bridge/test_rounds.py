@@ -29,7 +29,7 @@ async def first_round(subscription: Subscription, messages_max: int) -> list[Bat
 async def all_arrived(subscription: Subscription) -> None:
     assert isinstance(subscription, StreamSubscription)
     async with asyncio.timeout(10):
-        while subscription._side.inbox._messages < MESSAGES:  # noqa: ASYNC110  # It has no event for so many.
+        while subscription._side.inbox._messages < MESSAGES:  # noqa: ASYNC110  # It has no event for so many; the deadline is above.
             await asyncio.sleep(0.005)
 
 

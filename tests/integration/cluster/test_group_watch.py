@@ -173,8 +173,9 @@ async def test_who_is_stopped_meanwhile_waits_no_longer(redis_noeviction: Runnin
         )
         assert not declaring.done()
         orders.watch.leave()
-        async with asyncio.timeout(WAIT_SECONDS):
-            await declaring
+        await asyncio.wait([declaring], timeout=WAIT_SECONDS)
+        assert declaring.done(), "it waits on for a time to live of the lease"
+        assert orders.groups.is_declared
     await lease.release()
     await lease.close()
 
@@ -198,7 +199,9 @@ async def test_a_group_that_is_said_to_be_gone_is_forgotten(redis_noeviction: Ru
         await orders.watch.declare()
         rest = await make("rest")
         redis_noeviction.ask("HSET", GROUPS_KEY, "orders", "removed")
+        assert not rest.groups.owns("orders.new")
         await rest.until(lambda: rest.groups.owns("orders.new"))
+        assert rest.changes > 0
 
 
 async def test_what_is_no_declaration_is_refused_at_the_start_and_passed_over_later(

@@ -47,9 +47,8 @@ class CountingAgent(AgentStream):
         if ttl_millis:
             capability.cache.ttl_millis = ttl_millis
             capability.cache.outdated_by.extend(outdated_by)
-        agent = agent_pb2.Agent(
-            agent_id=agent_id, capabilities=[capability], max_in_flight=1_000, **fields
-        )
+        fields = {"max_in_flight": 1_000, **fields}
+        agent = agent_pb2.Agent(agent_id=agent_id, capabilities=[capability], **fields)
         await self.send(register=agent_pb2.Register(agent=agent))
         self.registered = await self.read_arm("registered")
 

@@ -582,11 +582,12 @@ async def chaos(seed: int, *, cut: bool, full: bool, seconds: float = 1.0) -> Co
     async def stumble(running: RunningCoordinator, subscription: Subscription) -> None:
         while clock() < stop_at - 0.3:
             await asyncio.sleep(chosen.random() * 0.2)
-            if cut and chosen.random() < 0.5:
+            if cut and (not seen["cut"] or chosen.random() < 0.5):
                 lanes = running.coordinator._lanes
                 connections = [c for lane in lanes for c in lane._tasks.values()]
                 if connections:
                     chosen.choice(connections).abort()
+                    seen["cut"] += 1
             elif chosen.random() < 0.3:
                 await subscription.pause()
                 await asyncio.sleep(0.02)
@@ -637,6 +638,8 @@ async def chaos(seed: int, *, cut: bool, full: bool, seconds: float = 1.0) -> Co
         }
         async with client.subscribe("t.>", direct=True, **options) as subscription:
             await play(running, client, subscription)
+        for topic in ("t.0", "t.1"):
+            seen["refused"] += sum((await client.admin.topic_stats(topic)).refused_batches.values())
     return seen
 
 
@@ -653,12 +656,14 @@ async def test_three_publishers_and_a_subscriber_that_stumbles(seed) -> None:
 
 @pytest.mark.parametrize("seed", seeds(4, 5, 6))
 async def test_connections_that_are_lost_cost_and_repeat_nothing(seed) -> None:
-    await chaos(seed, cut=True, full=False)
+    seen = await chaos(seed, cut=True, full=False)
+    assert seen["cut"] > 0, "no connection was ever lost: the test shows nothing"
 
 
 @pytest.mark.parametrize("seed", seeds(7, 8, 9))
 async def test_batches_that_are_refused_and_sent_again_come_once_and_in_order(seed) -> None:
-    await chaos(seed, cut=False, full=True)
+    seen = await chaos(seed, cut=False, full=True)
+    assert seen["refused"] > 0, "nothing was ever refused: the test shows nothing"
 
 
 @pytest.mark.slow
@@ -668,5 +673,9 @@ async def test_many_more_of_each(first) -> None:
     total: Counter[str] = Counter()
     for seed in range(first, first + 20):
         total += await chaos(seed, cut=seed % 2 == 0, full=seed % 4 == 1)
+    assert total["direct"] > 0
+    assert total["relayed"] > 0
+    assert total["streams"] > 20, "no stream was ever lost: the test shows nothing"  # Of 20 runs.
+    assert total["refused"] > 0, "nothing was ever refused: the test shows nothing"
     assert total["direct"] > 0
     assert total["streams"] > 20, "no connection was lost"

@@ -27,6 +27,14 @@ class Site:
         self.address = coordinator.addresses[0]
         self.bus = bus
 
+    @property
+    def id(self) -> str:
+        """Of this time of its being active."""
+        state = self.coordinator._state
+        assert state is not None
+        assert state.federation is not None
+        return state.federation.place.id
+
     async def agents(self, capability: str = "") -> list[agent_pb2.AgentStatus]:
         """The directory as it is seen here."""
         request = agent_pb2.ListAgentsRequest(capability=capability)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
-from tests.integration.coordinator.caching import TOOL, counting_agent
+from tests.integration.coordinator.caching import LONG, TOOL, CountingAgent, counting_agent
 from tests.integration.coordinator.frames import eventually, refusal, within
 from tests.integration.federation.conftest import Site, Sites
 
-from bellwire.agent.v1 import invocation_pb2
+from bellwire.agent.v1 import agent_pb2, invocation_pb2
+from bellwire.coordinator.services.forwarded import forwarding_metadata, is_nothing_done
 from bellwire.telemetry import names, provider
 from bellwire.telemetry.recorder import Recorder
+from bellwire.wire.errors import AgentBusyError, BellwireError
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(90)]
 
@@ -70,6 +73,33 @@ async def test_what_messages_outdate_is_kept_where_the_messages_are(sites: Sites
         assert len(agent.calls) == made
         await there.bus.publish(b"news", topic=topic)
         await eventually(lambda: level(here), lambda found: found == MADE)
+
+
+@pytest.mark.parametrize("ttl_millis", [0, LONG], ids=["not kept", "kept"])
+async def test_full_agents_say_that_nothing_was_done_whether_or_not_their_answers_are_kept(
+    sites: Sites, ttl_millis: int
+):
+    """So whoever has passed the call on asks another coordinator."""
+    there = await sites.open()
+    meant_for = forwarding_metadata(there.id, "", fresh=False)
+
+    async def ask() -> tuple[type[BellwireError], bool]:
+        request = invocation_pb2.InvokeRequest(capability=TOOL)
+        calling = there.bus.invocation.Invoke(request, metadata=meant_for, timeout=5)
+        error = await refusal(calling)
+        return type(error), is_nothing_done(await calling.trailing_metadata())
+
+    async def never(agent: CountingAgent, call: agent_pb2.Call) -> None:
+        """Answer nothing."""
+
+    async with counting_agent(
+        there.bus, ttl_millis=ttl_millis, respond=never, max_in_flight=1
+    ) as full:
+        held = there.invoke(TOOL, arguments=b"another one")
+        await full.has(lambda agent: len(agent.calls) == 1)
+        # Equal calls share an answer where it is kept, and so they do its error.
+        assert await asyncio.gather(*(ask() for _ in range(5))) == [(AgentBusyError, True)] * 5
+        held.cancel()
 
 
 async def test_a_call_that_is_passed_on_has_a_span_and_what_follows_is_under_it(

@@ -275,11 +275,8 @@ async def test_a_call_is_passed_on_once(sites: Sites):
     agent = await third.register("rules-0")
     await here.knows("rules-0")
     await there.knows("rules-0")
-    state = there.coordinator._state
-    assert state is not None
-    assert state.federation is not None
     request = invocation_pb2.InvokeRequest(capability=TOOL)
-    meant_for = (("bellwire-meant-for", state.federation.place.id),)
+    meant_for = (("bellwire-meant-for", there.id),)
     error = await refusal(there.bus.invocation.Invoke(request, metadata=meant_for, timeout=5))
     assert isinstance(error, NoCapableAgentError)
     assert agent.registered.lease_id

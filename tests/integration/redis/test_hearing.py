@@ -168,3 +168,4 @@ async def test_a_cluster_tells_at_every_node(redis_cluster: list[RunningRedis]) 
         await eventually(lambda: in_memory(one, "{}"), bool, 10)
         redis_cluster[2].ask("PUBLISH", channel_of(cache.redis_prefix), "node fair_value")
         await forgotten(one, "{}", 10)
+        assert (await one.info()).cache.heard_outdated == 1

@@ -112,6 +112,8 @@ async def test_a_key_silent_for_longer_than_is_warmed_is_found_after_a_restart(
             await publish(client, (f"life {life}", b"x"))
             wanted[f"life {life}"] = b"x"
             await settled(client, wanted)
+            _, redis = (await client.admin.server_info()).cache.latest_levels
+            assert redis.hits >= (17 if life else 0)  # What was not warmed.
 
 
 async def test_a_topic_that_is_not_warm_is_answered_from_redis_that_has_come_as_far(
@@ -209,6 +211,8 @@ async def test_a_cluster_keeps_a_topic_in_one_slot(redis_cluster: list[RunningRe
         wanted = {f"k{n}": b"%d" % n for n in range(150)}
         await publish(client, *wanted.items())
         await settled(client, wanted)
+        _, redis = (await client.admin.server_info()).cache.latest_levels
+        assert redis.hits >= 148  # All that memory had no room for.
 
 
 def item(key: str, offset: int, data: bytes = b"x") -> LatestMessage:

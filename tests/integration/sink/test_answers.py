@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bellwire.agent.v1.invocation_pb2 import InvokeResponse
+from bellwire.coordinator.cache.key import CacheKey
+from bellwire.coordinator.cache.source import KeptAnswer
 from bellwire.sink import AnalyticStoreLockedError, QuerySettings, SinkSettings, SinkWriteError, ask
 from bellwire.sink.answers import AnswerFiles
 from bellwire.sink.engine import open_engine
@@ -22,33 +24,18 @@ NANOS = 1_000_000_000
 DAY = 86_400
 
 
-@dataclass(frozen=True)
-class Key:
-    """What an answer is found by."""
-
-    digest: str
-    space: str = "fair_value"
-    version: str = "v1"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer of now that holds for an hour."""
-
-    key: Key
-    payload: bytes
-    made_unix_nano: int
-    expire_unix_nano: int
-    validity: str = "a1"
-    outdated_by: tuple[str, ...] = ("bars.>",)
+def key(digest: str, *, space: str = "fair_value", version: str = "v1") -> CacheKey:
+    return CacheKey(space, version, digest)
 
 
 def answer(
     digest: str, number: int = 0, *, ago: float = 0, seconds: float = 3_600, validity: str = "a1"
-) -> Answer:
+) -> KeptAnswer:
+    """An answer of now that holds for an hour, unless told otherwise."""
     payload = InvokeResponse(result=b'{"n": %d}' % number).SerializeToString()
     made_ns = time.time_ns() - int(ago * NANOS)
-    return Answer(Key(digest), payload, made_ns, made_ns + int(seconds * NANOS), validity)
+    expire_ns = made_ns + int(seconds * NANOS)
+    return KeptAnswer(key(digest), validity, ("bars.>",), made_ns, expire_ns, payload)
 
 
 @pytest.fixture
@@ -65,7 +52,7 @@ def parquet(root: Path) -> list[Path]:
 
 
 def number_of(files: AnswerFiles, digest: str, validity: str = "a1") -> bytes | None:
-    found = files.find(Key(digest), validity)
+    found = files.find(key(digest), validity)
     return None if found is None else InvokeResponse.FromString(found.payload).result
 
 
@@ -82,10 +69,10 @@ def test_what_is_kept_is_found_in_this_life_and_the_next(files: AnswerFiles, tmp
 
 def test_another_validity_version_or_capability_finds_nothing(files: AnswerFiles):
     files.keep([answer("d")])
-    assert files.find(Key("d"), "a2") is None
-    assert files.find(Key("d", version="v2"), "a1") is None
-    assert files.find(Key("d", space="spread"), "a1") is None
-    assert files.find(Key("d"), "a1") is not None
+    assert files.find(key("d"), "a2") is None
+    assert files.find(key("d", version="v2"), "a1") is None
+    assert files.find(key("d", space="spread"), "a1") is None
+    assert files.find(key("d"), "a1") is not None
 
 
 def test_the_newer_answer_of_a_question_is_the_one(files: AnswerFiles, tmp_path: Path):

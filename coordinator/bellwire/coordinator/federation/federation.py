@@ -49,6 +49,7 @@ class Federation:
         place: This coordinator.
         fleet: All agents that can be called from here.
         forwarder: Passes calls on.
+        faults: Of our own, while the directory was kept; each is logged, and the next turn comes.
     """
 
     def __init__(
@@ -60,18 +61,17 @@ class Federation:
         times: LeaseTimes,
     ) -> None:
         self.place = place
+        self.faults = 0
         self._registry = registry
         self._store = store
         self._times = times
-        remotes = RemoteAgents()
-        self._remotes = remotes
+        self._remotes = remotes = RemoteAgents()
         self._peers = PeerChannels()
         self.fleet = Fleet(registry, router, remotes, place.address)
         self.forwarder = Forwarder(remotes, self._peers, times.ttl)
         self._directory = Directory(place, registry, remotes, times, time.monotonic())
-        self._turn = (
-            asyncio.Lock()
-        )  # One request at a time: a lease is never given back after it was taken anew.
+        # One request at a time: a lease is never given back after it was taken anew.
+        self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
         self._ends: dict[AgentSession, Callable[[BellwireError], None]] = {}
         self._claiming: dict[str, int] = {}
@@ -175,19 +175,26 @@ class Federation:
 
     async def _keep(self) -> None:
         """Tell and look, each when it is due."""
-        directory = self._directory
         while True:
             self._wake.clear()
-            async with self._turn:
-                if directory.begin_renewal(time.monotonic()):
-                    await self._try("our record", self._renew)
-                if directory.begin_look(time.monotonic()):
-                    await self._try("the records of others", self._look)
-            self._remotes.expire(time.monotonic())
-            self._peers.close_idle(time.monotonic())
+            try:
+                await self._tell_and_look()
+            except Exception:  # noqa: BLE001 - without us our record would end, and all would lose our agents
+                self._fault("kept")
+                # Less than a renewal: what is due beside the one that failed has its turn.
+                await asyncio.sleep(self._times.poll)
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, directory.due_at - time.monotonic())):
+                async with asyncio.timeout(max(0.0, self._directory.due_at - time.monotonic())):
                     await self._wake.wait()
+
+    async def _tell_and_look(self) -> None:
+        async with self._turn:
+            if self._directory.begin_renewal(time.monotonic()):
+                await self._try("our record", self._renew)
+            if self._directory.begin_look(time.monotonic()):
+                await self._try("the records of others", self._look)
+        self._remotes.expire(time.monotonic())
+        self._peers.close_idle(time.monotonic())
 
     async def _try(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -246,8 +253,12 @@ class Federation:
                 self._wake.set()
 
         while True:
-            with suppress(DirectoryUnavailableError):  # The keeper says so.
+            try:
                 await self._store.listen(on_news)
+            except DirectoryUnavailableError:
+                pass  # The keeper says so.
+            except Exception:  # noqa: BLE001 - who listens no more hears of changes a renewal late
+                self._fault("listened to")
             await asyncio.sleep(pauses.next_delay())
 
     def _failed(self, error: DirectoryUnavailableError) -> None:
@@ -257,6 +268,10 @@ class Federation:
             f"{error.message}; agents and calls of this coordinator go on, ids of agents are not checked, and agents "
             "of others are known until their records end",
         )
+
+    def _fault(self, doing: str) -> None:
+        self.faults += 1
+        _log.exception("a fault of our own while the directory of agents was %s: it goes on", doing)
 
     def _say(self, what: str, trouble: str) -> None:
         """Log once that something is wrong, and once that all is right again."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from bellwire.agent.v1 import invocation_pb2 as pb
 from bellwire.agent.v1.agent_pb2 import Call, CallResult
@@ -34,10 +36,8 @@ if TYPE_CHECKING:
 ARGUMENTS_BYTES_MAX: Final = 1 << 20
 RESULT_BYTES_MAX: Final = 1 << 20  # A tool's result travels twice, as text and as structure.
 JSON_CONTENT_TYPE: Final = "application/json"
-PLACES_ASKED_MAX: Final = (
-    3  # Coordinators, ours among them, of which all but the last have done nothing.
-)
-
+# Coordinators, ours among them, of which all but the last have done nothing.
+PLACES_ASKED_MAX: Final = 3
 
 INVOKE: Final = "bellwire.agent.v1.InvocationService/Invoke"
 
@@ -50,6 +50,8 @@ class Dispatcher:
         self._streams: dict[AgentSession, AgentStream] = {}
         self._ids = count(1)
         self._in_flight = 0
+        # Calls that wait for the same answer share its error, so the error itself is marked.
+        self._sent_to_nobody: WeakSet[BellwireError] = WeakSet()
 
     def on_open(self, session: AgentSession, stream: AgentStream) -> None:
         """Learn where an agent's calls go."""
@@ -76,7 +78,8 @@ class Dispatcher:
         if timeout_seconds <= 0:
             raise _had_passed()
         # The answer is kept here: that of another coordinator's cache would get older than was promised.
-        return await cache.invoke(policy, request, timeout_seconds, principal, self._dispatch_fresh)
+        dispatch = partial(self._dispatch, fresh=True)
+        return await cache.invoke(policy, request, timeout_seconds, principal, dispatch)
 
     async def invoke_forwarded(
         self, request: pb.InvokeRequest, timeout_seconds: float, how: Forwarded
@@ -89,34 +92,30 @@ class Dispatcher:
         """
         _check(request)
         policy = None if how.fresh else self._state.cache.policy(request)
-        if policy is not None and timeout_seconds > 0:
-            cache, seconds = self._state.cache, timeout_seconds
-            return await cache.invoke(policy, request, seconds, how.principal, self._dispatch_here)
+        dispatch, seconds, principal = self._dispatch_forwarded, timeout_seconds, how.principal
         try:
-            self._check_room(timeout_seconds)
-            session = self._state.router.choose(request.capability, request.routing)
+            if policy is None or seconds <= 0:
+                return await dispatch(request, seconds, principal)
+            return await self._state.cache.invoke(policy, request, seconds, principal, dispatch)
         except BellwireError as error:
-            raise NothingDone(error) from None
-        return await self._send(session, request, timeout_seconds, how.principal)
+            if error in self._sent_to_nobody:
+                raise NothingDone(error) from None
+            raise
 
     async def _dispatch(
-        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
+        self,
+        request: pb.InvokeRequest,
+        timeout_seconds: float,
+        principal: str,
+        *,
+        fresh: bool = False,
     ) -> pb.InvokeResponse:
-        """Send one call to one agent, wherever it is connected, and await its result."""
-        federation = self._state.federation
-        if federation is None:
-            return await self._dispatch_here(request, timeout_seconds, principal)
-        return await self._dispatch_anywhere(federation, request, timeout_seconds, principal)
-
-    async def _dispatch_fresh(
-        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
-    ) -> pb.InvokeResponse:
-        """Do the same, and leave out the caches of other coordinators."""
+        """Send one call to one agent, wherever it is, and await its result; fresh = no other one's cache answers."""
         federation = self._state.federation
         if federation is None:
             return await self._dispatch_here(request, timeout_seconds, principal)
         return await self._dispatch_anywhere(
-            federation, request, timeout_seconds, principal, fresh=True
+            federation, request, timeout_seconds, principal, fresh=fresh
         )
 
     async def _dispatch_here(
@@ -127,6 +126,18 @@ class Dispatcher:
         session = self._state.router.choose(request.capability, request.routing)
         return await self._send(session, request, timeout_seconds, principal)
 
+    async def _dispatch_forwarded(
+        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
+    ) -> pb.InvokeResponse:
+        """Do the same, and remember the error of a call that no agent has got."""
+        try:
+            self._check_room(timeout_seconds)
+            session = self._state.router.choose(request.capability, request.routing)
+        except BellwireError as error:
+            self._sent_to_nobody.add(error)
+            raise
+        return await self._send(session, request, timeout_seconds, principal)
+
     async def _dispatch_anywhere(
         self,
         federation: Federation,
@@ -134,7 +145,7 @@ class Dispatcher:
         timeout_seconds: float,
         principal: str,
         *,
-        fresh: bool = False,
+        fresh: bool,
     ) -> pb.InvokeResponse:
         """Send one call to an agent, here or at another coordinator; the next one only if nothing was done."""
         self._check_room(timeout_seconds)

@@ -14,6 +14,7 @@ from bellwire.coordinator.cluster.holder import Holder
 from bellwire.coordinator.cluster.member import Member
 from bellwire.wire.errors import StoreReadOnlyError
 
+RENEWALS = 2  # The first one ends with whatever was left of the term before.
 ME, OTHER = Holder("here:1", "me", 1), Holder("there:1", "other", 1)
 
 
@@ -23,8 +24,10 @@ class Lease:
     def __init__(self) -> None:
         self.holder: Holder | None = ME
         self.away = False
+        self.asked = 0
 
     async def ask(self, *, take: bool) -> Answer:
+        self.asked += 1
         if self.away:
             raise LeaseUnavailableError("away")
         return Answer(self.holder, left_seconds=0.05)
@@ -40,6 +43,7 @@ class House:
     def __init__(self) -> None:
         self.serving = False
         self.proof: asyncio.Future[None] | None = None
+        self.has_proved = False
 
     async def open(self, may_write: Callable[[], bool]) -> None:
         pass
@@ -52,7 +56,10 @@ class House:
 
     async def prove(self) -> None:
         self.proof = asyncio.get_running_loop().create_future()
-        await self.proof
+        try:
+            await self.proof
+        finally:
+            self.has_proved = True
 
     def told(self) -> None:
         pass
@@ -80,10 +87,11 @@ async def test_a_proof_that_fails_after_its_store_was_let_go_of_does_not_end_the
         await until(lambda: not house.serving and election.role is Role.STANDBY)
         assert house.proof is not None
         house.proof.set_exception(StoreReadOnlyError("the store was closed while it waited"))
-        await asyncio.sleep(0.02)
+        await until(lambda: house.has_proved)
         lease.holder = ME  # The other one has gone.
         await until(lambda: election.role is Role.ACTIVE)
-        await asyncio.sleep(0.1)
+        asked = lease.asked
+        await until(lambda: lease.asked >= asked + RENEWALS)
         assert house.serving
     finally:
         await member.leave()

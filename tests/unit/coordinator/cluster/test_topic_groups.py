@@ -144,6 +144,8 @@ def test_what_does_not_overlap_is_allowed() -> None:
     groups = TopicGroups("bars", ("bars.>",))
     groups.take({"rest": REST, "orders": ORDERS, "bars": GroupRecord(("orders.>",))}, {})
     groups.check()
+    assert groups.owns("bars.1h")
+    assert not groups.owns("orders.new")
 
 
 def test_a_declaration_comes_back_as_it_was_written() -> None:
