@@ -9,12 +9,12 @@ from typing import Final
 
 from bellwire.bus.v1 import subscriber_pb2 as pb
 from bellwire.bus.v1.message_pb2 import Window as WindowMessage
-from bellwire.coordinator.core.bus import positions_of
 from bellwire.coordinator.core.delivery import accepted_codecs, encode_delivery
 from bellwire.coordinator.core.direct import PROGRESS_SECONDS, DirectReader
 from bellwire.coordinator.core.engine import Engine
 from bellwire.coordinator.core.flight import Routed
 from bellwire.coordinator.core.member import Member
+from bellwire.coordinator.core.positions import positions_of
 from bellwire.coordinator.core.settlement import apply_settlements
 from bellwire.coordinator.core.subscription import Subscription
 from bellwire.wire.errors import (

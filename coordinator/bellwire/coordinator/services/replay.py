@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from bellwire.bus.v1 import subscriber_pb2 as pb
 from bellwire.coordinator.committer import READ_BYTES
 from bellwire.coordinator.core.binding import PATTERNS_MAX
-from bellwire.coordinator.core.bus import start_offset
 from bellwire.coordinator.core.delivery import accepted_codecs, encode_replayed
+from bellwire.coordinator.core.positions import start_offset
 from bellwire.coordinator.core.replay import Pace, Piece, Track, pieces
 from bellwire.coordinator.log.protocol import Entry
 from bellwire.coordinator.services.start_time import resolved

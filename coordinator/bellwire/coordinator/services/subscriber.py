@@ -8,7 +8,7 @@ from typing import Final
 import grpc
 
 from bellwire.bus.v1 import subscriber_pb2 as pb
-from bellwire.coordinator.core.bus import positions_of
+from bellwire.coordinator.core.positions import positions_of
 from bellwire.coordinator.core.subscribe_session import SubscribeSession
 from bellwire.coordinator.services.context import local_process
 from bellwire.coordinator.services.conversation import Conversation, converse

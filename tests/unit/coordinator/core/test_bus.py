@@ -23,8 +23,8 @@ from bellwire.bus.v1.subscriber_pb2 import (
     StartPolicy,
     StartPosition,
 )
-from bellwire.coordinator.core.bus import positions_of
 from bellwire.coordinator.core.engine import Engine, EngineSettings
+from bellwire.coordinator.core.positions import positions_of
 from bellwire.coordinator.core.topic import LogKind, TopicSettings
 from bellwire.wire.errors import (
     CallerError,
@@ -175,12 +175,14 @@ def test_unasked_a_named_subscription_begins_at_the_oldest_and_an_ephemeral_one_
     assert offsets(stage.take(member)) == expected
 
 
-def test_an_unknown_start_policy_is_refused_and_nothing_is_left_attached():
+def test_an_unknown_start_policy_is_refused_and_nothing_is_left_attached_or_recorded():
     stage = Stage(partitions=4)
+    stage.commit()
     with pytest.raises(CallerError, match="start policy 9 is not known"):
         stage.subscribe(start=starting(9))
     assert [partition.cursors for partition in stage.topic.partitions] == [[]] * 4
     assert stage.bus.named == {}
+    assert stage.commit() == []
 
 
 @pytest.mark.parametrize(
