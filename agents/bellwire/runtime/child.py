@@ -1,4 +1,4 @@
-"""The program of an agent process: `python -m bellwire.runtime.child`, its spec on stdin."""
+"""The program of an agent process: `python -m bellwire.runtime.child`, its spec a line on stdin."""
 
 import asyncio
 import dataclasses
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from bellwire.client import ClientSettings
 from bellwire.runtime.agent import Agent
 from bellwire.runtime.errors import AgentDefinitionError
-from bellwire.runtime.ready import announce_ready
+from bellwire.runtime.ready import WARM_FD_VARIABLE, announce_ready
 from bellwire.runtime.run import run_agent
 from bellwire.runtime.settings import RunSettings
 from bellwire.telemetry import TelemetrySettings, configure_from
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 def main() -> int:
     """Run the agent described on standard input; return the exit code."""
-    spec = json.load(sys.stdin)
+    spec = json.loads(sys.stdin.readline())
     logging.basicConfig(level=spec["log_level"], format=LOG_FORMAT)
     try:
         agent = load_agent(spec["target"], spec["settings"], spec["agent_id"])
@@ -40,6 +40,11 @@ def main() -> int:
         logger.error("agent %s cannot be run: %s", spec["agent_id"], error)
         return EXIT_CONFIG
     try:
+        if spec.get("is_spare"):
+            turn = _wait_turn()
+            if turn is None:
+                return 0
+            spec.update(turn)
         _loop_run(_run(agent, spec))
     except asyncio.CancelledError:
         return 0  # told to stop before it was ready
@@ -49,6 +54,13 @@ def main() -> int:
     finally:
         tracing.shutdown()
     return 0
+
+
+def _wait_turn() -> dict[str, Any] | None:
+    """Say that this spare is loaded, and wait for its turn; None when it is not needed any more."""
+    announce_ready(variable=WARM_FD_VARIABLE)
+    line = sys.stdin.readline()
+    return json.loads(line) if line else None
 
 
 def load_agent(target: str, settings: Mapping[str, object], agent_id: str) -> Agent:

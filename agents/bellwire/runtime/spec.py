@@ -82,7 +82,9 @@ class ProcessSpec:
     ready_file: str = ""
     """It is ready when this file appears; empty = when it says so on the pipe of `ready`."""
     stdin_json: Mapping[str, object] | None = None
-    """Written to its standard input, with `restarts` added; None = no input."""
+    """Written to its standard input as one line, with `restarts` added; None = no input."""
+    standby: int = 0
+    """Spares kept warm, 0 or 1; the program must know what `encode_spare` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,21 @@ class AgentSpec:
     """Added to ours."""
     name: str = ""
     """Prefix of the replicas' ids; empty = the class name in lower case."""
+    standby: int = field(
+        default=0,
+        metadata=setting(
+            unit="processes per replica",
+            why="a spare that has made its agent takes a crashed one's place at once, for its memory",
+            ge=0,
+            le=1,
+        ),
+    )
+    """The spare runs the agent's constructor, and `on_start` only in its turn: open there what only
+    one process may have."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be used."""
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +150,7 @@ def agent_processes(spec: AgentSpec, shared: ChildContext) -> list[ProcessSpec]:
             argv=(sys.executable, "-m", CHILD_MODULE),
             environment=environment,
             cpus=spec.cpus,
+            standby=spec.standby,
             stdin_json={
                 "target": spec.target,
                 "agent_id": f"{prefix}-{replica}",
@@ -152,4 +170,18 @@ def encode_stdin(spec: ProcessSpec, restarts: int) -> bytes:
     """Return what is written to the standard input of a process; empty when it gets none."""
     if spec.stdin_json is None:
         return b""
-    return json.dumps({**spec.stdin_json, "restarts": restarts}).encode()
+    return _line({**spec.stdin_json, "restarts": restarts})
+
+
+def encode_spare(spec: ProcessSpec) -> bytes:
+    """Return the first line for a spare: to load, say WARM on `BELLWIRE_WARM_FD`, and wait."""
+    return _line({**(spec.stdin_json or {}), "restarts": 0, "is_spare": True})
+
+
+def encode_turn(restarts: int) -> bytes:
+    """Return the second line for a spare: to do what it was started for."""
+    return _line({"restarts": restarts})
+
+
+def _line(values: Mapping[str, object]) -> bytes:
+    return json.dumps(values).encode() + b"\n"
