@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from bellwire.client import ClientSettings
 from bellwire.runtime.agent import Agent
 from bellwire.runtime.errors import AgentDefinitionError
+from bellwire.runtime.gpu import limit_gpu_memory
 from bellwire.runtime.ready import WARM_FD_VARIABLE, announce_ready
 from bellwire.runtime.run import run_agent
 from bellwire.runtime.settings import RunSettings
@@ -35,6 +36,7 @@ def main() -> int:
     logging.basicConfig(level=spec["log_level"], format=LOG_FORMAT)
     try:
         agent = load_agent(spec["target"], spec["settings"], spec["agent_id"])
+        _limit_gpu(spec)
         tracing = configure_from(from_plain(TelemetrySettings, spec["telemetry"]), agent.agent_id)
     except CallerError as error:
         logger.error("agent %s cannot be run: %s", spec["agent_id"], error)
@@ -98,6 +100,7 @@ def from_plain(cls: type[T], values: Mapping[str, Any]) -> T:
 
 async def _run(agent: Agent, spec: Mapping[str, Any]) -> None:
     def ready() -> None:
+        _limit_gpu(spec)  # again: `on_start` may have been the first to import torch
         announce_ready({"agent_id": agent.agent_id, "pid": os.getpid()})
 
     await run_agent(
@@ -108,6 +111,11 @@ async def _run(agent: Agent, spec: Mapping[str, Any]) -> None:
         restarts=spec["restarts"],
         on_ready=ready,
     )
+
+
+def _limit_gpu(spec: Mapping[str, Any]) -> None:
+    if spec["gpu_memory_fraction"]:
+        limit_gpu_memory(spec["gpu_memory_fraction"])
 
 
 def _loop_run(main: Coroutine[Any, Any, None]) -> None:

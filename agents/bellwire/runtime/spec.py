@@ -8,9 +8,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from bellwire.client.settings import ClientSettings
+from bellwire.runtime.device import parse_device
+from bellwire.runtime.placement import (
+    Machine,
+    Placement,
+    PlacementSettings,
+    check_launch_blocking,
+    place,
+)
 from bellwire.runtime.settings import RunSettings
 from bellwire.telemetry import TelemetrySettings
-from bellwire.wire.settings import check_settings, setting
+from bellwire.wire.settings import SettingsError, check_settings, setting
 
 CHILD_MODULE = "bellwire.runtime.child"
 ONE_THREAD: Mapping[str, str] = {
@@ -85,11 +93,19 @@ class ProcessSpec:
     """Written to its standard input as one line, with `restarts` added; None = no input."""
     standby: int = 0
     """Spares kept warm, 0 or 1; the program must know what `encode_spare` says."""
+    notices: tuple[str, ...] = ()
+    """What people should know of it; logged when it is started."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """One agent class, in as many processes as there are replicas."""
+    """One agent class, in as many processes as there are replicas.
+
+    Raises:
+        SettingsError: A value is of the wrong type or out of its range.
+        InvalidDeviceError: The device is written wrongly.
+        LaunchBlockingError: A GPU agent would wait for each kernel.
+    """
 
     target: str
     """"module:Class", importable in the child."""
@@ -97,10 +113,10 @@ class AgentSpec:
     """Overrides of the agent's `default_settings`; JSON values."""
     replicas: int = 1
     """Processes; they compete for messages unless `run.broadcast`."""
-    cpus: tuple[int, ...] = ()
-    """CPUs each replica may run on; empty = all we may."""
-    cuda_visible_devices: str = ""
-    """GPUs the process sees, set before it starts; empty = none."""
+    device: str = "cpu"
+    """"cpu", "cpu:2,3", "cpu:0-3" or "cuda:0"; the same for each replica."""
+    placement: PlacementSettings = field(default_factory=PlacementSettings)
+    """What to do with the device, and when it is not there."""
     run: RunSettings = field(default_factory=RunSettings)
     """Bounds and policies of the running agent."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -122,6 +138,11 @@ class AgentSpec:
     def __post_init__(self) -> None:
         """Refuse values that cannot be used."""
         check_settings(self)
+        device = parse_device(self.device)
+        check_launch_blocking(device, self.environment)
+        if self.standby and device.gpu is not None:
+            expected = "0: a spare would hold the model on the GPU a second time"
+            raise SettingsError("AgentSpec", "standby", self.standby, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,34 +157,54 @@ class ChildContext:
     """Name of a level of `logging`."""
 
 
-def agent_processes(spec: AgentSpec, shared: ChildContext) -> list[ProcessSpec]:
-    """Spell an agent out as processes, one per replica."""
+def agent_processes(
+    spec: AgentSpec, shared: ChildContext, machine: Machine, *, before: int = 0
+) -> list[ProcessSpec]:
+    """Spell an agent out as processes, one per replica.
+
+    Args:
+        spec: The agent.
+        shared: What it shares with others.
+        machine: Where it is to run.
+        before: Processes that were spelled out before; they are spread over NUMA nodes in turn.
+
+    Raises:
+        MissingDeviceError: The machine does not have the device, and the spec says to refuse.
+    """
     prefix = spec.name or spec.target.rpartition(":")[2].lower()
-    environment = {
-        **ONE_THREAD,
-        "CUDA_VISIBLE_DEVICES": spec.cuda_visible_devices,
-        **spec.environment,
-    }
     return [
-        ProcessSpec(
-            name=f"{prefix}-{replica}",
-            argv=(sys.executable, "-m", CHILD_MODULE),
-            environment=environment,
-            cpus=spec.cpus,
-            standby=spec.standby,
-            stdin_json={
-                "target": spec.target,
-                "agent_id": f"{prefix}-{replica}",
-                "settings": dict(spec.settings),
-                "run": asdict(spec.run),
-                "address": shared.address,
-                "client": asdict(shared.client),
-                "telemetry": asdict(shared.telemetry),
-                "log_level": shared.log_level,
-            },
-        )
+        _replica(spec, shared, f"{prefix}-{replica}", _place(spec, machine, before + replica))
         for replica in range(spec.replicas)
     ]
+
+
+def _place(spec: AgentSpec, machine: Machine, nth: int) -> Placement:
+    return place(spec.device, machine, spec.placement, nth=nth)
+
+
+def _replica(
+    spec: AgentSpec, shared: ChildContext, agent_id: str, placement: Placement
+) -> ProcessSpec:
+    is_on_gpu = placement.device.gpu is not None
+    return ProcessSpec(
+        name=agent_id,
+        argv=(sys.executable, "-m", CHILD_MODULE),
+        environment={**ONE_THREAD, **placement.environment, **spec.environment},
+        cpus=placement.cpus,
+        standby=spec.standby,
+        notices=placement.notices,
+        stdin_json={
+            "target": spec.target,
+            "agent_id": agent_id,
+            "settings": dict(spec.settings),
+            "run": asdict(spec.run),
+            "address": shared.address,
+            "client": asdict(shared.client),
+            "telemetry": asdict(shared.telemetry),
+            "log_level": shared.log_level,
+            "gpu_memory_fraction": spec.placement.gpu_memory_fraction if is_on_gpu else 0.0,
+        },
+    )
 
 
 def encode_stdin(spec: ProcessSpec, restarts: int) -> bytes:
