@@ -7,9 +7,12 @@ driver, there are no GPUs and no gauges, and the reason is said once.
 import importlib
 import logging
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
+
+from bellwire.runtime.placement import DEVICE_VARIABLE, VISIBLE_VARIABLE
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +73,17 @@ class GpuGauge:
         except nvml.NVMLError:
             busy = None  # A part of a GPU (MIG) has none of its own.
         return GpuUsage(int(memory.used), int(memory.total), busy)
+
+
+def own_gauge(environment: Mapping[str, str]) -> GpuGauge | None:
+    """Return the gauge of the GPU that the supervisor gave this process; None on CPUs.
+
+    Args:
+        environment: Ours.
+    """
+    if not environment.get(DEVICE_VARIABLE):
+        return None
+    return GpuGauge(environment.get(VISIBLE_VARIABLE, ""))
 
 
 def read_gpus() -> GpuInventory:

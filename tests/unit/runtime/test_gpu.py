@@ -7,7 +7,16 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from bellwire.runtime import gpu
-from bellwire.runtime.gpu import GpuGauge, GpuUsage, limit_gpu_memory, read_gpus, visible_gpus
+from bellwire.runtime.counters import RunCounters
+from bellwire.runtime.gpu import (
+    GpuGauge,
+    GpuUsage,
+    limit_gpu_memory,
+    own_gauge,
+    read_gpus,
+    visible_gpus,
+)
+from bellwire.runtime.load import LoadMeter
 from bellwire.runtime.machine import read_machine
 
 UUIDS = ("GPU-aa", "GPU-ab", "GPU-c")
@@ -139,6 +148,28 @@ def test_reading_that_fails_is_no_reading(install, caplog) -> None:
     gauge = GpuGauge("GPU-aa")
     assert [gauge.read(), gauge.read()] == [None, None]
     assert len(caplog.records) == 1
+
+
+def test_load_of_an_agent_on_a_gpu_tells_of_it(install) -> None:
+    install(FakeDriver())
+    environment = {"BELLWIRE_DEVICE": "cuda:1", "CUDA_VISIBLE_DEVICES": "GPU-ab"}
+    load = LoadMeter(RunCounters(), gpu=own_gauge(environment)).report(0).gpu
+    assert (load.memory_used_bytes, load.memory_total_bytes, load.utilization) == (
+        1 << 30, 1 << 34, 0.25
+    )  # fmt: skip
+
+
+def test_load_of_an_agent_whose_gpu_cannot_be_read_tells_nothing(install) -> None:
+    install(None)
+    environment = {"BELLWIRE_DEVICE": "cuda:1", "CUDA_VISIBLE_DEVICES": "GPU-ab"}
+    report = LoadMeter(RunCounters(), gpu=own_gauge(environment)).report(0)
+    assert not report.HasField("gpu")
+
+
+def test_driver_is_not_asked_for_an_agent_on_cpus(install, caplog) -> None:
+    install(FakeDriver("init"))
+    assert own_gauge({"CUDA_VISIBLE_DEVICES": ""}) is None
+    assert caplog.records == []
 
 
 class FakeTorch(ModuleType):
