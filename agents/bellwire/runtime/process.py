@@ -180,6 +180,9 @@ class SupervisedProcess:
         if self.state is ProcessState.STARTING:  # else it is being stopped
             self.restart_times.ready(now)
             self._lifecycle.ready()
+            if self.restarts:
+                away = self.restart_times.last_seconds
+                logger.info("process %s is READY again, %.3f s after its end", self.name, away)
             self._notify()
 
     async def _spawn(self) -> Spawned:

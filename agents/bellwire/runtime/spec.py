@@ -77,7 +77,11 @@ class SupervisorSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """Any program: the coordinator, or an agent once it is spelled out."""
+    """Any program: the coordinator, or an agent once it is spelled out.
+
+    Raises:
+        SettingsError: It cannot have a spare.
+    """
 
     name: str
     """Unique within the supervisor; names the log file."""
@@ -95,6 +99,12 @@ class ProcessSpec:
     """Spares kept warm, 0 or 1; the program must know what `encode_spare` says."""
     notices: tuple[str, ...] = ()
     """What people should know of it; logged when it is started."""
+
+    def __post_init__(self) -> None:
+        """Refuse a spare that could not be told its turn, or would not be heard."""
+        if self.standby and (self.stdin_json is None or self.ready_file):
+            expected = "0 for a program without input, or one that says READY by a file"
+            raise SettingsError("ProcessSpec", "standby", self.standby, expected)
 
 
 @dataclass(frozen=True, slots=True)

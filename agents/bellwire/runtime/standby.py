@@ -75,8 +75,12 @@ class Standby:
             restarts: What the process is told of its past.
         """
         spare = await self._release()
-        if spare is not None:
-            spare.give(encode_turn(restarts), is_last=True)
+        if spare is None:
+            return None
+        if spare.returncode is not None:  # It ended this very moment.
+            spare.close()
+            return None
+        spare.give(encode_turn(restarts), is_last=True)
         return spare
 
     async def wait_for(self, state: StandbyState) -> None:

@@ -147,6 +147,14 @@ async def test_spare_that_still_loads_takes_the_place_too(start, tmp_path: Path)
     # The next spare waits at the gate, and nobody opens it any more.
 
 
+async def test_process_and_spare_killed_at_once_are_replaced_and_away_once(start) -> None:
+    process = await start()
+    os.kill(await warm(process), signal.SIGKILL)
+    await crash(process)
+    assert process.ready_details["was_spare"] is False
+    assert process.restart_times.count == 1
+
+
 async def test_killed_spare_costs_nothing_but_a_cold_start(start, caplog) -> None:
     process = await start()
     first = process.pid

@@ -83,6 +83,12 @@ def test_spare_of_a_gpu_agent_is_refused() -> None:
         AgentSpec("m:A", device="cuda:0", standby=1)
 
 
+@pytest.mark.parametrize("fields", [{}, {"stdin_json": {}, "ready_file": "/ready"}])
+def test_spare_of_a_program_that_cannot_be_told_its_turn_is_refused(fields) -> None:
+    with pytest.raises(SettingsError, match="standby"):
+        ProcessSpec("p", ("true",), standby=1, **fields)
+
+
 def test_wrongly_written_device_is_refused_with_the_spec() -> None:
     with pytest.raises(InvalidDeviceError, match="'gpu0'"):
         AgentSpec("m:A", device="gpu0")
