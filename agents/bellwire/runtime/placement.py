@@ -105,7 +105,8 @@ def place(asked: str, machine: Machine, settings: PlacementSettings, *, nth: int
     device = parse_device(asked)
     if device.gpu is not None:
         return _on_gpu(device, device.gpu, machine, settings, nth)
-    environment = {VISIBLE_VARIABLE: ""}  # An agent on CPUs sees no GPU.
+    # An agent on CPUs sees no GPU, not even one that was given to us.
+    environment = {VISIBLE_VARIABLE: "", DEVICE_VARIABLE: ""}
     if not device.cpus:
         cpus = _node_cpus(machine, nth) if settings.numa == SPREAD else ()
         return Placement(device, cpus, environment)

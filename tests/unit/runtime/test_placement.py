@@ -19,7 +19,7 @@ BIG = Machine(frozenset(range(8)), nodes=NODES, gpus=("GPU-a", "GPU-b"))
 def test_cpu_agent_sees_no_gpu_and_is_not_pinned_on_a_machine_of_one_node() -> None:
     placement = place("cpu", SMALL, REFUSE)
     assert (str(placement.device), placement.cpus, placement.notices) == ("cpu", (), ())
-    assert placement.environment == {"CUDA_VISIBLE_DEVICES": ""}
+    assert placement.environment == {"CUDA_VISIBLE_DEVICES": "", "BELLWIRE_DEVICE": ""}
 
 
 def test_named_cpus_are_given() -> None:
@@ -84,7 +84,7 @@ def test_gpu_that_is_not_there_is_refused_or_replaced_with_the_reason(machine, b
         place("cuda:2", machine, REFUSE)
     placement = place("cuda:2", machine, DEGRADE)
     assert placement.device.gpu is None
-    assert placement.environment == {"CUDA_VISIBLE_DEVICES": ""}
+    assert placement.environment == {"CUDA_VISIBLE_DEVICES": "", "BELLWIRE_DEVICE": ""}
     assert because in placement.notices[0]
 
 

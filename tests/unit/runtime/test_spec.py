@@ -43,6 +43,7 @@ def test_blas_threads_and_gpus_are_limited_unless_the_spec_says_otherwise() -> N
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
+        "BELLWIRE_DEVICE": "",
     }
     spec = AgentSpec("m:A", device="cuda:1", environment={"OMP_NUM_THREADS": "4"})
     (process,) = agent_processes(spec, SHARED, MACHINE)
