@@ -229,6 +229,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Study("payload", "The demo's stream beside JSON over HTTP"),
         Study("tracing", "Throughput with tracing"),
         Study("cache", "The cache of calls"),
+        Study("restart", "A killed agent, cold and with a warm spare"),
         Study("sink", "The analytic sink's writes", durable=True),
     )
 }

@@ -156,6 +156,13 @@ STUDY_TARGETS: Final = (
     Target("payload", "share of bytes saved, batches of ≤ 100", 0.6, study_figure="batched"),
     Target("cache", "share of repeated calls that reach no agent", 0.9, study_figure="spared"),
     Target(
+        "restart",
+        "seconds from kill -9 to READY with a warm spare, slowest agent's p50",
+        0.5,
+        True,
+        study_figure="warm spare",
+    ),
+    Target(
         "sink",
         "rows/s on the disk beside DuckDB's own table by executemany",
         1.0,

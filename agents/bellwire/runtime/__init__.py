@@ -4,6 +4,7 @@ from bellwire.runtime.agent import Agent
 from bellwire.runtime.call_context import CallContext
 from bellwire.runtime.context import MessageContext
 from bellwire.runtime.decorators import on_watermark, subscribe, tool
+from bellwire.runtime.placement import PlacementSettings
 from bellwire.runtime.publication import NO_CAUSE, Cause, Output, Outputs, Publication
 from bellwire.runtime.run import run_agent
 from bellwire.runtime.runner import AgentRunner
@@ -22,6 +23,7 @@ __all__ = [
     "MessageContext",
     "Output",
     "Outputs",
+    "PlacementSettings",
     "ProcessSpec",
     "Publication",
     "RunSettings",

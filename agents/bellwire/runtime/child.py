@@ -1,4 +1,4 @@
-"""The program of an agent process: `python -m bellwire.runtime.child`, its spec on stdin."""
+"""The program of an agent process: `python -m bellwire.runtime.child`, its spec a line on stdin."""
 
 import asyncio
 import dataclasses
@@ -14,7 +14,8 @@ from typing import Any, Final, TypeVar
 from bellwire.client import ClientSettings
 from bellwire.runtime.agent import Agent
 from bellwire.runtime.errors import AgentDefinitionError
-from bellwire.runtime.ready import announce_ready
+from bellwire.runtime.gpu import limit_gpu_memory
+from bellwire.runtime.ready import WARM_FD_VARIABLE, announce_ready
 from bellwire.runtime.run import run_agent
 from bellwire.runtime.settings import RunSettings
 from bellwire.telemetry import TelemetrySettings, configure_from
@@ -31,15 +32,21 @@ T = TypeVar("T")
 
 def main() -> int:
     """Run the agent described on standard input; return the exit code."""
-    spec = json.load(sys.stdin)
+    spec = json.loads(sys.stdin.readline())
     logging.basicConfig(level=spec["log_level"], format=LOG_FORMAT)
     try:
         agent = load_agent(spec["target"], spec["settings"], spec["agent_id"])
+        _limit_gpu(spec)
         tracing = configure_from(from_plain(TelemetrySettings, spec["telemetry"]), agent.agent_id)
     except CallerError as error:
         logger.error("agent %s cannot be run: %s", spec["agent_id"], error)
         return EXIT_CONFIG
     try:
+        if spec.get("is_spare"):
+            turn = _wait_turn()
+            if turn is None:
+                return 0
+            spec.update(turn)
         _loop_run(_run(agent, spec))
     except asyncio.CancelledError:
         return 0  # told to stop before it was ready
@@ -49,6 +56,13 @@ def main() -> int:
     finally:
         tracing.shutdown()
     return 0
+
+
+def _wait_turn() -> dict[str, Any] | None:
+    """Say that this spare is loaded, and wait for its turn; None when it is not needed any more."""
+    announce_ready(variable=WARM_FD_VARIABLE)
+    line = sys.stdin.readline()
+    return json.loads(line) if line else None
 
 
 def load_agent(target: str, settings: Mapping[str, object], agent_id: str) -> Agent:
@@ -86,6 +100,7 @@ def from_plain(cls: type[T], values: Mapping[str, Any]) -> T:
 
 async def _run(agent: Agent, spec: Mapping[str, Any]) -> None:
     def ready() -> None:
+        _limit_gpu(spec)  # again: `on_start` may have been the first to import torch
         announce_ready({"agent_id": agent.agent_id, "pid": os.getpid()})
 
     await run_agent(
@@ -96,6 +111,11 @@ async def _run(agent: Agent, spec: Mapping[str, Any]) -> None:
         restarts=spec["restarts"],
         on_ready=ready,
     )
+
+
+def _limit_gpu(spec: Mapping[str, Any]) -> None:
+    if spec["gpu_memory_fraction"]:
+        limit_gpu_memory(spec["gpu_memory_fraction"])
 
 
 def _loop_run(main: Coroutine[Any, Any, None]) -> None:

@@ -1,6 +1,6 @@
 """Errors of the agent runtime."""
 
-from bellwire.wire.errors import CallerError, InternalError, PeerError
+from bellwire.wire.errors import CallerError, InternalError, PeerError, StatusCode
 
 
 class AgentDefinitionError(CallerError):
@@ -64,3 +64,39 @@ class ProcessFailedError(PeerError):
 
     reason = "PROCESS_FAILED"
     retryable = False
+
+
+class InvalidDeviceError(CallerError):
+    """A device is not written as "cpu", "cpu:2,3" or "cuda:0"."""
+
+    reason = "DEVICE_INVALID"
+
+    def __init__(self, device: str, found: str) -> None:
+        self.device = device
+        self.found = found
+        super().__init__(
+            f"device {device!r}: {found}; write 'cpu', 'cpu:2,3', 'cpu:0-3' or 'cuda:0'",
+            metadata={"device": device},
+        )
+
+
+class MissingDeviceError(CallerError):
+    """The machine does not have the device that a spec asks for."""
+
+    reason = "DEVICE_MISSING"
+    code = StatusCode.FAILED_PRECONDITION
+
+    def __init__(self, device: str, found: str) -> None:
+        self.device = device
+        self.found = found
+        super().__init__(
+            f"device {device!r} is not there: {found}; "
+            "correct the spec, or set on_missing_device = 'degrade' to run on what is there",
+            metadata={"device": device},
+        )
+
+
+class LaunchBlockingError(CallerError):
+    """CUDA_LAUNCH_BLOCKING=1 makes a process wait for each GPU kernel; it is for debugging."""
+
+    reason = "CUDA_LAUNCH_BLOCKING"

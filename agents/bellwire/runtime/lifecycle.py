@@ -64,14 +64,18 @@ class RestartBudget:
         self._window_seconds = window_seconds
         self._taken: deque[float] = deque()
 
-    def take(self, now: float) -> bool:
-        """Take one restart; False when the window holds no more. `now` is monotonic seconds."""
+    def is_whole(self, now: float) -> bool:
+        """Tell whether no restart lies within the window. `now` is monotonic seconds."""
         while self._taken and now - self._taken[0] >= self._window_seconds:
             self._taken.popleft()
-        if len(self._taken) >= self._restarts_max:
+        return not self._taken
+
+    def take(self, now: float) -> bool:
+        """Take one restart; False when the window holds no more. `now` is monotonic seconds."""
+        if not self.is_whole(now) and len(self._taken) >= self._restarts_max:
             return False
         self._taken.append(now)
-        return True
+        return len(self._taken) <= self._restarts_max
 
     def describe(self) -> str:
         """Say the budget for people: "5 restarts in 60 s"."""
@@ -133,6 +137,8 @@ class Lifecycle:
         if never_ready:
             self.transition(ProcessState.FAILED)
             return None
+        if self._budget.is_whole(now):
+            self._backoff.reset()  # It ran well for a window: this is another fault.
         if not self._budget.take(now):
             self.reason = f"{description}; the budget of {self._budget.describe()} is used up"
             self.transition(ProcessState.FAILED)

@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from bellwire.agent.v1.agent_pb2 import LoadReport
+from bellwire.agent.v1.agent_pb2 import GpuLoad, LoadReport
 from bellwire.runtime.counters import RunCounters
+from bellwire.runtime.gpu import GpuGauge
 
 _STATM: Final = Path("/proc/self/statm")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -25,9 +26,19 @@ def resident_bytes() -> int:
 class LoadMeter:
     """Collects what a LoadReport says."""
 
-    def __init__(self, counters: RunCounters, *, restarts: int = 0) -> None:
+    def __init__(
+        self, counters: RunCounters, *, restarts: int = 0, gpu: GpuGauge | None = None
+    ) -> None:
+        """Collect from the start.
+
+        Args:
+            counters: What the agent has done.
+            restarts: Times the supervisor started it again.
+            gpu: Of the GPU it is pinned to; None = it has none.
+        """
         self._counters = counters
         self._restarts = restarts
+        self._gpu = gpu
         self._latency_micros = 0.0
         self.in_flight = 0
         """Tool calls being worked on."""
@@ -55,4 +66,16 @@ class LoadMeter:
             messages_handled=self._counters.handled,
             handler_errors=self._counters.errors,
             restarts=self._restarts,
+            gpu=_gpu_load(self._gpu),
         )
+
+
+def _gpu_load(gauge: GpuGauge | None) -> GpuLoad | None:
+    usage = gauge.read() if gauge is not None else None
+    if usage is None:
+        return None
+    return GpuLoad(
+        memory_used_bytes=usage.used_bytes,
+        memory_total_bytes=usage.total_bytes,
+        utilization=usage.utilisation,
+    )

@@ -1,28 +1,21 @@
 """One supervised process: spawned, watched, started again, stopped."""
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from pathlib import Path
-from typing import IO, Final
 
 from bellwire.policy.backoff import Backoff
 from bellwire.runtime.errors import ProcessStartError
 from bellwire.runtime.lifecycle import Lifecycle, ProcessState, RestartBudget
+from bellwire.runtime.process_log import ProcessLog
 from bellwire.runtime.ready import ReadyDetails, ReadyFile, ReadyPipe, ReadySignal
+from bellwire.runtime.restart_times import RestartTimes
+from bellwire.runtime.spawned import Spawned, described, spawn
 from bellwire.runtime.spec import ProcessSpec, SupervisorSettings, encode_stdin
+from bellwire.runtime.standby import Standby
 from bellwire.runtime.usage import ProcessUsage, usage_of
 
 logger = logging.getLogger(__name__)
-
-LAUNCHER: Final = str(Path(__file__).with_name("launch.py"))
-STDERR_FD: Final = 2
-LOG_TAIL_BYTES: Final = 2048  # of a child's log, repeated in the error when it does not start
 
 
 class SupervisedProcess:
@@ -34,15 +27,20 @@ class SupervisedProcess:
         self.returncode: int | None = None
         """How the last one ended; negative = by that signal; None while the first one runs."""
         self.ready_seconds: float | None = None
-        """From the last spawn to READY; None before."""
+        """From the last spawn to READY; of a spare, from its turn to READY. None before."""
         self.ready_details: ReadyDetails = {}
         """What it said with READY."""
+        self.restart_times = RestartTimes()
+        """How long it was away after crashes."""
         self._settings = settings
         self._lifecycle = Lifecycle(
             RestartBudget(settings.restarts_max, settings.restart_window_seconds),
             Backoff(settings.restart_delay_first_seconds, settings.restart_delay_max_seconds),
         )
-        self._process: Process | None = None
+        self._log = ProcessLog(settings.log_dir, spec.name)
+        self.standby = Standby(spec, self._log, settings.start_timeout_seconds)
+        """Its spare, where the spec asks for one."""
+        self._process: Spawned | None = None
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
@@ -110,22 +108,26 @@ class SupervisedProcess:
 
     async def _run(self) -> None:
         """Spawn, watch, and spawn again until it is over."""
-        while True:
-            if self._stop.is_set():
-                return
-            description, is_clean = await self._run_once()
-            now = asyncio.get_running_loop().time()
-            delay = self._lifecycle.ended(now, description, is_clean=is_clean)
-            self._notify()
-            if delay is None:
-                if self.state is ProcessState.FAILED:
-                    logger.error("process %s is given up: %s", self.name, self.reason)
-                return
-            logger.warning(
-                "process %s %s; starting it again in %.2f s", self.name, description, delay
-            )
-            if await self._told_to_stop_within(delay):
-                return
+        try:
+            while not self._stop.is_set():
+                description, is_clean = await self._run_once()
+                if not await self._goes_on(description, is_clean):
+                    return
+        finally:
+            await self.standby.close()
+
+    async def _goes_on(self, description: str, is_clean: bool) -> bool:
+        """Decide after an end what follows, and wait until it is time; False when it is over."""
+        now = time.monotonic()
+        delay = self._lifecycle.ended(now, description, is_clean=is_clean)
+        self._notify()
+        if delay is None:
+            if self.state is ProcessState.FAILED:
+                logger.error("process %s is given up: %s", self.name, self.reason)
+            return False
+        self.restart_times.ended(now)
+        logger.warning("process %s %s; starting it again in %.2f s", self.name, description, delay)
+        return not await self._told_to_stop_within(delay)
 
     async def _told_to_stop_within(self, seconds: float) -> bool:
         try:
@@ -139,80 +141,56 @@ class SupervisedProcess:
         """Run it from spawn to end; return how it ended and whether that was clean."""
         self._lifecycle.started()
         self._notify()
+        began = time.monotonic()
+        try:
+            process = await self.standby.take(self.restarts) or await self._spawn()
+        except OSError as error:
+            return f"could not be spawned: {error}", False
+        self._process = process
+        try:
+            return await self._follow(process, began)
+        finally:
+            process.close()
+
+    async def _follow(self, process: Spawned, began: float) -> tuple[str, bool]:
+        """Wait for its READY and its end."""
+        if self._stop.is_set():
+            await self._terminate()
+        timeout = self._settings.start_timeout_seconds
+        details = await process.wait_ready(timeout)
+        in_time = details is not None or process.returncode is not None
+        if details is not None:
+            self._note_ready(details, began)
+            await self.standby.prepare()
+        elif not in_time:
+            process.kill()
+        self.returncode = await process.wait()
+        if not in_time:
+            return f"was not ready within {timeout:g} s{self._log.tail()}", False
+        was_ready = self.state is ProcessState.READY
+        description = described(self.returncode)
+        if not was_ready:
+            description += f" before it was ready{self._log.tail()}"
+        return description, was_ready and self.returncode == 0
+
+    def _note_ready(self, details: ReadyDetails, began: float) -> None:
+        now = time.monotonic()
+        self.ready_seconds = now - began
+        self.ready_details = details
+        if self.state is ProcessState.STARTING:  # else it is being stopped
+            self.restart_times.ready(now)
+            self._lifecycle.ready()
+            if self.restarts:
+                away = self.restart_times.last_seconds
+                logger.info("process %s is READY again, %.3f s after its end", self.name, away)
+            self._notify()
+
+    async def _spawn(self) -> Spawned:
         ready: ReadySignal = (
             ReadyFile(self.spec.ready_file) if self.spec.ready_file else ReadyPipe()
         )
-        try:
-            spawned = time.monotonic()
-            process = await self._spawn(ready)
-            if self._stop.is_set():
-                await self._terminate()
-            in_time = await self._watch_start(process, ready, spawned)
-        except OSError as error:
-            return f"could not be spawned: {error}", False
-        finally:
-            ready.close()
-        self.returncode = await process.wait()
-        _sweep(process.pid)
-        if not in_time:
-            timeout = self._settings.start_timeout_seconds
-            return f"was not ready within {timeout:g} s{self._log_tail()}", False
-        was_ready = self.state is ProcessState.READY
-        description = _described(self.returncode)
-        if not was_ready:
-            description += f" before it was ready{self._log_tail()}"
-        return description, was_ready and self.returncode == 0
-
-    async def _watch_start(self, process: Process, ready: ReadySignal, spawned: float) -> bool:
-        """Wait for READY, the end or the timeout; False after killing it for the timeout."""
-        ended = asyncio.create_task(process.wait())
-        said = asyncio.create_task(ready.wait())
-        try:
-            await asyncio.wait(
-                {ended, said},
-                timeout=self._settings.start_timeout_seconds,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if said.done():
-                self._note_ready(said.result(), time.monotonic() - spawned)
-            elif not ended.done():
-                self._kill(process)
-                return False
-            return True
-        finally:
-            for task in (said, ended):
-                task.cancel()
-            await asyncio.gather(said, ended, return_exceptions=True)
-
-    def _note_ready(self, details: ReadyDetails, seconds: float) -> None:
-        self.ready_seconds = seconds
-        self.ready_details = details
-        if self.state is ProcessState.STARTING:  # else it is being stopped
-            self._lifecycle.ready()
-            self._notify()
-
-    async def _spawn(self, ready: ReadySignal) -> Process:
-        environment = {**os.environ, **self.spec.environment, **ready.environment}
-        cpus = ",".join(str(cpu) for cpu in self.spec.cpus)
-        stdin = encode_stdin(self.spec, self.restarts)
-        log = self._open_log()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-I", "-S", LAUNCHER, str(os.getpid()), cpus, *self.spec.argv),
-                stdin=PIPE if stdin else DEVNULL,
-                stdout=log or STDERR_FD,
-                stderr=log or STDERR_FD,
-                env=environment,
-                pass_fds=ready.child_fds,
-            )
-        finally:
-            if log is not None:
-                log.close()
-        self._process = process
-        ready.spawned()
-        if process.stdin is not None:
-            await _feed(process, stdin)
+        process = await spawn(self.spec, self._log, ready)
+        process.give(encode_stdin(self.spec, self.restarts), is_last=True)
         return process
 
     async def _terminate(self) -> None:
@@ -220,79 +198,16 @@ class SupervisedProcess:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        _signal(process, signal.SIGTERM)
+        process.ask_to_stop()
         try:
             async with asyncio.timeout(self._settings.stop_grace_seconds):
                 await process.wait()
         except TimeoutError:
             grace = self._settings.stop_grace_seconds
             logger.warning("process %s ignored SIGTERM for %g s; killing it", self.name, grace)
-            self._kill(process)
-
-    def _kill(self, process: Process) -> None:
-        """Kill it and its process group: it may have children of its own."""
-        _sweep(process.pid)
-        _signal(process, signal.SIGKILL)
-
-    def _open_log(self) -> IO[bytes] | None:
-        path = self._log_path()
-        if path is None:
-            return None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab")
-
-    def _log_path(self) -> Path | None:
-        directory = self._settings.log_dir
-        return Path(directory) / f"{self.name}.log" if directory else None
-
-    def _log_tail(self) -> str:
-        path = self._log_path()
-        if path is None or not path.exists():
-            return ""
-        text = path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
-        return f"; its log {path} ends:\n{text}"
+            process.kill()
 
     def _notify(self) -> None:
         """Wake everybody who waits for a state."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-
-async def _feed(process: Process, data: bytes) -> None:
-    """Write its input; a process that died meanwhile is seen by its end."""
-    stdin = process.stdin
-    if stdin is None:
-        return
-    try:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            stdin.write(data)
-            await stdin.drain()
-    finally:
-        stdin.close()
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    """Send a signal unless the process is known to be gone.
-
-    Not by `Process.send_signal`: that polls first, and so takes the exit status of a process that
-    has just ended away from the event loop, which then reports 255.
-    """
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, number)
-
-
-def _sweep(group: int) -> None:
-    """Kill what is left of a process group, once its leader is gone or shall go."""
-    # Nobody may be left in it, or it was never made.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
-
-
-def _described(returncode: int) -> str:
-    if returncode >= 0:
-        return f"ended with exit code {returncode}"
-    try:
-        return f"was ended by {signal.Signals(-returncode).name}"
-    except ValueError:
-        return f"was ended by signal {-returncode}"

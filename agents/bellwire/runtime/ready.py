@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 READY_FD_VARIABLE: Final = "BELLWIRE_READY_FD"
+WARM_FD_VARIABLE: Final = "BELLWIRE_WARM_FD"  # where a spare says that it is loaded and waits
 READY_WORD: Final = b"READY"
 LINE_BYTES_MAX: Final = 4096  # less than a pipe holds, so that it is written in one piece
 FILE_POLL_SECONDS: Final = 0.02  # a file cannot be awaited; 20 ms is little beside a start
@@ -43,13 +44,19 @@ class ReadySignal(Protocol):
 class ReadyPipe:
     """Waits for the line on a pipe."""
 
-    def __init__(self) -> None:
+    def __init__(self, variable: str = READY_FD_VARIABLE) -> None:
+        """Open it.
+
+        Args:
+            variable: Tells the child the number of its end.
+        """
+        self._variable = variable
         self._read_fd, self._write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
 
     @property
     def environment(self) -> Mapping[str, str]:
-        return {READY_FD_VARIABLE: str(self._write_fd)}
+        return {self._variable: str(self._write_fd)}
 
     @property
     def child_fds(self) -> tuple[int, ...]:
@@ -121,13 +128,14 @@ class ReadyFile:
         """Do nothing: the file is the child's."""
 
 
-def announce_ready(details: ReadyDetails | None = None) -> bool:
+def announce_ready(details: ReadyDetails | None = None, variable: str = READY_FD_VARIABLE) -> bool:
     """Tell the supervisor that this process is ready; False when none waits.
 
     Args:
         details: A few JSON values, such as addresses; at most 4 KB.
+        variable: Holds the number of our end of the pipe; it is removed.
     """
-    number = os.environ.pop(READY_FD_VARIABLE, "")
+    number = os.environ.pop(variable, "")
     if not number.isdigit():
         return False
     line = READY_WORD + b" " + json.dumps(details or {}).encode() + b"\n"

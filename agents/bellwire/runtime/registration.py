@@ -2,11 +2,14 @@
 
 import os
 import socket
+from collections.abc import Mapping, Set
 
 from bellwire.agent.v1.agent_pb2 import CAPABILITY_KIND_TOOL, CachePolicy, Capability
 from bellwire.agent.v1.agent_pb2 import Agent as AgentEntry
+from bellwire.runtime.device import Device
 from bellwire.runtime.dispatch import Dispatcher
 from bellwire.runtime.handlers import ToolSpec
+from bellwire.runtime.placement import DEVICE_VARIABLE
 
 
 def directory_entry(dispatcher: Dispatcher, calls_max: int) -> AgentEntry:
@@ -25,17 +28,21 @@ def directory_entry(dispatcher: Dispatcher, calls_max: int) -> AgentEntry:
         subscribes=dispatcher.topics,
         publishes=dispatcher.publishes,
         max_in_flight=calls_max,
-        device=device_name(os.sched_getaffinity(0), os.cpu_count() or 0),
+        device=device_name(os.environ, os.sched_getaffinity(0), os.cpu_count() or 0),
         pid=os.getpid(),
         host=socket.gethostname(),
     )
 
 
-def device_name(allowed: set[int], cpu_count: int) -> str:
-    """Return "cpu", or "cpu:2,3" when the process may use only some of the machine's CPUs."""
-    if len(allowed) >= cpu_count:
-        return "cpu"
-    return "cpu:" + ",".join(str(cpu) for cpu in sorted(allowed))
+def device_name(environment: Mapping[str, str], allowed: Set[int], cpu_count: int) -> str:
+    """Return the GPU that the supervisor gave this process, "cuda:0", else its CPUs.
+
+    "cpu" when it may use all of the machine's, "cpu:2,3" when only some.
+    """
+    gpu = environment.get(DEVICE_VARIABLE, "")
+    if gpu:
+        return gpu
+    return str(Device(cpus=tuple(sorted(allowed)) if len(allowed) < cpu_count else ()))
 
 
 def _capability(spec: ToolSpec) -> Capability:

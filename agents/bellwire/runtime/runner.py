@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -11,6 +12,7 @@ from bellwire.runtime.calls import CallDesk
 from bellwire.runtime.counters import RunCounters
 from bellwire.runtime.dispatch import DispatchCounters, Dispatcher
 from bellwire.runtime.errors import OutputLostError
+from bellwire.runtime.gpu import own_gauge
 from bellwire.runtime.lane import Lane
 from bellwire.runtime.load import LoadMeter
 from bellwire.runtime.outbox import Outbox
@@ -55,7 +57,7 @@ class AgentRunner:
         self._client = client
         self._on_ready = on_ready
         self._dispatcher = Dispatcher(agent)
-        self._meter = LoadMeter(self.counters, restarts=restarts)
+        self._meter = LoadMeter(self.counters, restarts=restarts, gpu=own_gauge(os.environ))
         self._publisher = client.publisher(f"agents/{agent.agent_id}")
         self._outbox = Outbox(
             self._publisher,

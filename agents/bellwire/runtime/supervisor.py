@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from bellwire.runtime.device import parse_device
 from bellwire.runtime.errors import ProcessFailedError
 from bellwire.runtime.lifecycle import ProcessState
+from bellwire.runtime.machine import read_machine
 from bellwire.runtime.process import SupervisedProcess
 from bellwire.runtime.spec import (
     AgentSpec,
@@ -72,9 +74,19 @@ class Supervisor:
         """Start every replica of every agent side by side and wait until all are ready.
 
         Raises:
+            MissingDeviceError: A device is not there, and its spec says to refuse.
             ProcessStartError: One did not get ready; the others keep running until `stop`.
         """
-        return await self.start(*(p for spec in specs for p in agent_processes(spec, shared)))
+        with_gpus = any(parse_device(spec.device).gpu is not None for spec in specs)
+        machine = await asyncio.to_thread(read_machine, with_gpus=with_gpus)
+        processes: list[ProcessSpec] = []
+        for spec in specs:
+            before = len(self.processes) + len(processes)
+            processes += agent_processes(spec, shared, machine, before=before)
+        for process in processes:
+            for notice in process.notices:
+                logger.warning("process %s: %s", process.name, notice)
+        return await self.start(*processes)
 
     async def wait_failed(self) -> SupervisedProcess:
         """Wait until a process is given up; return it."""

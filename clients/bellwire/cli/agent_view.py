@@ -14,7 +14,7 @@ from bellwire.cli.units import bytes_text, count_text
 
 __all__ = ["agent_json", "print_agents"]
 
-HEADINGS = ("agent", "pid", "handled", "errors", "calls", "restarts", "cpu", "memory")
+HEADINGS = ("agent", "pid", "device", "handled", "errors", "calls", "restarts", "cpu", "memory")
 GAP = "  "
 
 
@@ -33,6 +33,7 @@ def print_agents(found: Sequence[AgentStatus], out: Console) -> None:
         out.print(line)
         agent = status.agent
         for word, names in (
+            ("gpu", _gpu_words(status)),
             ("tools", [capability.name for capability in agent.capabilities]),
             ("reads", agent.subscribes),
             ("writes", agent.publishes),
@@ -47,6 +48,7 @@ def _figures(status: AgentStatus) -> tuple[str, ...]:
     return (
         agent.agent_id + (" (draining)" if status.draining else ""),
         str(agent.pid),
+        agent.device,
         count_text(load.messages_handled),
         count_text(load.handler_errors),
         count_text(status.in_flight),
@@ -54,6 +56,28 @@ def _figures(status: AgentStatus) -> tuple[str, ...]:
         f"{load.cpu_seconds:.1f} s",
         bytes_text(load.rss_bytes),
     )
+
+
+def _gpu_words(status: AgentStatus) -> list[str]:
+    """Return what all processes on its GPU use of it; nothing when it tells of none."""
+    if not status.load.HasField("gpu"):
+        return []
+    gpu = status.load.gpu
+    words = [f"{bytes_text(gpu.memory_used_bytes)} of {bytes_text(gpu.memory_total_bytes)} used"]
+    if gpu.HasField("utilization"):
+        words.append(f"busy {gpu.utilization:.0%}")
+    return words
+
+
+def _gpu_json(status: AgentStatus) -> dict[str, object] | None:
+    if not status.load.HasField("gpu"):
+        return None
+    gpu = status.load.gpu
+    return {
+        "memory_used_bytes": gpu.memory_used_bytes,
+        "memory_total_bytes": gpu.memory_total_bytes,
+        "utilization": gpu.utilization if gpu.HasField("utilization") else None,
+    }
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -87,5 +111,6 @@ def agent_json(status: AgentStatus) -> dict[str, object]:
         "restarts": load.restarts,
         "cpu_seconds": load.cpu_seconds,
         "rss_bytes": load.rss_bytes,
+        "gpu": _gpu_json(status),
         "lease_expire_time_unix_nano": status.lease_expire_time_unix_nano,
     }

@@ -13,6 +13,7 @@ MODULES: Final = {
     "tracing": "tracing",
     "sink": "sink_writes",
     "cache": "cache_levels",
+    "restart": "restart_times",
 }
 
 

@@ -9,6 +9,7 @@ from tests.benchmarks.scenario import Durations
 from tests.benchmarks.studies.cache_levels import KINDS, CacheStudy
 from tests.benchmarks.studies.curves import SERIES, Curve, CurvesStudy
 from tests.benchmarks.studies.payload_size import BATCHED, HTTP, IDENTITY, LZ4, PACED, PayloadStudy
+from tests.benchmarks.studies.restart_times import COLD, WARM, RestartStudy
 from tests.benchmarks.studies.sink_writes import (
     BATCH_ROWS,
     SINK,
@@ -115,3 +116,15 @@ async def test_tracing_writes_the_share_of_spans_it_was_told(workplace):
         spans = {name: turns[name][0]["spans_per_message"] for name in RATIOS}
         assert (spans["no SDK"], spans["0"]) == (0, 0)
         assert 0 < spans["1 %"] < 0.2 < spans["100 %"] <= most
+
+
+async def test_killed_agents_come_back_cold_and_with_a_spare(workplace):
+    study = RestartStudy()
+    measured = await study.measure("bellwire_tcp", BRIEF, workplace)
+    for ways in measured["restart"].values():
+        assert [ways[way]["kills"] for way in (COLD, WARM)] == [2, 2]
+        assert ways[COLD]["spare_rss_bytes"] == 0
+        assert ways[WARM]["spare_rss_bytes"] > 1 << 20
+    (table,) = study.tables("Restarts", [measured])
+    assert len(table.rows) == 2 * len(measured["restart"])
+    assert "with a spare" in study.headline(measured)

@@ -12,8 +12,15 @@ import pytest
 from bellwire.agent.v1.agent_pb2 import AgentStatus
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.client import Client, connect
-from bellwire.runtime import AgentSpec, ChildContext, RunSettings, Supervisor, SupervisorSettings
-from bellwire.runtime.errors import ProcessStartError
+from bellwire.runtime import (
+    AgentSpec,
+    ChildContext,
+    PlacementSettings,
+    RunSettings,
+    Supervisor,
+    SupervisorSettings,
+)
+from bellwire.runtime.errors import MissingDeviceError, ProcessStartError
 from bellwire.runtime.lifecycle import ProcessState
 from bellwire.runtime.process import SupervisedProcess
 from bellwire.telemetry import (
@@ -154,13 +161,24 @@ async def test_replicas_are_registered_when_they_are_ready_and_share_the_work(cl
 
 async def test_child_is_pinned_and_has_one_blas_thread_and_no_gpu(client, start):
     cpu = min(os.sched_getaffinity(0))
-    await start(cpus=(cpu,))
+    await start(device=f"cpu:{cpu}")
     await publish(client, 1)
     (bar,) = await take(client, 1)
     assert bar.interval == str(cpu)
+    (status,) = await client.admin.list_agents()
+    assert status.agent.device == f"cpu:{cpu}"
     assert bar.symbol == (
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 CUDA_VISIBLE_DEVICES="
     )
+
+
+async def test_agent_for_a_gpu_that_is_not_there_is_refused_or_runs_on_cpus(client, start):
+    with pytest.raises(MissingDeviceError, match="'cuda:99' is not there"):
+        await start(device="cuda:99")
+    degrade = PlacementSettings(on_missing_device="degrade")
+    await start(device="cuda:99", placement=degrade)
+    (status,) = await client.admin.list_agents()
+    assert status.agent.device.startswith("cpu")
 
 
 async def test_agent_killed_in_a_handler_is_started_again_and_nothing_is_lost(client, start):

@@ -13,6 +13,7 @@ RISK = AgentStatus(
     agent=Agent(
         agent_id="risk-0",
         pid=4123,
+        device="cpu:2,3",
         capabilities=[Capability(name="risk_status")],
         subscribes=["signals.tactical", "executions.paper", "control.killswitch"],
         publishes=["risk.decisions", "orders.paper"],
@@ -27,10 +28,10 @@ def test_figures_stand_in_columns_and_topics_below_their_agent():
     out = Console(file=io.StringIO(), width=100, record=True, highlight=False)
     print_agents([FEED, RISK], out)
     assert [line.rstrip() for line in out.export_text().splitlines()] == [
-        "agent               pid  handled  errors  calls  restarts    cpu    memory",
-        "feed-0 (draining)     7        0       0      0         0  0.0 s       0 B",
+        "agent               pid   device  handled  errors  calls  restarts    cpu    memory",
+        "feed-0 (draining)     7                 0       0      0         0  0.0 s       0 B",
         "    writes bars.1h",
-        "risk-0             4123    1,234       0      2         1  0.9 s  52.0 MiB",
+        "risk-0             4123  cpu:2,3    1,234       0      2         1  0.9 s  52.0 MiB",
         "    tools  risk_status",
         "    reads  signals.tactical, executions.paper, control.killswitch",
         "    writes risk.decisions, orders.paper",
@@ -41,6 +42,25 @@ def test_an_agent_as_json_has_identity_and_load():
     found = agent_json(RISK)
     assert (found["agent_id"], found["tools"], found["restarts"]) == ("risk-0", ["risk_status"], 1)
     assert found["subscribes"] == ["signals.tactical", "executions.paper", "control.killswitch"]
+
+
+def test_agent_on_a_gpu_tells_how_busy_it_is():
+    status = AgentStatus(agent=Agent(agent_id="llm-0", device="cuda:1"))
+    status.load.gpu.memory_used_bytes = 3 << 30
+    status.load.gpu.memory_total_bytes = 24 << 30
+    out = Console(file=io.StringIO(), width=100, record=True, highlight=False)
+    print_agents([status], out)
+    status.load.gpu.utilization = 0.25
+    print_agents([status], out)
+    lines = [line.strip() for line in out.export_text().splitlines() if "gpu " in line]
+    assert lines == [
+        "gpu    3.00 GiB of 24.0 GiB used",
+        "gpu    3.00 GiB of 24.0 GiB used, busy 25%",
+    ]
+    assert agent_json(status)["gpu"] == {
+        "memory_used_bytes": 3 << 30, "memory_total_bytes": 24 << 30, "utilization": 0.25
+    }  # fmt: skip
+    assert agent_json(RISK)["gpu"] is None
 
 
 def test_where_there_are_several_coordinators_each_agent_names_its_own():

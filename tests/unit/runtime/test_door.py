@@ -16,6 +16,7 @@ def test_runtime_exports_what_agents_and_launchers_need() -> None:
         "MessageContext",
         "Output",
         "Outputs",
+        "PlacementSettings",
         "ProcessSpec",
         "Publication",
         "RunSettings",

@@ -69,6 +69,22 @@ def test_restart_that_does_not_get_ready_uses_the_budget() -> None:
     assert life.state is ProcessState.FAILED
 
 
+def test_waits_grow_within_the_window_and_begin_again_after_a_quiet_one() -> None:
+    life = Lifecycle(RestartBudget(9, 60.0), Backoff(1.0, 60.0, draw=lambda: 1.0))
+    delays = []
+    for now in (0.0, 10.0, 20.0, 80.0, 90.0):
+        life.started()
+        life.ready()
+        delays.append(life.ended(now, "crash", is_clean=False))
+    assert delays == [1.0, 2.0, 4.0, 1.0, 2.0]
+
+
+def test_budget_of_none_allows_no_restart_ever() -> None:
+    life = running(restarts_max=0)
+    assert life.ended(0.0, "crash", is_clean=False) is None
+    assert life.state is ProcessState.FAILED
+
+
 def test_exit_code_zero_after_ready_is_the_end() -> None:
     life = running()
     assert life.ended(0.0, "ended with exit code 0", is_clean=True) is None

@@ -4,7 +4,6 @@ import os
 
 from bellwire.runtime.counters import RunCounters
 from bellwire.runtime.load import LoadMeter, resident_bytes
-from bellwire.runtime.registration import device_name
 from bellwire.runtime.usage import usage_of
 
 
@@ -37,8 +36,3 @@ def test_usage_of_this_process_is_close_to_what_it_says_itself() -> None:
 
 def test_process_that_is_gone_uses_nothing() -> None:
     assert usage_of(2**22 + 1) is None
-
-
-def test_device_names_the_cpus_only_when_pinned() -> None:
-    assert device_name({0, 1}, 2) == "cpu"
-    assert device_name({3, 1}, 4) == "cpu:1,3"

@@ -18,6 +18,9 @@ def test_exports_are_frozen() -> None:
     assert set(bellwire.testing.__all__) == {
         "ChaosProxy",
         "InMemoryBus",
+        "Leak",
+        "LeakMeter",
+        "LeakMeterSettings",
         "RunningCoordinator",
         "Way",
         "running_coordinator",

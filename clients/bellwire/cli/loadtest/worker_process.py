@@ -18,7 +18,7 @@ from bellwire.cli.demo.log_tail import log_tail
 from bellwire.cli.faults import CommandError
 from bellwire.cli.loadtest.protocol import Description, Json
 from bellwire.cli.loadtest.worker import LINE_BYTES_MAX
-from bellwire.runtime.process import LAUNCHER
+from bellwire.runtime.spawned import LAUNCHER
 
 __all__ = ["WorkerProcess", "ask_all", "started_worker"]
 

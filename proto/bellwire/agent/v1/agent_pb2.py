@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from bellwire.bus.v1 import error_pb2 as bellwire_dot_bus_dot_v1_dot_error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62\x65llwire/agent/v1/agent.proto\x12\x11\x62\x65llwire.agent.v1\x1a\x1b\x62\x65llwire/bus/v1/error.proto\"6\n\x0b\x43\x61\x63hePolicy\x12\x12\n\nttl_millis\x18\x01 \x01(\r\x12\x13\n\x0boutdated_by\x18\x02 \x03(\t\"\xd5\x01\n\nCapability\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x04kind\x18\x02 \x01(\x0e\x32!.bellwire.agent.v1.CapabilityKind\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x19\n\x11input_schema_json\x18\x04 \x01(\x0c\x12\x1a\n\x12output_schema_json\x18\x05 \x01(\x0c\x12\r\n\x05title\x18\x06 \x01(\t\x12-\n\x05\x63\x61\x63he\x18\x07 \x01(\x0b\x32\x1e.bellwire.agent.v1.CachePolicy\"\xd6\x01\n\x05\x41gent\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x33\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0b\x32\x1d.bellwire.agent.v1.Capability\x12\x12\n\nsubscribes\x18\x05 \x03(\t\x12\x11\n\tpublishes\x18\x06 \x03(\t\x12\x15\n\rmax_in_flight\x18\x07 \x01(\r\x12\x0e\n\x06\x64\x65vice\x18\x08 \x01(\t\x12\x0b\n\x03pid\x18\t \x01(\x03\x12\x0c\n\x04host\x18\n \x01(\t\"I\n\x08Register\x12\'\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.bellwire.agent.v1.Agent\x12\x14\n\x0clease_millis\x18\x02 \x01(\r\"\xbd\x01\n\nLoadReport\x12\x11\n\tin_flight\x18\x01 \x01(\r\x12\x13\n\x0bqueue_depth\x18\x02 \x01(\r\x12\x1b\n\x13latency_ewma_micros\x18\x03 \x01(\r\x12\x13\n\x0b\x63pu_seconds\x18\x04 \x01(\x01\x12\x11\n\trss_bytes\x18\x05 \x01(\x04\x12\x18\n\x10messages_handled\x18\x06 \x01(\x04\x12\x16\n\x0ehandler_errors\x18\x07 \x01(\x04\x12\x10\n\x08restarts\x18\x08 \x01(\r\"\x8f\x01\n\nCallResult\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x10\n\x06result\x18\x02 \x01(\x0cH\x00\x12+\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1a.bellwire.bus.v1.ItemErrorH\x00\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12\x10\n\x08is_error\x18\x05 \x01(\x08\x42\t\n\x07outcome\"(\n\x0e\x41gentHeartbeat\x12\x16\n\x0etime_unix_nano\x18\x01 \x01(\x06\"\xe9\x01\n\x0e\x43onnectRequest\x12/\n\x08register\x18\x01 \x01(\x0b\x32\x1b.bellwire.agent.v1.RegisterH\x00\x12\x34\n\x0bload_report\x18\x02 \x01(\x0b\x32\x1d.bellwire.agent.v1.LoadReportH\x00\x12/\n\x06result\x18\x03 \x01(\x0b\x32\x1d.bellwire.agent.v1.CallResultH\x00\x12\x36\n\theartbeat\x18\x04 \x01(\x0b\x32!.bellwire.agent.v1.AgentHeartbeatH\x00\x42\x07\n\x05\x66rame\"4\n\nRegistered\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x14\n\x0clease_millis\x18\x02 \x01(\r\"\xd1\x01\n\x04\x43\x61ll\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x12\n\ncapability\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12\x1a\n\x12\x64\x65\x61\x64line_unix_nano\x18\x05 \x01(\x06\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\r\x12\x11\n\tprincipal\x18\t \x01(\t\x12\x12\n\ntracestate\x18\n \x01(\t\"-\n\nCancelCall\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"/\n\rAgentDraining\x12\x1e\n\x16reconnect_after_millis\x18\x01 \x01(\r\"\x97\x02\n\x0f\x43onnectResponse\x12\x33\n\nregistered\x18\x01 \x01(\x0b\x32\x1d.bellwire.agent.v1.RegisteredH\x00\x12\'\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\x17.bellwire.agent.v1.CallH\x00\x12/\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32\x1d.bellwire.agent.v1.CancelCallH\x00\x12\x36\n\theartbeat\x18\x04 \x01(\x0b\x32!.bellwire.agent.v1.AgentHeartbeatH\x00\x12\x34\n\x08\x64raining\x18\x05 \x01(\x0b\x32 .bellwire.agent.v1.AgentDrainingH\x00\x42\x07\n\x05\x66rame\"\xe3\x01\n\x0b\x41gentStatus\x12\'\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.bellwire.agent.v1.Agent\x12+\n\x04load\x18\x02 \x01(\x0b\x32\x1d.bellwire.agent.v1.LoadReport\x12\x11\n\tin_flight\x18\x03 \x01(\r\x12#\n\x1blease_expire_time_unix_nano\x18\x04 \x01(\x06\x12\x1f\n\x17register_time_unix_nano\x18\x05 \x01(\x06\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\x12\x13\n\x0b\x63oordinator\x18\x07 \x01(\t\"N\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ncapability\x18\x03 \x01(\t\"]\n\x12ListAgentsResponse\x12.\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1e.bellwire.agent.v1.AgentStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x0fGetAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"A\n\x10GetAgentResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1e.bellwire.agent.v1.AgentStatus\"%\n\x11\x44rainAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"\'\n\x12\x44rainAgentResponse\x12\x11\n\tin_flight\x18\x01 \x01(\r*j\n\x0e\x43\x61pabilityKind\x12\x1f\n\x1b\x43\x41PABILITY_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41PABILITY_KIND_TOOL\x10\x01\x12\x1d\n\x19\x43\x41PABILITY_KIND_INFERENCE\x10\x02\x32\xef\x02\n\x0c\x41gentService\x12T\n\x07\x43onnect\x12!.bellwire.agent.v1.ConnectRequest\x1a\".bellwire.agent.v1.ConnectResponse(\x01\x30\x01\x12Y\n\nListAgents\x12$.bellwire.agent.v1.ListAgentsRequest\x1a%.bellwire.agent.v1.ListAgentsResponse\x12S\n\x08GetAgent\x12\".bellwire.agent.v1.GetAgentRequest\x1a#.bellwire.agent.v1.GetAgentResponse\x12Y\n\nDrainAgent\x12$.bellwire.agent.v1.DrainAgentRequest\x1a%.bellwire.agent.v1.DrainAgentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62\x65llwire/agent/v1/agent.proto\x12\x11\x62\x65llwire.agent.v1\x1a\x1b\x62\x65llwire/bus/v1/error.proto\"6\n\x0b\x43\x61\x63hePolicy\x12\x12\n\nttl_millis\x18\x01 \x01(\r\x12\x13\n\x0boutdated_by\x18\x02 \x03(\t\"\xd5\x01\n\nCapability\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x04kind\x18\x02 \x01(\x0e\x32!.bellwire.agent.v1.CapabilityKind\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x19\n\x11input_schema_json\x18\x04 \x01(\x0c\x12\x1a\n\x12output_schema_json\x18\x05 \x01(\x0c\x12\r\n\x05title\x18\x06 \x01(\t\x12-\n\x05\x63\x61\x63he\x18\x07 \x01(\x0b\x32\x1e.bellwire.agent.v1.CachePolicy\"\xd6\x01\n\x05\x41gent\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x33\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0b\x32\x1d.bellwire.agent.v1.Capability\x12\x12\n\nsubscribes\x18\x05 \x03(\t\x12\x11\n\tpublishes\x18\x06 \x03(\t\x12\x15\n\rmax_in_flight\x18\x07 \x01(\r\x12\x0e\n\x06\x64\x65vice\x18\x08 \x01(\t\x12\x0b\n\x03pid\x18\t \x01(\x03\x12\x0c\n\x04host\x18\n \x01(\t\"I\n\x08Register\x12\'\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.bellwire.agent.v1.Agent\x12\x14\n\x0clease_millis\x18\x02 \x01(\r\"\xe6\x01\n\nLoadReport\x12\x11\n\tin_flight\x18\x01 \x01(\r\x12\x13\n\x0bqueue_depth\x18\x02 \x01(\r\x12\x1b\n\x13latency_ewma_micros\x18\x03 \x01(\r\x12\x13\n\x0b\x63pu_seconds\x18\x04 \x01(\x01\x12\x11\n\trss_bytes\x18\x05 \x01(\x04\x12\x18\n\x10messages_handled\x18\x06 \x01(\x04\x12\x16\n\x0ehandler_errors\x18\x07 \x01(\x04\x12\x10\n\x08restarts\x18\x08 \x01(\r\x12\'\n\x03gpu\x18\t \x01(\x0b\x32\x1a.bellwire.agent.v1.GpuLoad\"j\n\x07GpuLoad\x12\x19\n\x11memory_used_bytes\x18\x01 \x01(\x04\x12\x1a\n\x12memory_total_bytes\x18\x02 \x01(\x04\x12\x18\n\x0butilization\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_utilization\"\x8f\x01\n\nCallResult\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x10\n\x06result\x18\x02 \x01(\x0cH\x00\x12+\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1a.bellwire.bus.v1.ItemErrorH\x00\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12\x10\n\x08is_error\x18\x05 \x01(\x08\x42\t\n\x07outcome\"(\n\x0e\x41gentHeartbeat\x12\x16\n\x0etime_unix_nano\x18\x01 \x01(\x06\"\xe9\x01\n\x0e\x43onnectRequest\x12/\n\x08register\x18\x01 \x01(\x0b\x32\x1b.bellwire.agent.v1.RegisterH\x00\x12\x34\n\x0bload_report\x18\x02 \x01(\x0b\x32\x1d.bellwire.agent.v1.LoadReportH\x00\x12/\n\x06result\x18\x03 \x01(\x0b\x32\x1d.bellwire.agent.v1.CallResultH\x00\x12\x36\n\theartbeat\x18\x04 \x01(\x0b\x32!.bellwire.agent.v1.AgentHeartbeatH\x00\x42\x07\n\x05\x66rame\"4\n\nRegistered\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x14\n\x0clease_millis\x18\x02 \x01(\r\"\xd1\x01\n\x04\x43\x61ll\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x12\n\ncapability\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12\x1a\n\x12\x64\x65\x61\x64line_unix_nano\x18\x05 \x01(\x06\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\r\x12\x11\n\tprincipal\x18\t \x01(\t\x12\x12\n\ntracestate\x18\n \x01(\t\"-\n\nCancelCall\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"/\n\rAgentDraining\x12\x1e\n\x16reconnect_after_millis\x18\x01 \x01(\r\"\x97\x02\n\x0f\x43onnectResponse\x12\x33\n\nregistered\x18\x01 \x01(\x0b\x32\x1d.bellwire.agent.v1.RegisteredH\x00\x12\'\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\x17.bellwire.agent.v1.CallH\x00\x12/\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32\x1d.bellwire.agent.v1.CancelCallH\x00\x12\x36\n\theartbeat\x18\x04 \x01(\x0b\x32!.bellwire.agent.v1.AgentHeartbeatH\x00\x12\x34\n\x08\x64raining\x18\x05 \x01(\x0b\x32 .bellwire.agent.v1.AgentDrainingH\x00\x42\x07\n\x05\x66rame\"\xe3\x01\n\x0b\x41gentStatus\x12\'\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.bellwire.agent.v1.Agent\x12+\n\x04load\x18\x02 \x01(\x0b\x32\x1d.bellwire.agent.v1.LoadReport\x12\x11\n\tin_flight\x18\x03 \x01(\r\x12#\n\x1blease_expire_time_unix_nano\x18\x04 \x01(\x06\x12\x1f\n\x17register_time_unix_nano\x18\x05 \x01(\x06\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\x12\x13\n\x0b\x63oordinator\x18\x07 \x01(\t\"N\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ncapability\x18\x03 \x01(\t\"]\n\x12ListAgentsResponse\x12.\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1e.bellwire.agent.v1.AgentStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x0fGetAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"A\n\x10GetAgentResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x1e.bellwire.agent.v1.AgentStatus\"%\n\x11\x44rainAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"\'\n\x12\x44rainAgentResponse\x12\x11\n\tin_flight\x18\x01 \x01(\r*j\n\x0e\x43\x61pabilityKind\x12\x1f\n\x1b\x43\x41PABILITY_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41PABILITY_KIND_TOOL\x10\x01\x12\x1d\n\x19\x43\x41PABILITY_KIND_INFERENCE\x10\x02\x32\xef\x02\n\x0c\x41gentService\x12T\n\x07\x43onnect\x12!.bellwire.agent.v1.ConnectRequest\x1a\".bellwire.agent.v1.ConnectResponse(\x01\x30\x01\x12Y\n\nListAgents\x12$.bellwire.agent.v1.ListAgentsRequest\x1a%.bellwire.agent.v1.ListAgentsResponse\x12S\n\x08GetAgent\x12\".bellwire.agent.v1.GetAgentRequest\x1a#.bellwire.agent.v1.GetAgentResponse\x12Y\n\nDrainAgent\x12$.bellwire.agent.v1.DrainAgentRequest\x1a%.bellwire.agent.v1.DrainAgentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bellwire.agent.v1.agent_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CAPABILITYKIND']._serialized_start=2494
-  _globals['_CAPABILITYKIND']._serialized_end=2600
+  _globals['_CAPABILITYKIND']._serialized_start=2643
+  _globals['_CAPABILITYKIND']._serialized_end=2749
   _globals['_CACHEPOLICY']._serialized_start=81
   _globals['_CACHEPOLICY']._serialized_end=135
   _globals['_CAPABILITY']._serialized_start=138
@@ -43,37 +43,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTER']._serialized_start=570
   _globals['_REGISTER']._serialized_end=643
   _globals['_LOADREPORT']._serialized_start=646
-  _globals['_LOADREPORT']._serialized_end=835
-  _globals['_CALLRESULT']._serialized_start=838
-  _globals['_CALLRESULT']._serialized_end=981
-  _globals['_AGENTHEARTBEAT']._serialized_start=983
-  _globals['_AGENTHEARTBEAT']._serialized_end=1023
-  _globals['_CONNECTREQUEST']._serialized_start=1026
-  _globals['_CONNECTREQUEST']._serialized_end=1259
-  _globals['_REGISTERED']._serialized_start=1261
-  _globals['_REGISTERED']._serialized_end=1313
-  _globals['_CALL']._serialized_start=1316
-  _globals['_CALL']._serialized_end=1525
-  _globals['_CANCELCALL']._serialized_start=1527
-  _globals['_CANCELCALL']._serialized_end=1572
-  _globals['_AGENTDRAINING']._serialized_start=1574
-  _globals['_AGENTDRAINING']._serialized_end=1621
-  _globals['_CONNECTRESPONSE']._serialized_start=1624
-  _globals['_CONNECTRESPONSE']._serialized_end=1903
-  _globals['_AGENTSTATUS']._serialized_start=1906
-  _globals['_AGENTSTATUS']._serialized_end=2133
-  _globals['_LISTAGENTSREQUEST']._serialized_start=2135
-  _globals['_LISTAGENTSREQUEST']._serialized_end=2213
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=2215
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=2308
-  _globals['_GETAGENTREQUEST']._serialized_start=2310
-  _globals['_GETAGENTREQUEST']._serialized_end=2345
-  _globals['_GETAGENTRESPONSE']._serialized_start=2347
-  _globals['_GETAGENTRESPONSE']._serialized_end=2412
-  _globals['_DRAINAGENTREQUEST']._serialized_start=2414
-  _globals['_DRAINAGENTREQUEST']._serialized_end=2451
-  _globals['_DRAINAGENTRESPONSE']._serialized_start=2453
-  _globals['_DRAINAGENTRESPONSE']._serialized_end=2492
-  _globals['_AGENTSERVICE']._serialized_start=2603
-  _globals['_AGENTSERVICE']._serialized_end=2970
+  _globals['_LOADREPORT']._serialized_end=876
+  _globals['_GPULOAD']._serialized_start=878
+  _globals['_GPULOAD']._serialized_end=984
+  _globals['_CALLRESULT']._serialized_start=987
+  _globals['_CALLRESULT']._serialized_end=1130
+  _globals['_AGENTHEARTBEAT']._serialized_start=1132
+  _globals['_AGENTHEARTBEAT']._serialized_end=1172
+  _globals['_CONNECTREQUEST']._serialized_start=1175
+  _globals['_CONNECTREQUEST']._serialized_end=1408
+  _globals['_REGISTERED']._serialized_start=1410
+  _globals['_REGISTERED']._serialized_end=1462
+  _globals['_CALL']._serialized_start=1465
+  _globals['_CALL']._serialized_end=1674
+  _globals['_CANCELCALL']._serialized_start=1676
+  _globals['_CANCELCALL']._serialized_end=1721
+  _globals['_AGENTDRAINING']._serialized_start=1723
+  _globals['_AGENTDRAINING']._serialized_end=1770
+  _globals['_CONNECTRESPONSE']._serialized_start=1773
+  _globals['_CONNECTRESPONSE']._serialized_end=2052
+  _globals['_AGENTSTATUS']._serialized_start=2055
+  _globals['_AGENTSTATUS']._serialized_end=2282
+  _globals['_LISTAGENTSREQUEST']._serialized_start=2284
+  _globals['_LISTAGENTSREQUEST']._serialized_end=2362
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=2364
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=2457
+  _globals['_GETAGENTREQUEST']._serialized_start=2459
+  _globals['_GETAGENTREQUEST']._serialized_end=2494
+  _globals['_GETAGENTRESPONSE']._serialized_start=2496
+  _globals['_GETAGENTRESPONSE']._serialized_end=2561
+  _globals['_DRAINAGENTREQUEST']._serialized_start=2563
+  _globals['_DRAINAGENTREQUEST']._serialized_end=2600
+  _globals['_DRAINAGENTRESPONSE']._serialized_start=2602
+  _globals['_DRAINAGENTRESPONSE']._serialized_end=2641
+  _globals['_AGENTSERVICE']._serialized_start=2752
+  _globals['_AGENTSERVICE']._serialized_end=3119
 # @@protoc_insertion_point(module_scope)

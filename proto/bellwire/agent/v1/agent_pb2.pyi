@@ -216,6 +216,7 @@ class LoadReport(google.protobuf.message.Message):
     MESSAGES_HANDLED_FIELD_NUMBER: builtins.int
     HANDLER_ERRORS_FIELD_NUMBER: builtins.int
     RESTARTS_FIELD_NUMBER: builtins.int
+    GPU_FIELD_NUMBER: builtins.int
     in_flight: builtins.int
     """Calls being worked on."""
     queue_depth: builtins.int
@@ -232,6 +233,10 @@ class LoadReport(google.protobuf.message.Message):
     """Handler errors since start."""
     restarts: builtins.int
     """Times the supervisor started this replica again."""
+    @property
+    def gpu(self) -> Global___GpuLoad:
+        """GPU it is pinned to; absent when it is on CPUs, or the driver does not tell."""
+
     def __init__(
         self,
         *,
@@ -243,10 +248,40 @@ class LoadReport(google.protobuf.message.Message):
         messages_handled: builtins.int = ...,
         handler_errors: builtins.int = ...,
         restarts: builtins.int = ...,
+        gpu: Global___GpuLoad | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cpu_seconds", b"cpu_seconds", "handler_errors", b"handler_errors", "in_flight", b"in_flight", "latency_ewma_micros", b"latency_ewma_micros", "messages_handled", b"messages_handled", "queue_depth", b"queue_depth", "restarts", b"restarts", "rss_bytes", b"rss_bytes"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["gpu", b"gpu"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["cpu_seconds", b"cpu_seconds", "gpu", b"gpu", "handler_errors", b"handler_errors", "in_flight", b"in_flight", "latency_ewma_micros", b"latency_ewma_micros", "messages_handled", b"messages_handled", "queue_depth", b"queue_depth", "restarts", b"restarts", "rss_bytes", b"rss_bytes"]) -> None: ...
 
 Global___LoadReport: typing_extensions.TypeAlias = LoadReport
+
+@typing.final
+class GpuLoad(google.protobuf.message.Message):
+    """How busy a GPU is, with all processes on it together."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MEMORY_USED_BYTES_FIELD_NUMBER: builtins.int
+    MEMORY_TOTAL_BYTES_FIELD_NUMBER: builtins.int
+    UTILIZATION_FIELD_NUMBER: builtins.int
+    memory_used_bytes: builtins.int
+    """Memory in use, bytes."""
+    memory_total_bytes: builtins.int
+    """Memory it has, bytes."""
+    utilization: builtins.float
+    """Share of the last sample period in which a kernel ran, 0..1; absent when the driver does not tell."""
+    def __init__(
+        self,
+        *,
+        memory_used_bytes: builtins.int = ...,
+        memory_total_bytes: builtins.int = ...,
+        utilization: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_utilization", b"_utilization", "utilization", b"utilization"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_utilization", b"_utilization", "memory_total_bytes", b"memory_total_bytes", "memory_used_bytes", b"memory_used_bytes", "utilization", b"utilization"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_utilization", b"_utilization"]) -> typing.Literal["utilization"] | None: ...
+
+Global___GpuLoad: typing_extensions.TypeAlias = GpuLoad
 
 @typing.final
 class CallResult(google.protobuf.message.Message):
