@@ -30,7 +30,11 @@ class Asked(Waiting):
         now: float,
         answer: asyncio.Future[InferenceResult],
     ) -> None:
-        super().__init__(*measure, now, request.priority, request.deadline_seconds or NEVER)
+        # As the base does, without the call: this runs for every request.
+        self.rows, self.size_bytes = measure
+        self.since_seconds = now
+        self.priority = request.priority
+        self.deadline_seconds = request.deadline_seconds or NEVER
         self.inputs = request.inputs
         self.answer = answer
         self.retries: CloseReason | None = None

@@ -105,7 +105,7 @@ class BatchQueue(Generic[W]):
         if waiting not in lane:
             return False
         del lane[waiting]
-        self._subtract(waiting)
+        self._subtract(waiting.rows, waiting.size_bytes)
         return True
 
     def close(self, now: float) -> Closed[W]:
@@ -183,21 +183,26 @@ class BatchQueue(Generic[W]):
         """Return a batch, its rows, and whether one more row would have gone above its size."""
         rows_max = self._settings.batch_rows_max
         batch: list[W] = []
-        rows = 0
+        rows = size_bytes = 0
+        is_full = False
         for lane in self._lanes:
-            while lane:
-                waiting = next(iter(lane))
+            for waiting in lane:
                 if batch and rows + waiting.rows > rows_max:
-                    return batch, rows, True
-                del lane[waiting]
-                self._subtract(waiting)
+                    is_full = True
+                    break
                 batch.append(waiting)
                 rows += waiting.rows
-        return batch, rows, rows >= rows_max
+                size_bytes += waiting.size_bytes
+            if is_full:
+                break
+        for waiting in batch:
+            del self._lanes[waiting.priority][waiting]
+        self._subtract(rows, size_bytes)
+        return batch, rows, is_full or rows >= rows_max
 
-    def _subtract(self, waiting: W) -> None:
-        self.rows -= waiting.rows
-        self.size_bytes -= waiting.size_bytes
+    def _subtract(self, rows: int, size_bytes: int) -> None:
+        self.rows -= rows
+        self.size_bytes -= size_bytes
         if not self.rows:
             self._deadline = NEVER
 

@@ -69,7 +69,7 @@ class RowShape:
         return rows, size_bytes
 
     def _measured(self, inputs: Tensors) -> tuple[int, int]:
-        rows = size_bytes = 0
+        rows, size_bytes = -1, 0
         for name, dtype, shape in self._wanted:
             array = inputs.get(name)
             if array is None:
@@ -79,16 +79,20 @@ class RowShape:
                     name, f"{array.dtype} of shape {array.shape}", _text(self._specs[name])
                 )
             count = len(array)
-            if rows and count != rows:
-                raise InvalidTensorError(name, f"{count} rows", f"{rows} rows as the inputs before")
-            if not 0 < count <= self._rows_max:
-                raise InvalidTensorError(name, f"{count} rows", f"1 … {self._rows_max} rows")
-            rows = count
+            if count != rows:
+                self._check_count(name, count, rows)
+                rows = count
             size_bytes += array.nbytes
         if len(inputs) != len(self._wanted):
             extra = next(name for name in inputs if name not in self._specs)
             raise InvalidTensorError(extra, "given", f"only {', '.join(self._specs)}")
         return rows, size_bytes
+
+    def _check_count(self, name: str, count: int, before: int) -> None:
+        if before >= 0:
+            raise InvalidTensorError(name, f"{count} rows", f"{before} rows as the inputs before")
+        if not 0 < count <= self._rows_max:
+            raise InvalidTensorError(name, f"{count} rows", f"1 … {self._rows_max} rows")
 
     def join(self, requests: Sequence[Tensors]) -> Tensors:
         """Return one batch of all rows in order; a single request is not copied."""
