@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from random import random as _random
 
 from bellwire.agents.inference.endpoint import (
     Endpoint,
@@ -94,9 +93,9 @@ class GuardSettings:
                 f"at least open_seconds_min, {self.open_seconds_min:g}",
             )
 
-    def breaker(self, draw: Callable[[], float] = _random) -> Breaker:
+    def breaker(self) -> Breaker:
         """Return a breaker that is closed."""
-        return Breaker(self.failures_max, self.open_seconds_min, self.open_seconds_max, draw)
+        return Breaker(self.failures_max, self.open_seconds_min, self.open_seconds_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +124,7 @@ class Guard:
     """
 
     __slots__ = (
+        "_clock",
         "_model",
         "_settings",
         "_version",
@@ -145,7 +145,7 @@ class Guard:
         *,
         model: str = "",
         version: int = 0,
-        draw: Callable[[], float] = _random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin with a closed breaker.
 
@@ -155,14 +155,15 @@ class Guard:
             settings: Bounds.
             model: What it is asked for instead of the request's own model; empty = the request's own.
             version: Of `model`; 0 = the one in service.
-            draw: Of the breaker's jitter; injected by tests.
+            clock: Monotonic seconds, of the breaker; injected by tests.
         """
         self.name = name
         self.endpoint = endpoint
         self._settings = settings or GuardSettings()
         self._model = model
         self._version = version
-        self.breaker = self._settings.breaker(draw)
+        self.breaker = self._settings.breaker()
+        self._clock = clock
         self.outstanding = 0
         self.answers = 0
         self.gave_up = dict.fromkeys(FallbackReason, 0)
@@ -180,7 +181,7 @@ class Guard:
         """
         if self.endpoint is None:
             return self._note(FallbackReason.NOT_LOADED, None)
-        ticket = self.breaker.admit(time.monotonic())
+        ticket = self.breaker.admit(self._clock())
         if ticket is None:
             return self._note(FallbackReason.BREAKER_OPEN, None)
         if self._model:
@@ -191,7 +192,7 @@ class Guard:
             async with asyncio.timeout(seconds):
                 result = await self.endpoint.infer(request)
         except asyncio.CancelledError:
-            self.breaker.abandoned(ticket, time.monotonic())
+            self.breaker.abandoned(ticket, self._clock())
             raise
         except Exception as error:  # noqa: BLE001 - whatever an endpoint raises, the next one is to be asked.
             return self._explain(error, ticket, seconds)
@@ -206,7 +207,7 @@ class Guard:
         if reason is None:
             self.breaker.succeeded(ticket)
             raise error
-        now = time.monotonic()
+        now = self._clock()
         was_unfair = reason is FallbackReason.TIMEOUT and seconds < self._settings.fair_seconds
         if was_unfair or reason is FallbackReason.OVERLOADED:
             self.breaker.abandoned(ticket, now)

@@ -11,8 +11,8 @@ import numpy as np
 
 from bellwire.agents.inference.endpoint import Endpoint, InferenceRequest, InferenceResult
 from bellwire.agents.inference.model import ModelManifest
-from bellwire.agents.inference.tensor import Array, Tensors
 from bellwire.agents.inference.result_key import ResultKey, key_of
+from bellwire.agents.inference.tensor import Array, Tensors
 from bellwire.policy.bounded_cache import BoundedCache, CacheBounds
 from bellwire.policy.generations import Generations, Stamp
 from bellwire.policy.single_flight import SingleFlight
@@ -233,7 +233,7 @@ class ResultCache:
             self._tell(flight, error, asyncio.current_task())
             return
         result = replace(result, outputs=_frozen(result.outputs))
-        if not result.fallbacks:
+        if not result.fallbacks and self._generations.is_current(flight[1]):
             self._keep(flight, result)
         self._tell(flight, result, asyncio.current_task())
 
