@@ -230,6 +230,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Study("tracing", "Throughput with tracing"),
         Study("cache", "The cache of calls"),
         Study("sink", "The analytic sink's writes", durable=True),
+        Study("inference-batcher", "The inference batcher"),
     )
 }
 

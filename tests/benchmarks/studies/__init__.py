@@ -13,6 +13,7 @@ MODULES: Final = {
     "tracing": "tracing",
     "sink": "sink_writes",
     "cache": "cache_levels",
+    "inference-batcher": "inference_batcher",
 }
 
 
