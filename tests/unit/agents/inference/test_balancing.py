@@ -67,6 +67,19 @@ async def test_one_that_fails_is_left_alone_behind_its_breaker(policy: str) -> N
     assert len(broken.asked) == 2
 
 
+async def test_one_behind_its_breaker_costs_no_try() -> None:
+    endpoint = balanced(
+        ScriptedEndpoint(error=BROKEN),
+        ScriptedEndpoint(1),
+        settings=BalanceSettings(policy=BalancePolicy.ROUND_ROBIN.value, tries_max=1),
+        guard=GuardSettings(failures_max=1, open_seconds_min=60, open_seconds_max=60),
+    )
+    with pytest.raises(EngineFailedError):
+        await endpoint.infer(ask(0))
+    for _ in range(4):
+        assert said(await endpoint.infer(ask(0))) == [1]
+
+
 async def test_no_more_are_tried_than_the_settings_say() -> None:
     workers = [ScriptedEndpoint(error=BROKEN) for _ in range(4)]
     with pytest.raises(EngineFailedError):

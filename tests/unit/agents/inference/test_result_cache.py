@@ -173,6 +173,36 @@ async def test_a_flight_goes_on_while_anybody_waits_and_is_called_off_when_nobod
     assert len(behind.asked) == 2
 
 
+async def test_a_flight_that_was_called_off_does_not_speak_for_its_successor() -> None:
+    class Stubborn(ScriptedEndpoint):
+        async def infer(self, request: InferenceRequest) -> InferenceResult:
+            is_first = not self.asked
+            try:
+                return await super().infer(request)
+            except asyncio.CancelledError:
+                if is_first:
+                    await release.wait()
+                    raise EngineFailedError("toy:1", "called off") from None
+                raise
+
+    release = asyncio.Event()
+    behind = Stubborn(7)
+    behind.gate = asyncio.Event()
+    cache = ResultCache(behind)
+    leaving = asyncio.create_task(cache.infer(request()))
+    await behind.entered.wait()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    behind.entered.clear()
+    staying = asyncio.create_task(cache.infer(request()))
+    await behind.entered.wait()
+    release.set()
+    await asyncio.wait(cache._running, return_when=asyncio.FIRST_COMPLETED)
+    behind.gate.set()
+    assert said(await staying) == [7]
+    await cache.close()
+
+
 async def test_who_joined_a_flight_that_failed_has_it_asked_once_more() -> None:
     class FailsOnce(ScriptedEndpoint):
         async def infer(self, request: InferenceRequest) -> InferenceResult:

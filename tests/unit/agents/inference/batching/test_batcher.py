@@ -1,8 +1,10 @@
 """A batcher over an engine that does as it is told, on the loop and on a thread."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -86,6 +88,8 @@ async def test_a_batcher_told_to_gather_closes_by_its_timer() -> None:
     assert time.monotonic() - began >= 0.004
     assert engine.batches == [[1, 2]]
     assert (second.close_reason, said(await first)) == (CloseReason.DELAY, [2])
+    again = await batcher.infer(ask(3))  # The timer is set anew.
+    assert (again.close_reason, said(again)) == (CloseReason.DELAY, [6])
 
 
 @RUN_ON
@@ -273,6 +277,26 @@ async def test_a_hung_engine_is_told_of_while_the_loop_lives_and_asked_again_whe
                 break
     assert said(answer) == [8]
     assert engine.batches == [[1], [4]]
+    assert batcher.statistics.batches == 1, "what came too late was thrown away"
+    await batcher.close()
+
+
+async def test_a_hang_is_told_to_those_who_were_to_be_computed_by_themselves() -> None:
+    engine = ScriptedEngine()
+    gate = threading.Event()
+    batcher = Batcher(engine, BatchSettings(run_on="thread", compute_seconds_max=0.02))
+
+    def fail_then_hang() -> None:
+        if len(engine.batches) > 1:
+            assert gate.wait(10), "the test never opened the gate"
+
+    engine.before = fail_then_hang
+    told = await asyncio.gather(
+        *(batcher.infer(ask(value)) for value in (1, POISON, 3)), return_exceptions=True
+    )
+    assert [type(each) for each in told] == [EngineTimeoutError] * 3
+    assert (engine.batches, batcher.waiting_rows) == ([[1, POISON, 3], [1]], 0)
+    gate.set()
     await batcher.close()
 
 
@@ -314,11 +338,13 @@ async def test_statistics_say_where_requests_were_and_why_batches_were_closed() 
     assert statistics.compute_micros.count == 2
 
 
-async def test_batches_leave_no_timer_behind_that_would_hold_their_inputs() -> None:
-    engine = ScriptedEngine()
-    batcher = Batcher(engine, BatchSettings(run_on="thread"))
-    for _ in range(50):
-        await batcher.infer(ask(1))
-    timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]  # there is no public view
-    assert [each for each in timers if not each.cancelled()] == []
+async def test_what_was_computed_is_held_by_no_timer() -> None:
+    batcher = Batcher(ScriptedEngine(), BatchSettings(run_on="thread", compute_seconds_max=60))
+    request = ask(1)
+    inputs = weakref.ref(request.inputs["x"])
+    await batcher.infer(request)
+    await batcher.infer(ask(2))  # The thread forgets a job when it has the next.
+    del request
+    gc.collect()
+    assert inputs() is None
     await batcher.close()
