@@ -11,7 +11,7 @@ from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.tensor import DTYPES, Array, Tensors, TensorSpec
 
 HOLD_INDEX: Final = 1  # Actions are ordered short, hold, long.
-ROWS_MAX: Final = 4_096  # As a manifest's `batch_max` unless told otherwise.
+ROWS_MAX: Final = 65_536  # As many as a batch may have at most.
 
 
 class ConstantEndpoint:
@@ -37,7 +37,7 @@ class ConstantEndpoint:
         """Answer as many rows as there are, whatever they are.
 
         Raises:
-            InvalidTensorError: There is no row, or more than 4,096.
+            InvalidTensorError: There is no row, or more than 65,536.
         """
         return self.answer(request)
 
