@@ -231,6 +231,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Study("cache", "The cache of calls"),
         Study("restart", "A killed agent, cold and with a warm spare"),
         Study("sink", "The analytic sink's writes", durable=True),
+        Study("inference-batcher", "The inference batcher"),
     )
 }
 

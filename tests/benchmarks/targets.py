@@ -168,6 +168,15 @@ STUDY_TARGETS: Final = (
         1.0,
         study_figure="beside DuckDB",
     ),
+    *(
+        Target(
+            "inference-batcher",
+            f"req/s of the inference batcher at 64 clients, {engine} engine",
+            100_000,
+            study_figure=engine,
+        )
+        for engine in ("trivial", "ONNX Runtime fp32")
+    ),
 )
 
 

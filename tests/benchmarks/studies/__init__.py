@@ -14,6 +14,7 @@ MODULES: Final = {
     "sink": "sink_writes",
     "cache": "cache_levels",
     "restart": "restart_times",
+    "inference-batcher": "inference_batcher",
 }
 
 

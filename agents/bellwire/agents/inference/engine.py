@@ -20,6 +20,8 @@ class Engine(Protocol):
     def infer(self, inputs: Tensors) -> Tensors:
         """Return the outputs for a batch that was checked against the manifest's specs.
 
+        They are the caller's from now on: nothing is written into them any more.
+
         Raises:
             EngineFailedError: It could not compute; the next batch may go well.
         """

@@ -1,0 +1,280 @@
+"""Results that are asked for again: the same model, the same bar, the same inputs."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from bellwire.agents.inference.endpoint import Endpoint, InferenceRequest, InferenceResult
+from bellwire.agents.inference.model import ModelManifest
+from bellwire.agents.inference.result_key import ResultKey, key_of
+from bellwire.agents.inference.tensor import Array, Tensors
+from bellwire.policy.bounded_cache import BoundedCache, CacheBounds
+from bellwire.policy.generations import Generations, Stamp
+from bellwire.policy.single_flight import SingleFlight
+from bellwire.wire.errors import (
+    BellwireError,
+    CallerError,
+    CapacityError,
+    ClosedError,
+    DeadlineExceededError,
+)
+from bellwire.wire.settings import SettingsError, check_settings, setting
+
+ENTRY_BYTES: Final = 950  # Of the objects around one result: measured, see the test.
+ARRAY_BYTES: Final = 250  # Of the objects around each of its outputs.
+MODELS_MAX: Final = 1_024  # Counted apart; beyond, whatever outdates one outdates all.
+
+_Flight: TypeAlias = "tuple[ResultKey, Stamp]"
+_Waiter: TypeAlias = "asyncio.Future[InferenceResult]"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultCacheSettings:
+    """How much is kept, and for how long; policy when full: the least recently used go."""
+
+    entries_max: int = field(
+        default=100_000,
+        metadata=setting(
+            unit="results",
+            why="a day of 5-minute bars of some 350 symbols",
+            ge=1,
+            le=10_000_000,
+        ),
+    )
+    bytes_max: int = field(
+        default=32 * 1024 * 1024,
+        metadata=setting(
+            unit="bytes",
+            why="an agent process is to stay below 100 MB, and is half of that without a cache; some 25,000"
+            " results of the tactical model",
+            ge=4_096,
+            le=1 << 40,
+        ),
+    )
+    ttl_seconds: float = field(
+        default=3_600.0,
+        metadata=setting(
+            unit="s", why="absolute: reading a result does not make it younger", gt=0, le=604_800
+        ),
+    )
+    waiting_max: int = field(
+        default=10_000,
+        metadata=setting(
+            unit="requests",
+            why="as many as wait for results being computed; policy REFUSE",
+            ge=1,
+            le=1_000_000,
+        ),
+    )
+    value_bytes_max: int = field(
+        default=1024 * 1024,
+        metadata=setting(
+            unit="bytes",
+            why="as large as a call may be; larger ones are not kept",
+            ge=1,
+            le=1 << 30,
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.value_bytes_max > self.bytes_max:
+            raise SettingsError(
+                "ResultCacheSettings",
+                "value_bytes_max",
+                self.value_bytes_max,
+                f"at most bytes_max, {self.bytes_max}",
+            )
+
+    @property
+    def bounds(self) -> CacheBounds:
+        """The same, as the cache takes it."""
+        return CacheBounds(
+            entries_max=self.entries_max,
+            bytes_max=self.bytes_max,
+            entry_bytes_max=self.value_bytes_max,
+            ttl_seconds=self.ttl_seconds,
+            negative_ttl_seconds=0,
+        )
+
+
+class ResultCache:
+    """An `Endpoint` before another one that remembers what it said.
+
+    Only requests with a `cache_key` are looked up; the others pass. Equal requests that meet are one: whoever
+    came first asks for all, with his own priority and deadline, and who joined and hears that it failed has it
+    asked once more. An answer that came about by a fall-back is told, but not kept: the first step may be
+    back in a second. Outputs of requests with a `cache_key` cannot be written to.
+
+    A request for version 0 means the version in service, which may change: whoever changes it calls `outdate`.
+
+    Attributes:
+        cache: The results; its counters are hits, misses, expired, outdated and evicted.
+        flights: Requests under way; `shared` counts those that joined one.
+        passed: Requests without a `cache_key`.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: ResultCacheSettings | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            endpoint: Asked for what is not known.
+            settings: Bounds.
+            clock: Monotonic seconds; injected by tests.
+        """
+        self._endpoint = endpoint
+        self._settings = settings or ResultCacheSettings()
+        self._clock = clock
+        self._generations = Generations(MODELS_MAX)
+        self._tasks: dict[_Flight, asyncio.Task[None]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        self.cache: BoundedCache[ResultKey, InferenceResult] = BoundedCache(
+            self._settings.bounds, self._generations
+        )
+        self.flights: SingleFlight[_Flight, _Waiter] = SingleFlight()
+        self.passed = 0
+
+    async def infer(self, request: InferenceRequest) -> InferenceResult:
+        """Answer from memory, or from the endpoint behind it.
+
+        Raises:
+            CapacityError: Too many requests wait for results being computed.
+            DeadlineExceededError: The deadline passed while the result was computed.
+            BellwireError: Whatever the endpoint raises.
+        """
+        if not request.cache_key:
+            self.passed += 1
+            return await self._endpoint.infer(request)
+        key = key_of(request)
+        tries_left = 1
+        while True:
+            found = self.cache.get(key, self._clock())
+            if found is not None:
+                return found
+            flight, answer, begins = self._board(key, request)
+            try:
+                return await self._wait(flight, answer, request.deadline_seconds)
+            except BellwireError as error:
+                is_late = 0 < request.deadline_seconds <= time.monotonic()
+                if begins or is_late or not tries_left or isinstance(error, CallerError):
+                    raise
+                tries_left -= 1
+
+    def manifests(self) -> tuple[ModelManifest, ...]:
+        """Those of the endpoint."""
+        return self._endpoint.manifests()
+
+    def outdate(self, model: str) -> None:
+        """Forget every result of a model, those being computed included: another version is in service. O(1)."""
+        self._generations.invalidate(model)
+
+    async def close(self) -> None:
+        """Call off what is under way; who waits for it hears `ClosedError`. The endpoint stays open."""
+        self._is_closed = True
+        running = tuple(self._running)
+        for flight in tuple(self._tasks):
+            self._tell(flight, ClosedError("the cache of results is closed"))
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    # ------------------------------------------------------------ flights
+
+    def _board(self, key: ResultKey, request: InferenceRequest) -> tuple[_Flight, _Waiter, bool]:
+        """Join who asks for the same, or begin to; True = begun."""
+        if self._is_closed:
+            raise ClosedError("the cache of results is closed")
+        if self.flights.waiting >= self._settings.waiting_max:
+            raise CapacityError(
+                f"{self.flights.waiting} requests wait for results, that is the limit: slow down"
+            )
+        flight = (key, self._generations.stamp((request.model,)))
+        answer: _Waiter = asyncio.get_running_loop().create_future()
+        begins = self.flights.join(flight, answer)
+        if begins:
+            task = asyncio.create_task(self._fly(flight, request), name="result flight")
+            self._tasks[flight] = task
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return flight, answer, begins
+
+    async def _wait(self, flight: _Flight, answer: _Waiter, deadline: float) -> InferenceResult:
+        try:
+            if not deadline:
+                return await answer
+            try:
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    return await answer
+            except TimeoutError:
+                raise DeadlineExceededError(
+                    f"the deadline of a request for {flight[0][0]!r} passed while its result was computed"
+                ) from None
+        finally:
+            if self.flights.leave(flight, answer):
+                self._tasks.pop(flight).cancel()
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # Told, but not heard by one who left in the same turn.
+
+    async def _fly(self, flight: _Flight, request: InferenceRequest) -> None:
+        try:
+            result = await self._endpoint.infer(request)
+        except Exception as error:  # noqa: BLE001 - those who wait must hear of it, whatever it is.
+            self._tell(flight, error, asyncio.current_task())
+            return
+        result = replace(result, outputs=_frozen(result.outputs))
+        if not result.fallbacks and self._generations.is_current(flight[1]):
+            self._keep(flight, result)
+        self._tell(flight, result, asyncio.current_task())
+
+    def _keep(self, flight: _Flight, result: InferenceResult) -> None:
+        kept = replace(
+            result,
+            is_cached=True,
+            batch_size=0,
+            close_reason=None,
+            queue_seconds=0.0,
+            compute_seconds=0.0,
+        )
+        size_bytes = ENTRY_BYTES + sum(
+            ARRAY_BYTES + array.nbytes for array in result.outputs.values()
+        )
+        size_bytes += sum(len(part) for part in flight[0] if isinstance(part, str))
+        self.cache.put(flight[0], kept, size_bytes, self._clock(), stamp=flight[1])
+
+    def _tell(
+        self,
+        flight: _Flight,
+        outcome: InferenceResult | Exception,
+        task: asyncio.Task[None] | None = None,
+    ) -> None:
+        # A flight that was called off may have a successor under its name, which goes on.
+        if task is not None and self._tasks.get(flight) is not task:
+            return
+        self._tasks.pop(flight, None)
+        for answer in self.flights.land(flight):
+            if answer.done():
+                continue
+            if isinstance(outcome, Exception):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
+
+
+def _frozen(outputs: Tensors) -> Tensors:
+    """Return copies that nobody can write to: their memory belongs to a `bytes`, which numpy cannot unlock."""
+    return MappingProxyType({name: _frozen_array(array) for name, array in outputs.items()})
+
+
+def _frozen_array(array: Array) -> Array:
+    return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)  # as it was
