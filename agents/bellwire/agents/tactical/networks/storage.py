@@ -1,13 +1,26 @@
-"""Weights as a file: numpy's `.npz`, one array a name such as "fvg.hidden"."""
+"""Weights as a file: numpy's `.npz`, one array a name such as "fvg.hidden" or "critic.0.bias"."""
 
+import dataclasses
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
+from bellwire.agents.tactical.networks.convolution import (
+    ACTOR_LAYERS,
+    CHANNELS,
+    CRITIC_LAYERS,
+    ConvActor,
+    Convolution,
+    ConvWeights,
+    Layer,
+)
 from bellwire.agents.tactical.networks.errors import InvalidWeightsError
+from bellwire.agents.tactical.networks.forward import Weights
 from bellwire.agents.tactical.networks.weights import (
+    AGENTS,
     NETWORKS,
     DenseNetwork,
     DenseWeights,
@@ -17,41 +30,80 @@ from bellwire.agents.tactical.networks.weights import (
 
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024  # the largest variant has 5 MB
 _VARIANT: Final = "variant"
-_ARRAYS: Final = ("attention", "hidden", "output", "hidden_bias", "output_bias")
+
+_Arrays = Mapping[str, Floats]
+_Part = TypeVar("_Part", DenseNetwork, Convolution, Layer)
 
 
-def save_weights(path: Path, weights: DenseWeights) -> None:
+def save_weights(path: Path, weights: Weights) -> None:
     """Write the weights; the same weights give the same bytes."""
-    arrays = {
-        f"{network}.{name}": array
-        for network, values in weights.networks.items()
-        for name in _ARRAYS
-        if (array := getattr(values, name)) is not None
-    }
+    arrays = {name.removesuffix("."): array for name, array in _named("", weights)}
+    variant = np.array(str(weights.variant))
     with path.open("wb") as file:
-        np.savez(file, **{_VARIANT: np.array(str(weights.variant)), **arrays})
+        np.savez(file, **{_VARIANT: variant, **arrays})  # type: ignore[arg-type]  # stubs: any ** may be allow_pickle
 
 
-def load_weights(path: Path) -> DenseWeights:
+def load_weights(path: Path) -> Weights:
     """Read what `save_weights` wrote; nothing in the file is executed.
 
     Raises:
         InvalidWeightsError: Absent, too large, no such file, or arrays that do not fit the variant.
     """
+    variant, arrays = _read(path)
+    if variant is not Variant.CONV:
+        return DenseWeights(
+            variant, **{name: _part(DenseNetwork, name, arrays) for name in NETWORKS}
+        )
+    fvg, momentum, entry = (_conv_actor(name, arrays) for name in AGENTS)
+    critic = _parts(Layer, "critic", arrays, len(CRITIC_LAYERS) - 1)
+    return ConvWeights(fvg, momentum, entry, critic)
+
+
+def _read(path: Path) -> tuple[Variant, _Arrays]:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise InvalidWeightsError(str(path), "too large", f"at most {FILE_BYTES_MAX} bytes")
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        variant = Variant(str(arrays.pop(_VARIANT)))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        return Variant(str(arrays.pop(_VARIANT))), arrays
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise InvalidWeightsError(str(path), f"unreadable ({error})", "saved weights") from error
-    return DenseWeights(variant, **{name: _network(name, arrays) for name in NETWORKS})
 
 
-def _network(network: str, arrays: dict[str, Floats]) -> DenseNetwork:
-    found = {name: arrays[key] for name in _ARRAYS if (key := f"{network}.{name}") in arrays}
-    missing = {"attention", "hidden", "output"} - set(found)
-    if missing:
-        raise InvalidWeightsError(network, f"without {sorted(missing)}", "all arrays")
-    return DenseNetwork(**found)
+def _named(prefix: str, value: object) -> Iterator[tuple[str, Floats]]:
+    """Walk through dataclasses and tuples down to the arrays."""
+    if isinstance(value, np.ndarray):
+        yield prefix, value
+    elif isinstance(value, tuple):
+        for number, each in enumerate(value):
+            yield from _named(f"{prefix}{number}.", each)
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _named(f"{prefix}{field.name}.", getattr(value, field.name))
+
+
+def _conv_actor(name: str, arrays: _Arrays) -> ConvActor:
+    return ConvActor(
+        attention=_array(f"{name}.attention", arrays),
+        convolutions=_parts(Convolution, f"{name}.convolutions", arrays, len(CHANNELS) - 1),
+        layers=_parts(Layer, f"{name}.layers", arrays, len(ACTOR_LAYERS) - 1),
+    )
+
+
+def _parts(cls: type[_Part], name: str, arrays: _Arrays, count: int) -> tuple[_Part, ...]:
+    return tuple(_part(cls, f"{name}.{number}", arrays) for number in range(count))
+
+
+def _part(cls: type[_Part], name: str, arrays: _Arrays) -> _Part:
+    given = {}
+    for field in dataclasses.fields(cls):
+        key = f"{name}.{field.name}"
+        if key in arrays or field.default is dataclasses.MISSING:
+            given[field.name] = _array(key, arrays)
+    return cls(**given)
+
+
+def _array(name: str, arrays: _Arrays) -> Floats:
+    if name not in arrays:
+        raise InvalidWeightsError(name, "absent", "every array of the variant")
+    return arrays[name]
