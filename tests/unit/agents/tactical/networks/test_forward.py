@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bellwire.agents.tactical.networks import (
+    AGENTS,
     DenseWeights,
     Variant,
     forward,
@@ -71,13 +72,13 @@ def test_networks_can_be_made_to_choose_any_joint_action(wanted):
 def forced_weights(wanted):
     """Hidden layers that say 6 to any observation of ones, and an output that likes one action."""
     initial = initial_weights(Variant.TINY, 0)
-    actors = []
-    for network, action in zip(initial.actors, wanted, strict=True):
+    networks = initial.networks
+    for agent, action in zip(AGENTS, wanted, strict=True):
         output = np.zeros((64, 3), np.float32)
         output[:, action] = 1.0
         hidden = np.ones((421, 64), np.float32)
-        actors.append(dataclasses.replace(network, hidden=hidden, output=output))
-    return DenseWeights(Variant.TINY, *actors, critic=initial.critic)
+        networks[agent] = dataclasses.replace(networks[agent], hidden=hidden, output=output)
+    return DenseWeights(Variant.TINY, **networks)
 
 
 def test_pooling_takes_the_mean_of_the_bins_between_floor_and_ceiling():

@@ -46,9 +46,9 @@ def test_one_bias_without_the_other_is_refused(tiny):
 
 def test_networks_of_another_variant_are_refused(tiny):
     with pytest.raises(InvalidWeightsError, match=r"fvg\.output"):
-        DenseWeights(Variant.HIDDEN_128, *tiny.actors, critic=tiny.critic)
+        DenseWeights(Variant.HIDDEN_128, **tiny.networks)
     with pytest.raises(InvalidWeightsError, match="variant"):
-        DenseWeights(Variant.CONV, *tiny.actors, critic=tiny.critic)
+        DenseWeights(Variant.CONV, **tiny.networks)
     biased = dataclasses.replace(
         tiny.fvg, hidden_bias=np.zeros(64, np.float32), output_bias=np.zeros(3, np.float32)
     )
@@ -58,7 +58,7 @@ def test_networks_of_another_variant_are_refused(tiny):
 
 def test_the_critic_cannot_be_an_actor(tiny):
     with pytest.raises(InvalidWeightsError, match=r"critic\.output"):
-        DenseWeights(Variant.TINY, *tiny.actors, critic=tiny.fvg)
+        DenseWeights(Variant.TINY, **{**tiny.networks, "critic": tiny.fvg})
 
 
 def test_a_convolutional_actor_needs_all_its_layers():
