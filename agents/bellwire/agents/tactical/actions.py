@@ -63,6 +63,15 @@ class JointAction(NamedTuple):
         return (self.fvg - NEUTRAL, self.momentum - NEUTRAL)
 
 
+class Choice(NamedTuple):
+    """What one row of probabilities says."""
+
+    action: int | None
+    """Index of the most probable one; None when two or three share that place."""
+    confidence: float
+    """Its probability."""
+
+
 def read_probabilities(table: Array) -> JointAction:
     """Return the most probable action of each agent.
 
@@ -75,6 +84,17 @@ def read_probabilities(table: Array) -> JointAction:
     Raises:
         InvalidTensorError: Another shape, or a row that is no distribution.
     """
+    fvg, momentum, entry = read_choices(table)
+    return JointAction(
+        fvg=FvgAction(NEUTRAL if fvg.action is None else fvg.action),
+        momentum=MomentumAction(NEUTRAL if momentum.action is None else momentum.action),
+        entry=EntryAction(0 if entry.action is None else entry.action),
+        confidences=(fvg.confidence, momentum.confidence, entry.confidence),
+    )
+
+
+def read_choices(table: Array) -> tuple[Choice, Choice, Choice]:
+    """Return what each of three rows says; errors as of `read_probabilities`."""
     expected = "three rows of three probabilities"
     if table.shape != (3, 3):
         raise InvalidTensorError("probabilities", f"of shape {table.shape}", expected)
@@ -82,15 +102,10 @@ def read_probabilities(table: Array) -> JointAction:
     # Written so that NaN is refused too.
     if not ((table >= 0.0).all() and (np.abs(sums - 1.0) <= SUM_TOLERANCE).all()):
         raise InvalidTensorError("probabilities", f"{table.tolist()}", expected)
-    fvg, momentum, entry = table.tolist()
-    return JointAction(
-        fvg=FvgAction(_choice(fvg, FvgAction.HOLD)),
-        momentum=MomentumAction(_choice(momentum, MomentumAction.NEUTRAL)),
-        entry=EntryAction(_choice(entry, EntryAction.WAIT)),
-        confidences=(max(fvg), max(momentum), max(entry)),
-    )
+    first, second, third = table.tolist()
+    return _choice(first), _choice(second), _choice(third)
 
 
-def _choice(row: list[float], undecided: int) -> int:
+def _choice(row: list[float]) -> Choice:
     largest = max(row)
-    return row.index(largest) if row.count(largest) == 1 else undecided
+    return Choice(row.index(largest) if row.count(largest) == 1 else None, largest)

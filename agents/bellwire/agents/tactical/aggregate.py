@@ -125,19 +125,34 @@ def tally_votes(
 ) -> Tally:
     """Count the votes of fvg and momentum."""
     weights = weights_of(synergy)
+    fvg, momentum = actions.directions
+    votes = (
+        (fvg, weights.fvg * actions.confidences[0]),
+        (momentum, weights.momentum * actions.confidences[1]),
+    )
+    return count_votes(votes, 0 if synergy is None else synergy.direction, settings)
+
+
+def count_votes(
+    votes: tuple[tuple[int, float], ...], event_direction: int, settings: AggregationSettings
+) -> Tally:
+    """Return the direction with the best score, and whether it is carried.
+
+    Args:
+        votes: Direction (-1, 0, 1) and weighted confidence of each; the weights add up to 1.
+        event_direction: What votes against are penalised for; 0 = no event.
+        settings: Threshold and penalty.
+    """
     scores = {-1: 0.0, 0: 0.0, 1: 0.0}
-    shares = (weights.fvg, weights.momentum)
-    for direction, share, sure in zip(
-        actions.directions, shares, actions.confidences, strict=False
-    ):
-        scores[direction] += share * sure
+    for direction, weighted in votes:
+        scores[direction] += weighted
     best = max(scores, key=lambda direction: scores[direction])
     score = scores[best]
     if sum(other >= score - TIE for other in scores.values()) > 1:
         return Tally(0, score, MoveReason.TIE)
     enough = settings.threshold - TIE
     carried = score >= enough
-    if synergy is not None and best == -synergy.direction:
+    if event_direction and best == -event_direction:
         score *= settings.counter_penalty
         if carried and score < enough:
             return Tally(best, score, MoveReason.AGAINST_EVENT)

@@ -22,11 +22,11 @@ from bellwire.agents.tactical.networks.convolution import (
     POOLED,
     ConvActor,
     ConvWeights,
-    Layer,
     pooling_matrix,
 )
 from bellwire.agents.tactical.networks.forward import Weights
 from bellwire.agents.tactical.networks.fuse import LOGITS, FusedWeights, fuse
+from bellwire.agents.tactical.networks.layers import Layer
 from bellwire.agents.tactical.networks.weights import (
     ACTIONS,
     AGENTS,

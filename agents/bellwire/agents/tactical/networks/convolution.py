@@ -17,6 +17,12 @@ import numpy as np
 
 from bellwire.agents.features import COLUMNS, ROWS
 from bellwire.agents.tactical.networks.errors import InvalidWeightsError
+from bellwire.agents.tactical.networks.layers import (
+    Layer,
+    check_layers,
+    initial_layers,
+    uniform,
+)
 from bellwire.agents.tactical.networks.weights import (
     ACTIONS,
     AGENTS,
@@ -32,20 +38,6 @@ CHANNELS: Final = (COLUMNS, 32, 64)  # of the input and after each convolution
 POOLED: Final = 16  # averages the 60 bars become
 ACTOR_LAYERS: Final = (CHANNELS[-1] * POOLED + POSITION_SIZE, 256, 128, ACTIONS)
 CRITIC_LAYERS: Final = (INPUT_SIZE, 512, 256, 128, 1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Layer:
-    """A dense layer."""
-
-    weight: Floats
-    """(inputs, outputs)."""
-    bias: Floats
-    """(outputs,)."""
-
-    def __post_init__(self) -> None:
-        freeze(self, "weight", self.weight.shape[:2])
-        freeze(self, "bias", self.weight.shape[1:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,17 +105,6 @@ class ConvWeights:
         return (self.fvg, self.momentum, self.entry)
 
 
-def check_layers(layers: tuple[Layer, ...], sizes: tuple[int, ...]) -> None:
-    """Refuse layers of other sizes.
-
-    Raises:
-        InvalidWeightsError: Naming both.
-    """
-    found = [layer.weight.shape for layer in layers]
-    if found != list(pairwise(sizes)):
-        raise InvalidWeightsError("layers", f"of sizes {found}", f"{list(pairwise(sizes))}")
-
-
 def pooling_matrix() -> Floats:
     """Return (60, 16): column i averages the bars from floor(60 i / 16) to ceil(60 (i + 1) / 16).
 
@@ -144,28 +125,16 @@ def initial_conv_weights(seed: int) -> ConvWeights:
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     fvg, momentum, entry = (_initial_actor(generator) for _ in AGENTS)
-    return ConvWeights(fvg, momentum, entry, _initial_layers(CRITIC_LAYERS, generator))
+    return ConvWeights(fvg, momentum, entry, initial_layers(CRITIC_LAYERS, generator))
 
 
 def _initial_actor(generator: np.random.Generator) -> ConvActor:
     convolutions = tuple(
         Convolution(
-            _uniform((after, before, KERNEL_BARS), before * KERNEL_BARS, generator),
-            _uniform((after,), before * KERNEL_BARS, generator),
+            uniform((after, before, KERNEL_BARS), before * KERNEL_BARS, generator),
+            uniform((after,), before * KERNEL_BARS, generator),
         )
         for before, after in pairwise(CHANNELS)
     )
-    layers = _initial_layers(ACTOR_LAYERS, generator)
+    layers = initial_layers(ACTOR_LAYERS, generator)
     return ConvActor(np.ones(COLUMNS, np.float32), convolutions, layers)
-
-
-def _initial_layers(sizes: tuple[int, ...], generator: np.random.Generator) -> tuple[Layer, ...]:
-    return tuple(
-        Layer(_uniform((before, after), before, generator), _uniform((after,), before, generator))
-        for before, after in pairwise(sizes)
-    )
-
-
-def _uniform(shape: tuple[int, ...], inputs: int, generator: np.random.Generator) -> Floats:
-    bound = float(inputs) ** -0.5
-    return generator.uniform(-bound, bound, shape).astype(np.float32)

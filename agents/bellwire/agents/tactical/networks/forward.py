@@ -11,9 +11,9 @@ from bellwire.agents.tactical.networks.convolution import (
     ConvActor,
     Convolution,
     ConvWeights,
-    Layer,
     pooling_matrix,
 )
+from bellwire.agents.tactical.networks.layers import through_layers
 from bellwire.agents.tactical.networks.weights import (
     DenseNetwork,
     DenseWeights,
@@ -52,7 +52,7 @@ def logits_and_value(
     inputs = np.concatenate([observation, position], axis=1)  # (batch, 421)
     if isinstance(weights, ConvWeights):
         rows = [_conv_logits(actor, observation, position) for actor in weights.actors]
-        return np.stack(rows, axis=1), _layers(weights.critic, inputs)
+        return np.stack(rows, axis=1), through_layers(weights.critic, inputs)
     ceiling = weights.definition.ceiling
     rows = [_dense(actor, inputs, ceiling) for actor in weights.actors]
     return np.stack(rows, axis=1), _dense(weights.critic, inputs, ceiling)
@@ -82,7 +82,7 @@ def _conv_logits(actor: ConvActor, observation: Floats, position: Floats) -> Flo
         channels = np.maximum(_convolve(convolution, channels), 0.0)
     pooled = channels @ pooling_matrix()  # (batch, channel, 16)
     flat = pooled.reshape(len(pooled), -1)  # (batch, 1024)
-    return _layers(actor.layers, np.concatenate([flat, position], axis=1))
+    return through_layers(actor.layers, np.concatenate([flat, position], axis=1))
 
 
 def _convolve(convolution: Convolution, channels: Floats) -> Floats:
@@ -92,10 +92,3 @@ def _convolve(convolution: Convolution, channels: Floats) -> Floats:
     result = np.einsum("bctk,ock->bot", windows, convolution.weight, optimize=True)
     biased: Floats = result + convolution.bias[:, None]
     return biased  # (batch, channel, bar)
-
-
-def _layers(layers: tuple[Layer, ...], inputs: Floats) -> Floats:
-    outputs = inputs
-    for layer in layers[:-1]:
-        outputs = np.maximum(outputs @ layer.weight + layer.bias, 0.0)
-    return outputs @ layers[-1].weight + layers[-1].bias

@@ -15,10 +15,10 @@ from bellwire.agents.tactical.networks.convolution import (
     ConvActor,
     Convolution,
     ConvWeights,
-    Layer,
 )
 from bellwire.agents.tactical.networks.errors import InvalidWeightsError
 from bellwire.agents.tactical.networks.forward import Weights
+from bellwire.agents.tactical.networks.layers import Layer
 from bellwire.agents.tactical.networks.weights import (
     AGENTS,
     NETWORKS,
