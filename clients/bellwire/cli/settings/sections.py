@@ -75,7 +75,7 @@ SECTIONS: Final = (
     ),
     Section(
         "tactical",
-        "bellwire.agents.tactical.aggregate",
+        "bellwire.agents.tactical",
         "AggregationSettings",
         "how the tactical agent joins what its networks say",
     ),
