@@ -1,9 +1,9 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.agents.tactical.networks.conftest import draw_batch
 
 from bellwire.agents.tactical.networks import Variant, forward, forward_fused, fuse, initial_weights
-from tests.unit.agents.tactical.networks.conftest import draw_batch
 
 
 def test_the_fused_network_says_what_the_four_say(dense_weights, batch):
