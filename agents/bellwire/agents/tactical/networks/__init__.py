@@ -11,7 +11,11 @@ from bellwire.agents.tactical.networks.forward import (
 )
 from bellwire.agents.tactical.networks.fuse import FusedWeights, forward_fused, fuse
 from bellwire.agents.tactical.networks.initial import initial_weights
-from bellwire.agents.tactical.networks.storage import load_weights, save_weights
+from bellwire.agents.tactical.networks.storage import (
+    load_conv_weights,
+    load_weights,
+    save_weights,
+)
 from bellwire.agents.tactical.networks.weights import (
     ACTIONS,
     AGENTS,
@@ -42,6 +46,7 @@ __all__ = [
     "fuse",
     "initial_conv_weights",
     "initial_weights",
+    "load_conv_weights",
     "load_weights",
     "logits_and_value",
     "save_weights",

@@ -43,17 +43,25 @@ def save_weights(path: Path, weights: Weights) -> None:
         np.savez(file, **{_VARIANT: variant, **arrays})  # type: ignore[arg-type]  # stubs: any ** may be allow_pickle
 
 
-def load_weights(path: Path) -> Weights:
-    """Read what `save_weights` wrote; nothing in the file is executed.
+def load_weights(path: Path) -> DenseWeights:
+    """Read the weights of a dense variant; nothing in the file is executed.
 
     Raises:
-        InvalidWeightsError: Absent, too large, no such file, or arrays that do not fit the variant.
+        InvalidWeightsError: Absent, too large, no such file, another variant, or arrays that do not
+            fit it.
     """
     variant, arrays = _read(path)
+    if variant is Variant.CONV:
+        raise InvalidWeightsError(str(path), f"of variant {variant}", "tiny or hidden-128")
+    networks = {name: _part(DenseNetwork, name, arrays) for name in NETWORKS}
+    return DenseWeights(variant, **networks)
+
+
+def load_conv_weights(path: Path) -> ConvWeights:
+    """Read the weights of the convolutional variant; errors as of `load_weights`."""
+    variant, arrays = _read(path)
     if variant is not Variant.CONV:
-        return DenseWeights(
-            variant, **{name: _part(DenseNetwork, name, arrays) for name in NETWORKS}
-        )
+        raise InvalidWeightsError(str(path), f"of variant {variant}", f"{Variant.CONV}")
     fvg, momentum, entry = (_conv_actor(name, arrays) for name in AGENTS)
     critic = _parts(Layer, "critic", arrays, len(CRITIC_LAYERS) - 1)
     return ConvWeights(fvg, momentum, entry, critic)

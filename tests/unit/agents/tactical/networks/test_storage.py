@@ -4,17 +4,23 @@ from tests.unit.agents.tactical.networks.conftest import draw_batch
 
 from bellwire.agents.tactical.networks import (
     InvalidWeightsError,
+    Variant,
     forward,
+    load_conv_weights,
     load_weights,
     save_weights,
     storage,
 )
 
 
+def load(path, weights):
+    return (load_conv_weights if weights.variant is Variant.CONV else load_weights)(path)
+
+
 def test_weights_come_back_from_their_file(weights, tmp_path):
     path = tmp_path / "weights.npz"
     save_weights(path, weights)
-    again = load_weights(path)
+    again = load(path, weights)
     assert again.variant is weights.variant
     batch = draw_batch(3)
     for before, after in zip(
@@ -40,7 +46,15 @@ def test_a_file_without_one_of_the_arrays_is_refused_by_name(weights, tmp_path):
     del arrays[gone]
     np.savez(path, **arrays)
     with pytest.raises(InvalidWeightsError, match=f"'{gone}' are absent"):
-        load_weights(path)
+        load(path, weights)
+
+
+def test_weights_of_another_variant_are_refused_by_its_name(weights, tmp_path):
+    path = tmp_path / "weights.npz"
+    save_weights(path, weights)
+    wrong = load_weights if weights.variant is Variant.CONV else load_conv_weights
+    with pytest.raises(InvalidWeightsError, match=f"of variant {weights.variant}, expected"):
+        wrong(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken"])
