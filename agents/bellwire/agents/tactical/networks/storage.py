@@ -2,6 +2,7 @@
 
 import dataclasses
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
@@ -29,7 +30,17 @@ from bellwire.agents.tactical.networks.weights import (
 )
 
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024  # the largest variant has 5 MB
+_AT_MOST: Final = f"at most {FILE_BYTES_MAX} bytes"
 _VARIANT: Final = "variant"
+_UNREADABLE: Final = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    AttributeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 _Arrays = Mapping[str, Floats]
 _Part = TypeVar("_Part", DenseNetwork, Convolution, Layer)
@@ -70,11 +81,13 @@ def load_conv_weights(path: Path) -> ConvWeights:
 def _read(path: Path) -> tuple[Variant, _Arrays]:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
-            raise InvalidWeightsError(str(path), "too large", f"at most {FILE_BYTES_MAX} bytes")
+            raise InvalidWeightsError(str(path), "too large", _AT_MOST)
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            if sum(each.file_size for each in file.zip.infolist()) > FILE_BYTES_MAX:
+                raise InvalidWeightsError(str(path), "too large unpacked", _AT_MOST)
             arrays = {name: file[name] for name in file.files}
         return Variant(str(arrays.pop(_VARIANT))), arrays
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InvalidWeightsError(str(path), f"unreadable ({error})", "saved weights") from error
 
 

@@ -102,15 +102,15 @@ class DenseNetwork:
         Raises:
             InvalidWeightsError: A shape that does not fit the others, NaN or infinity.
         """
-        width, outputs = self.hidden.shape[-1], self.output.shape[-1]
+        width, outputs = self.hidden.shape[-1:], self.output.shape[-1:]
         freeze(self, "attention", (COLUMNS,))
-        freeze(self, "hidden", (INPUT_SIZE, width))
-        freeze(self, "output", (width, outputs))
+        freeze(self, "hidden", (INPUT_SIZE, *width))
+        freeze(self, "output", (*width, *outputs))
         if (self.hidden_bias is None) != (self.output_bias is None):
             raise InvalidWeightsError("output_bias", "alone", "two biases or none")
         if self.hidden_bias is not None:
-            freeze(self, "hidden_bias", (width,))
-            freeze(self, "output_bias", (outputs,))
+            freeze(self, "hidden_bias", width)
+            freeze(self, "output_bias", outputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,9 +164,11 @@ def freeze(owner: object, name: str, shape: tuple[int, ...]) -> None:
     """Replace an array of a frozen dataclass by a read-only float32 copy of it.
 
     Raises:
-        InvalidWeightsError: It has another shape, or NaN or infinity in it.
+        InvalidWeightsError: It has another shape, no numbers, or NaN or infinity in it.
     """
     given = np.asarray(getattr(owner, name))
+    if given.dtype.kind not in "fiu":
+        raise InvalidWeightsError(name, f"of type {given.dtype}", "numbers")
     if given.shape != shape:
         raise InvalidWeightsError(name, f"of shape {given.shape}", f"{shape}")
     array = np.array(given, np.float32, order="C")

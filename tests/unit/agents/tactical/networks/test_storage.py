@@ -6,6 +6,7 @@ from bellwire.agents.tactical.networks import (
     InvalidWeightsError,
     Variant,
     forward,
+    initial_weights,
     load_conv_weights,
     load_weights,
     save_weights,
@@ -79,3 +80,22 @@ def test_an_absent_and_a_large_file_are_refused(tmp_path, monkeypatch):
     (tmp_path / "large.npz").write_bytes(b"1234")
     with pytest.raises(InvalidWeightsError, match="too large"):
         load_weights(tmp_path / "large.npz")
+
+
+def test_an_archive_that_unpacks_to_much_more_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "FILE_BYTES_MAX", 100_000)
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, variant=np.array("tiny"), zeros=np.zeros(1_000_000))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InvalidWeightsError, match="unpacked"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("found", [np.array(1.0), np.array(["a"] * 421), np.zeros((421, 0))])
+def test_an_array_that_is_no_matrix_of_numbers_is_refused(found, tmp_path):
+    path = tmp_path / "weights.npz"
+    save_weights(path, initial_weights(Variant.TINY, 0))
+    with np.load(path) as file:
+        np.savez(path, **{**file, "fvg.hidden": found})
+    with pytest.raises(InvalidWeightsError, match=r"hidden|output"):
+        load_weights(path)
