@@ -1,9 +1,15 @@
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from bellwire.agents.tactical.networks import Variant, initial_conv_weights, initial_weights
+from bellwire.agents.tactical.networks import (
+    ConvWeights,
+    Variant,
+    initial_conv_weights,
+    initial_weights,
+)
 
 
 @dataclass(frozen=True)
@@ -23,9 +29,16 @@ def draw_batch(rows, seed=7):
 
 
 def draw_weights(variant, seed=3):
-    if variant is Variant.CONV:
-        return initial_conv_weights(seed)
-    return initial_weights(variant, seed)
+    if variant is not Variant.CONV:
+        return initial_weights(variant, seed)
+    generator = np.random.default_rng(seed)
+
+    def attentive(actor):  # what training makes of the ones it begins with
+        return dataclasses.replace(actor, attention=generator.uniform(0.1, 3.0, 7))
+
+    drawn = initial_conv_weights(seed)
+    fvg, momentum, entry = map(attentive, drawn.actors)
+    return ConvWeights(fvg, momentum, entry, drawn.critic)
 
 
 @pytest.fixture(params=[1, 64])
