@@ -9,6 +9,9 @@ import signal
 
 import pytest
 
+from bellwire.agents.tactical.networks import Variant, initial_weights
+from bellwire.agents.tactical.onnx_graph import write_model
+
 pytestmark = pytest.mark.acceptance
 
 DEMO_SECONDS = 50
@@ -97,6 +100,34 @@ async def test_the_report_is_readable_and_names_its_own_trace(bellwire):
         assert f"\n{title}\n" in out
     assert err.splitlines()[0] == "demo: starting the coordinator"
     assert err.splitlines()[-1] == "demo: reading traces"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_model_trades_and_the_same_model_trades_the_same(bellwire):
+    write_model(bellwire.folder / "model", initial_weights(Variant.TINY, 11))
+    flags = ("--policy", "tactical", "--model", "model", "--bars", "150", "--json")
+    reports = []
+    for run in ("first", "second"):
+        status, out, err = await bellwire.run(
+            "demo", *flags, "--run-dir", run, seconds=DEMO_SECONDS
+        )
+        assert status == 0, err
+        reports.append(json.loads(out))
+    assert reports[0]["digest"] == reports[1]["digest"]
+    assert reports[0]["trading"]["fills"] > 0
+    assert reports[0]["trading"]["signals"] == reports[0]["trading"]["decisions"]
+    (agent,) = (each for each in reports[0]["processes"] if each["name"] == "tactical-0")
+    assert agent["rss_bytes"] < 110_000_000  # 98 MB seen: numpy and ONNX Runtime, no torch
+    traced = {span["service"] for span in reports[0]["trace"]["spans"]}
+    assert any("tactical-0" in service for service in traced)
+
+
+async def test_the_tactical_policy_without_a_model_is_refused_at_once(bellwire):
+    status, out, err = await bellwire.run("demo", "--policy", "tactical", "--model", "nowhere")
+    assert (status, out) == (2, "")
+    assert err.startswith("error: --policy tactical needs a model: ")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -139,7 +139,7 @@ def measure_hops(recording: Recording, spans: RunSpans, *, lockstep: bool) -> li
     """Return every hop with its distribution in seconds, from bar to fill."""
     hops = _Hops(recording, spans)
     rows: list[tuple[str, str, Seconds]] = [
-        ("bar → signal", "until the rules agent sends its signal", hops.bar_to_signal),
+        ("bar → signal", "until the signal is sent", hops.bar_to_signal),
         ("signal → decision", "until the risk gateway decides", hops.signal_to_decision),
         ("signal → order", "until the risk gateway sends the order", hops.signal_to_order),
         ("order → ack", "until the paper venue acknowledges it", hops.order_to_ack),

@@ -14,6 +14,8 @@ from bellwire.agents.bars import interval_seconds
 from bellwire.agents.feed import BarFeedSettings
 from bellwire.agents.tactical import RulesSettings
 from bellwire.agents.tactical.agent import RulesAgentSettings
+from bellwire.agents.tactical.aggregate import AggregationSettings
+from bellwire.agents.tactical.tactical_settings import TacticalAgentSettings
 from bellwire.bus.v1.subscriber_pb2 import OVERFLOW_POLICY_BLOCK
 from bellwire.cli.demo.market_data import MarketData
 from bellwire.cli.demo.run_directory import RunDirectory
@@ -44,6 +46,8 @@ DECISIONS: Final = "risk.decisions"
 ORDERS: Final = "orders.paper"
 EXECUTIONS: Final = "executions.paper"
 KILL_SWITCH: Final = "control.killswitch"
+RULES: Final = "rules"
+TACTICAL: Final = "tactical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,10 @@ class DemoOptions:
     seed: int
     config: Path | None
     assignments: Sequence[str]
+    policy: str = RULES
+    """Who decides: `rules` or `tactical`."""
+    model: Path | None = None
+    """Folder of the tactical policy's model, absolute; None = the bundled one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +128,6 @@ class DemoPlan:
 
     def traders(self) -> list[AgentSpec]:
         """Return the agents that wait for bars."""
-        rules = RulesAgentSettings(
-            bars_topic=self.bars_topic,
-            signals_topic=SIGNALS,
-            valid_bars=1 if self.options.lockstep else FREE_RUN_FRESH_BARS,
-            rules=self.settings.of(RulesSettings),
-        )
         risk = RiskAgentSettings(
             signals_topic=SIGNALS,
             decisions_topic=DECISIONS,
@@ -142,10 +144,38 @@ class DemoPlan:
             venue=self.venue(),
         )
         return [
-            self._agent("rules", "bellwire.agents.tactical.agent:RulesAgent", rules),
+            self._tactical() if self.options.policy == TACTICAL else self._rules(),
             self._agent("risk", "bellwire.execution.risk_agent:RiskAgent", risk),
             self._agent("paper", "bellwire.execution.adapters.paper.agent:PaperAdapter", paper),
         ]
+
+    def _rules(self) -> AgentSpec:
+        settings = RulesAgentSettings(
+            bars_topic=self.bars_topic,
+            signals_topic=SIGNALS,
+            valid_bars=self._valid_bars,
+            rules=self.settings.of(RulesSettings),
+        )
+        return self._agent(RULES, "bellwire.agents.tactical.agent:RulesAgent", settings)
+
+    def _tactical(self) -> AgentSpec:
+        limits = self.limits()
+        settings = TacticalAgentSettings(
+            bars_topic=self.bars_topic,
+            signals_topic=SIGNALS,
+            model_dir=str(self.options.model or ""),
+            base_qty=limits.base_qty,
+            quantity_step=limits.quantity_step,
+            valid_bars=self._valid_bars,
+            aggregation=self.settings.of(AggregationSettings),
+            rules=self.settings.of(RulesSettings),
+        )
+        target = "bellwire.agents.tactical.tactical_agent:TacticalAgent"
+        return self._agent(TACTICAL, target, settings)
+
+    @property
+    def _valid_bars(self) -> int:
+        return 1 if self.options.lockstep else FREE_RUN_FRESH_BARS
 
     def limits(self) -> RiskLimits:
         """Return the limits: those set, else the defaults, scaled to data they were not made for."""

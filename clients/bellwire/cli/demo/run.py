@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import time
@@ -15,7 +16,8 @@ from bellwire.admin.v1.topic_pb2 import GetTopicStatsResponse
 from bellwire.cli.demo.assemble import RunFacts, assemble_report
 from bellwire.cli.demo.log_tail import log_tail
 from bellwire.cli.demo.market_data import choose_market_data
-from bellwire.cli.demo.plan import DemoOptions, DemoPlan
+from bellwire.cli.demo.model_folder import model_folder
+from bellwire.cli.demo.plan import TACTICAL, DemoOptions, DemoPlan
 from bellwire.cli.demo.processes import ProcessCost, costs_of
 from bellwire.cli.demo.progress import PlayProgress
 from bellwire.cli.demo.recorder import Recorder
@@ -57,6 +59,8 @@ def run_demo(arguments: DemoArguments) -> None:
     # What the supervisor logs of a process that dies is said by our own error, with its log.
     logging.getLogger("bellwire.runtime").addHandler(logging.NullHandler())
     options = arguments.options
+    if options.policy == TACTICAL:
+        options = dataclasses.replace(options, model=model_folder(options.model))
     settings = load_settings(Request(config=options.config, assignments=options.assignments))
     data = choose_market_data(arguments.data, arguments.symbol, arguments.bars)
     plan = DemoPlan(data, new_run(arguments.run_dir), options, settings)

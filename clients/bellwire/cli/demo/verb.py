@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,13 @@ import typer
 from bellwire.cli.options import ConfigOption, JsonOption, SetOption
 
 __all__ = ["demo"]
+
+
+class Policy(StrEnum):
+    """Which agent makes the signals."""
+
+    RULES = "rules"
+    TACTICAL = "tactical"
 
 
 def demo(
@@ -31,6 +39,13 @@ def demo(
         Path | None,
         typer.Option("--run-dir", metavar="DIR", help="Empty folder for logs and traces."),
     ] = None,
+    policy: Annotated[
+        Policy, typer.Option("--policy", help="Who decides: plain rules, or a trained model.")
+    ] = Policy.RULES,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="DIR", help="Model of --policy tactical, not the bundled."),
+    ] = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
     json: JsonOption = False,
@@ -40,6 +55,11 @@ def demo(
     from bellwire.cli.demo.run import DemoArguments, run_demo
 
     options = DemoOptions(
-        lockstep=not free_run, seed=seed, config=config, assignments=tuple(assignments or ())
+        lockstep=not free_run,
+        seed=seed,
+        config=config,
+        assignments=tuple(assignments or ()),
+        policy=policy.value,
+        model=model,
     )
     run_demo(DemoArguments(bars, data, symbol, run_dir, options, as_json=json))

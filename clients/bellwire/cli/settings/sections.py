@@ -73,6 +73,12 @@ SECTIONS: Final = (
         "RulesSettings",
         "thresholds of the rules agent: when it signals",
     ),
+    Section(
+        "tactical",
+        "bellwire.agents.tactical",
+        "AggregationSettings",
+        "how the tactical agent joins what its networks say",
+    ),
     Section("risk", "bellwire.risk.limits", "RiskLimits", "what the risk gateway allows"),
     Section(
         "paper",
