@@ -1,6 +1,7 @@
 """ONNX Runtime: the default engine, for float and quantized networks."""
 
 from importlib import import_module
+from threading import Lock
 from types import ModuleType
 from typing import Any, Final
 
@@ -75,9 +76,10 @@ class OnnxEngine:
 
 
 class _OneRow:
-    """Buffers for one row, bound to a session."""
+    """Buffers for one row, bound to a session; users of an engine who do not take turns get no mixture."""
 
     def __init__(self, manifest: ModelManifest, session: Any) -> None:
+        self._lock = Lock()  # 0.1 µs, where a mixture of two rows would be an order nobody meant.
         self._binding = session.io_binding()
         self._run = session.run_with_iobinding
         self._inputs = tuple((spec.name, _row(spec)) for spec in manifest.inputs)
@@ -90,10 +92,11 @@ class _OneRow:
                 bind(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
-        for name, buffer in self._inputs:
-            buffer[...] = inputs[name]
-        self._run(self._binding)
-        return {name: buffer.copy() for name, buffer in self._outputs}
+        with self._lock:
+            for name, buffer in self._inputs:
+                buffer[...] = inputs[name]
+            self._run(self._binding)
+            return {name: buffer.copy() for name, buffer in self._outputs}
 
 
 def _row(spec: TensorSpec) -> Array:

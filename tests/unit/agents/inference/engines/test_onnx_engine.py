@@ -1,6 +1,7 @@
 """ONNX Runtime as an engine: what it computes, and which files it refuses."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,19 @@ def test_an_answer_stays_as_it_is_when_the_next_is_computed(
     first = engine.infer({"x": x[:1]})
     engine.infer({"x": x[1:]})
     np.testing.assert_allclose(first["p"], expected(x[:1])["p"], atol=1e-6)
+
+
+def test_threads_that_take_no_turns_get_no_mixture(tmp_path: Path, stored: PUBLISH) -> None:
+    engine = load_engine(tmp_path, stored("onnx", onnx_bytes()), SETTINGS)
+
+    def ask_often(row: np.ndarray) -> bool:
+        wanted = expected(row)["p"]
+        answers = (engine.infer({"x": row})["p"] for _ in range(2_000))
+        return all(np.allclose(answer, wanted, atol=1e-6) for answer in answers)
+
+    rows_apart = [10 * rows(4)[[number]] for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask_often, rows_apart)) == [True] * 4
 
 
 def test_inputs_off_the_wire_are_read_only_and_computed_all_the_same(
