@@ -170,6 +170,17 @@ def test_more_than_may_be_loaded_are_refused_and_wait_for_room(
     assert states(repository)["b:1"] is READY
 
 
+def test_version_refused_and_then_deleted_is_not_reported(tmp_path: Path, publish: PUBLISH) -> None:
+    for _ in range(3):
+        publish()
+    repository = ModelRepository(tmp_path, RepositorySettings(versions="all", models_loaded_max=2))
+    repository.refresh()
+    assert states(repository)["actor:1"] is REFUSED
+    (tmp_path / "actor" / "1").rename(tmp_path / ".gone")
+    repository.refresh()
+    assert states(repository) == {"actor:2": READY, "actor:3": READY}
+
+
 def test_engine_in_use_counts_until_it_is_closed(tmp_path: Path, publish: PUBLISH) -> None:
     repository = ModelRepository(tmp_path, RepositorySettings(models_loaded_max=2))
     publish(answer=1)
