@@ -98,15 +98,14 @@ def check_manifest(manifest: ModelManifest, path: Path) -> None:
         (not manifest.inputs or not manifest.outputs, "no inputs or no outputs"),
         (type(manifest.batch_max) is not int or manifest.batch_max < 1, "batch_max below 1"),
     ]
-    complaints += [
-        (each.dtype not in DTYPES, f"dtype {each.dtype!r} of tensor {each.name!r}")
-        for each in (*manifest.inputs, *manifest.outputs)
-    ]
-    complaints += [
-        (type(size) is not int or size < 1, f"shape {each.shape} of tensor {each.name!r}")
-        for each in (*manifest.inputs, *manifest.outputs)
-        for size in each.shape
-    ]
+    for each in (*manifest.inputs, *manifest.outputs):
+        complaints += [
+            (each.dtype not in DTYPES, f"dtype {each.dtype!r} of tensor {each.name!r}"),
+            (
+                any(type(size) is not int or size < 1 for size in each.shape),
+                f"shape {each.shape} of tensor {each.name!r}",
+            ),
+        ]
     for wrong, found in complaints:
         if wrong:
             raise InvalidModelError(str(path), found, "a manifest as ModelManifest")

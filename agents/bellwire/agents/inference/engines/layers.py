@@ -100,8 +100,7 @@ def _clamp(layer: Layer, _arrays: Mapping[str, Array]) -> Compute:
     low, high = float(layer["low"]), float(layer["high"])
     if not low <= high:
         raise ValueError(f"low {low} is above high {high}")
-    # A quarter of the time of np.clip for the few hundred numbers of a hidden layer.
-    return lambda values: np.minimum(np.maximum(values, low), high)
+    return lambda values: values.clip(low, high)
 
 
 def _softmax(_layer: Layer, _arrays: Mapping[str, Array]) -> Compute:

@@ -1,9 +1,10 @@
 """ONNX Runtime: the default engine, for float and quantized networks."""
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from threading import Lock
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -30,6 +31,50 @@ _TYPES: Final = {
 }
 
 
+class Binding(Protocol):
+    """Buffers bound to a session, as onnxruntime.IOBinding."""
+
+    def bind_input(
+        self,
+        name: str,
+        device_type: str,
+        device_id: int,
+        element_type: type,
+        shape: tuple[int, ...],
+        buffer_ptr: int,
+    ) -> None:
+        """Read an input from that memory."""
+        ...
+
+    def bind_output(
+        self,
+        name: str,
+        device_type: str,
+        device_id: int,
+        element_type: type,
+        shape: tuple[int, ...],
+        buffer_ptr: int,
+    ) -> None:
+        """Write an output to that memory."""
+        ...
+
+
+class Session(Protocol):
+    """What is used of onnxruntime.InferenceSession."""
+
+    def run(self, output_names: Sequence[str], input_feed: Mapping[str, Array]) -> Sequence[Array]:
+        """Compute the outputs named."""
+        ...
+
+    def io_binding(self) -> Binding:
+        """Return buffers to be bound."""
+        ...
+
+    def run_with_iobinding(self, iobinding: Binding) -> None:
+        """Compute from the bound inputs into the bound outputs."""
+        ...
+
+
 class OnnxEngine:
     """A session of ONNX Runtime.
 
@@ -37,10 +82,10 @@ class OnnxEngine:
     session once; that pays for the look at every output. Larger batches gain nothing from it.
     """
 
-    def __init__(self, manifest: ModelManifest, session: Any, *, bind: bool) -> None:
+    def __init__(self, manifest: ModelManifest, session: Session, *, bind: bool) -> None:
         """Take a session whose graph was checked; `bind` where its tensors are in this process's memory."""
         self._manifest = manifest
-        self._session = session
+        self._session: Session | None = session
         self._names = tuple(spec.name for spec in manifest.outputs)
         self._floats = float_names(manifest.outputs)
         self._first = manifest.inputs[0].name
@@ -57,6 +102,8 @@ class OnnxEngine:
         Raises:
             EngineFailedError: ONNX Runtime failed, the outputs are not finite, or it is closed.
         """
+        if self._session is None:
+            raise EngineFailedError(self._manifest.key, "it is closed")
         try:
             if self._one_row is not None and len(inputs[self._first]) == 1:
                 outputs: Tensors = self._one_row.run(inputs)
@@ -65,8 +112,7 @@ class OnnxEngine:
                 values = self._session.run(self._names, feed)
                 outputs = dict(zip(self._names, values, strict=True))
         except Exception as error:
-            cause = "it is closed" if self._session is None else str(error)
-            raise EngineFailedError(self._manifest.key, cause) from error
+            raise EngineFailedError(self._manifest.key, str(error)) from error
         check_finite(self._manifest.key, outputs, self._floats)
         return outputs
 
@@ -78,7 +124,7 @@ class OnnxEngine:
 class _OneRow:
     """Buffers for one row, bound to a session; users of an engine who do not take turns get no mixture."""
 
-    def __init__(self, manifest: ModelManifest, session: Any) -> None:
+    def __init__(self, manifest: ModelManifest, session: Session) -> None:
         self._lock = Lock()  # 0.1 µs, where a mixture of two rows would be an order nobody meant.
         self._binding = session.io_binding()
         self._run = session.run_with_iobinding

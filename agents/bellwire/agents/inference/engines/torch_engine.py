@@ -8,7 +8,7 @@ load only files you would run. Importing torch takes seconds and 170 MB, so it w
 import io
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from importlib import import_module
 from types import ModuleType
@@ -40,7 +40,7 @@ class TorchEngine:
     ) -> None:
         self._manifest = manifest
         self._torch = torch
-        self._module = module
+        self._module: Callable[..., object] | None = module
         self._device = device
         self._inputs = tuple(spec.name for spec in manifest.inputs)
         self._outputs = tuple(spec.name for spec in manifest.outputs)
@@ -83,7 +83,7 @@ class TorchEngine:
         writeable = array if array.flags.writeable else array.copy()
         return self._torch.from_numpy(np.ascontiguousarray(writeable)).to(self._device)
 
-    def _named(self, given: Any) -> list[tuple[str, Any]]:
+    def _named(self, given: object) -> list[tuple[str, Any]]:
         if isinstance(given, Mapping):
             return [(name, given[name]) for name in self._outputs]
         values = given if isinstance(given, tuple | list) else (given,)
@@ -144,17 +144,20 @@ def _kind(file: ModelFile) -> ArchiveKind:
     raise file.invalid("an archive of another kind", expected)
 
 
-def _module(kind: ArchiveKind, file: ModelFile, device: str) -> Any:
+def _module(kind: ArchiveKind, file: ModelFile, device: str) -> Callable[..., object]:
     content = io.BytesIO(file.content)
+    module: Callable[..., object]
     if kind is ArchiveKind.AOT:
         index = int(device.partition(":")[2] or -1)
-        return import_module("torch._inductor").aoti_load_package(content, device_index=index)
-    if kind is ArchiveKind.EXPORTED:
+        module = import_module("torch._inductor").aoti_load_package(content, device_index=index)
+    elif kind is ArchiveKind.EXPORTED:
         program = import_module("torch.export").load(content)
         if device != "cpu":
             program = import_module("torch.export.passes").move_to_device_pass(program, device)
-        return program.module()
-    with warnings.catch_warnings():
-        # The manifest's author knows; at each start nobody can do anything about it.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return import_module("torch.jit").load(content, map_location=device).eval()
+        module = program.module()
+    else:
+        with warnings.catch_warnings():
+            # The manifest's author knows; at each start nobody can do anything about it.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module = import_module("torch.jit").load(content, map_location=device).eval()
+    return module

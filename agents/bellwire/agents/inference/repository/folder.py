@@ -6,11 +6,12 @@ A version never changes once it is there. It comes by one rename, so that whoeve
 import errno
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+from time import time
 from typing import Final
 
 from bellwire.agents.inference.durable_file import sync, write_synced
@@ -24,6 +25,9 @@ PUBLISH_ATTEMPTS_MAX: Final = (
 )
 _TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 _ASIDE: Final = ".publishing-"
+STALE_SECONDS: Final = (
+    86_400.0  # No publisher takes a day; what is older was left by one that was killed.
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +108,38 @@ def publish_version(root: Path, manifest: ModelManifest, content: bytes) -> Mode
     folder = root / manifest.name
     hashed = replace(manifest, sha256=sha256(content).hexdigest())
     check_manifest(replace(hashed, version=1), folder / MANIFEST)
-    folder.mkdir(parents=True, exist_ok=True)
-    sync(root)
+    _make(root)
+    _make(folder)
+    _sweep(folder, time())
     with _aside(folder) as aside:
         write_synced(aside / manifest.file, content)
-        for _ in range(PUBLISH_ATTEMPTS_MAX):
-            numbered = replace(hashed, version=max(versions_in(folder), default=0) + 1)
-            write_synced(aside / MANIFEST, numbered.to_json().encode())
-            sync(aside)
-            if _renamed(aside, folder / str(numbered.version)):
-                sync(folder)
-                return numbered
+        return _numbered(aside, folder, hashed)
+
+
+def _numbered(aside: Path, folder: Path, manifest: ModelManifest) -> ModelManifest:
+    """Give a version that is written its manifest and the next number that no other publisher takes."""
+    for _ in range(PUBLISH_ATTEMPTS_MAX):
+        numbered = replace(manifest, version=max(versions_in(folder), default=0) + 1)
+        write_synced(aside / MANIFEST, numbered.to_json().encode())
+        sync(aside)
+        if _renamed(aside, folder / str(numbered.version)):
+            sync(folder)
+            return numbered
     raise CapacityError(f"model {manifest.name!r}: {PUBLISH_ATTEMPTS_MAX} versions were taken")
+
+
+def _make(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        sync(folder.parent)
+
+
+def _sweep(folder: Path, now: float) -> None:
+    """Remove what publishers that were killed have left; `now` is in seconds of the file system's clock."""
+    for aside in folder.glob(f"{_ASIDE}*"):
+        with suppress(FileNotFoundError):  # Another publisher sweeps too.
+            if aside.stat().st_mtime < now - STALE_SECONDS:
+                shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,22 @@ def test_number_follows_the_highest_and_fills_no_gap(tmp_path: Path, publish: PU
 def test_nothing_is_left_behind_beside_the_versions(tmp_path: Path, publish: PUBLISH) -> None:
     publish()
     assert [each.name for each in (tmp_path / "actor").iterdir()] == ["1"]
+
+
+def test_what_a_killed_publisher_left_is_swept_after_a_day(
+    tmp_path: Path, publish: PUBLISH
+) -> None:
+    old, young = (tmp_path / "actor" / f".publishing-{age}" for age in ("old", "young"))
+    for left in (old, young):
+        left.mkdir(parents=True)
+        (left / "actor.npz").touch()
+    two_days_ago = old.stat().st_mtime - 2 * folder.STALE_SECONDS
+    os.utime(old, (two_days_ago, two_days_ago))
+    publish()
+    assert sorted(each.name for each in (tmp_path / "actor").iterdir()) == [
+        ".publishing-young",
+        "1",
+    ]
 
 
 @pytest.mark.parametrize(
