@@ -11,7 +11,9 @@ from bellwire.agents.inference.tensor import DTYPES, TensorSpec
 
 MANIFEST: Final = "model.json"
 MANIFEST_BYTES_MAX: Final = 1024 * 1024
-_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,128}")
+_NAME: Final = re.compile(
+    r"(?!\.)[a-zA-Z0-9._-]{1,128}"
+)  # A folder's name: neither hidden nor "..".
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -59,11 +61,11 @@ def read_manifest(folder: Path) -> ModelManifest:
             raise InvalidModelError(str(path), "too large", f"at most {MANIFEST_BYTES_MAX} bytes")
         values = json.loads(path.read_text())
         manifest = _manifest(values)
+        check_manifest(manifest, path)
     except OSError as error:
         raise InvalidModelError(str(path), error.strerror or str(error), "a manifest") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InvalidModelError(str(path), f"{error}", "a manifest as ModelManifest") from error
-    _check(manifest, path)
     return manifest
 
 
@@ -76,22 +78,34 @@ def _manifest(values: Any) -> ModelManifest:
     return ModelManifest(**given)
 
 
-def _check(manifest: ModelManifest, path: Path) -> None:
+def check_manifest(manifest: ModelManifest, path: Path) -> None:
+    """Check every field; `path` is where it is, or will be, for the error to name.
+
+    Raises:
+        InvalidModelError: A field has a value that cannot be.
+    """
     complaints = [
         (_NAME.fullmatch(manifest.name) is None, f"name {manifest.name!r}"),
         (
             type(manifest.version) is not int or manifest.version < 1,
             f"version {manifest.version!r}",
         ),
-        (Path(manifest.file).name != manifest.file, f"file {manifest.file!r} in another folder"),
+        (
+            Path(manifest.file).name != manifest.file or manifest.file in ("", "..", MANIFEST),
+            f"file {manifest.file!r}",
+        ),
         (_SHA256.fullmatch(manifest.sha256) is None, f"sha256 {manifest.sha256!r}"),
         (not manifest.inputs or not manifest.outputs, "no inputs or no outputs"),
         (type(manifest.batch_max) is not int or manifest.batch_max < 1, "batch_max below 1"),
     ]
-    complaints += [
-        (each.dtype not in DTYPES, f"dtype {each.dtype!r} of tensor {each.name!r}")
-        for each in (*manifest.inputs, *manifest.outputs)
-    ]
+    for each in (*manifest.inputs, *manifest.outputs):
+        complaints += [
+            (each.dtype not in DTYPES, f"dtype {each.dtype!r} of tensor {each.name!r}"),
+            (
+                any(type(size) is not int or size < 1 for size in each.shape),
+                f"shape {each.shape} of tensor {each.name!r}",
+            ),
+        ]
     for wrong, found in complaints:
         if wrong:
             raise InvalidModelError(str(path), found, "a manifest as ModelManifest")

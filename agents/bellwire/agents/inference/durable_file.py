@@ -1,0 +1,41 @@
+"""Files that are there whole or not at all, after a power failure too."""
+
+import os
+from pathlib import Path
+from secrets import token_hex
+
+
+def sync(path: Path) -> None:
+    """Have the kernel write a file, or the names in a folder, to the disk; blocks until it has."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file in a folder that nobody looks at yet.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.write_bytes(content)
+    sync(path)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put new content in the place of a file's: readers see the old or the new, and never a part.
+
+    Steps: write beside it, sync the file, rename, sync the folder.
+
+    Raises:
+        OSError: It cannot be written; the old content is still there.
+    """
+    aside = path.with_name(f".{path.name}-{token_hex(8)}")
+    try:
+        write_synced(aside, content)
+        aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    sync(path.parent)

@@ -1,0 +1,51 @@
+"""Every model's rollout, as the folder of models says now."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bellwire.agents.inference.errors import InvalidModelError
+from bellwire.agents.inference.rollout.rollout_file import RolloutFile
+from bellwire.agents.inference.rollout.state import Rollout
+
+
+class RolloutBook:
+    """Follows the rollouts' files: steps may be taken by another process, as `bellwire model promote` is."""
+
+    def __init__(self, root: Path) -> None:
+        """Read nothing yet."""
+        self._root = root
+        self._rollouts: dict[str, Rollout] = {}
+        self._seen: dict[str, tuple[int, int, int]] = {}
+        self.failures: dict[str, InvalidModelError] = {}
+        """Files that cannot be read, by model; what they said before goes on."""
+
+    def refresh(self) -> Mapping[str, Rollout]:
+        """Return the rollouts by model, having read the files that changed; blocks as disks do."""
+        try:
+            models = [each.name for each in self._root.iterdir() if each.is_dir()]
+        except OSError:
+            return dict(self._rollouts)  # What was known goes on.
+        for model in models:
+            self._look_at(model)
+        return dict(self._rollouts)
+
+    def needed(self) -> dict[str, frozenset[int]]:
+        """Return the versions to be loaded for them, by model: for `ModelRepository.refresh`."""
+        return {model: rollout.needed for model, rollout in self._rollouts.items()}
+
+    def _look_at(self, model: str) -> None:
+        file = RolloutFile(self._root, model)
+        fingerprint = file.fingerprint()
+        if self._seen.get(model) == fingerprint:
+            return
+        self._seen[model] = fingerprint
+        self.failures.pop(model, None)
+        try:
+            rollout = file.read()
+        except InvalidModelError as error:
+            self.failures[model] = error
+            return
+        if rollout is None:
+            self._rollouts.pop(model, None)
+        else:
+            self._rollouts[model] = rollout
