@@ -21,6 +21,7 @@ from bellwire.agents.inference import (
 from bellwire.wire.errors import DeadlineExceededError
 
 FEATURES, ACTIONS = 4, 3
+ASKED_SECONDS = 10
 
 
 def manifest(version: int, name: str = "tactical") -> ModelManifest:
@@ -51,15 +52,24 @@ class LinearEndpoint:
         self.failures: list[Exception] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self._arrived = asyncio.Event()
         self._manifests = tuple(manifest(version) for version in versions or (1, 2))
 
     def manifests(self) -> tuple[ModelManifest, ...]:
         """All versions."""
         return self._manifests
 
+    async def until_asked(self, times: int = 1) -> None:
+        """Wait until so many requests have come."""
+        async with asyncio.timeout(ASKED_SECONDS):
+            while len(self.requests) < times:
+                self._arrived.clear()
+                await self._arrived.wait()
+
     async def infer(self, request: InferenceRequest) -> InferenceResult:
         """Answer as the protocol of endpoints says."""
         self.requests.append(request)
+        self._arrived.set()
         await self.gate.wait()
         if self.failures:
             raise self.failures.pop(0)
