@@ -14,7 +14,6 @@ from tests.unit.agents.inference.linear import LinearEndpoint, observations
 
 from bellwire.agents.inference import EngineFailedError
 from bellwire.agents.inference.kserve import KserveDoors, KserveListenError, contract
-from bellwire.agents.inference.kserve.grpc_service import STREAM_IN_FLIGHT_MAX
 from bellwire.transport.status import error_from_rpc
 from bellwire.wire.errors import AgentBusyError, BellwireError
 
@@ -204,25 +203,6 @@ async def test_a_stream_answers_in_order_and_an_error_is_one_answer(stub):
         "",
     ]
     assert answers[2].infer_response.outputs[0].name == "p"
-
-
-async def test_a_stream_reads_no_more_than_its_window_while_nothing_is_answered(stub, endpoint):
-    endpoint.gate.clear()
-    call = stub.ModelStreamInfer()
-    total = 3 * STREAM_IN_FLIGHT_MAX
-
-    async def write() -> None:
-        for number in range(total):
-            await call.write(asked(id=str(number)))
-        await call.done_writing()
-
-    writing = asyncio.create_task(write())
-    await endpoint.until_asked(STREAM_IN_FLIGHT_MAX)
-    assert len(endpoint.requests) <= STREAM_IN_FLIGHT_MAX + 2  # one being written, one to be put
-    endpoint.gate.set()
-    answers = [answer.infer_response.id async for answer in call]
-    await writing
-    assert answers == [str(number) for number in range(total)]
 
 
 async def test_a_stream_that_its_client_cancels_leaves_the_server_serving(stub, endpoint):

@@ -6,7 +6,13 @@ import io
 
 from rich.console import Console
 
-from bellwire.agent.v1.agent_pb2 import Agent, AgentStatus, Capability, LoadReport
+from bellwire.agent.v1.agent_pb2 import (
+    CAPABILITY_KIND_INFERENCE,
+    Agent,
+    AgentStatus,
+    Capability,
+    LoadReport,
+)
 from bellwire.cli.agent_view import agent_json, print_agents
 
 RISK = AgentStatus(
@@ -41,6 +47,18 @@ def test_an_agent_as_json_has_identity_and_load():
     found = agent_json(RISK)
     assert (found["agent_id"], found["tools"], found["restarts"]) == ("risk-0", ["risk_status"], 1)
     assert found["subscribes"] == ["signals.tactical", "executions.paper", "control.killswitch"]
+
+
+def test_models_stand_apart_from_tools():
+    out = Console(file=io.StringIO(), width=100, record=True, highlight=False)
+    offering = AgentStatus()
+    offering.CopyFrom(RISK)
+    offering.agent.capabilities.add(name="infer.tactical", kind=CAPABILITY_KIND_INFERENCE)
+    print_agents([offering], out)
+    lines = [line.rstrip() for line in out.export_text().splitlines()]
+    assert lines[2:4] == ["    tools  risk_status", "    models infer.tactical"]
+    found = agent_json(offering)
+    assert (found["tools"], found["models"]) == (["risk_status"], ["infer.tactical"])
 
 
 def test_where_there_are_several_coordinators_each_agent_names_its_own():
