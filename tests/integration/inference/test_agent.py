@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import grpc
 import numpy as np
 import pytest
 from tests.unit.agents.inference.linear import LinearEndpoint, observations
@@ -21,12 +22,14 @@ from bellwire.agents.inference import (
 )
 from bellwire.agents.inference.agent import InferenceAgent
 from bellwire.agents.inference.bus_endpoint import BusEndpoint
+from bellwire.agents.inference.kserve import KserveListenError
 from bellwire.agents.inference.wire import from_request, to_result
 from bellwire.client import Client, DeadlineExceededError, NoCapableAgentError, connect
 from bellwire.runtime import AgentRunner, CallContext, RunSettings, inference
 from bellwire.runtime.inference_call import REQUEST_TYPE
 from bellwire.testing import InMemoryBus, running_coordinator
 from bellwire.wire.errors import AgentBusyError, AgentFailedError
+from bellwire.wire.settings import SettingsError
 
 pytestmark = pytest.mark.integration
 
@@ -249,3 +252,35 @@ async def test_the_endpoint_is_in_the_directory_as_inference(server, client, end
         (status,) = await client.admin.list_agents()
     (capability,) = status.agent.capabilities
     assert (capability.name, capability.kind) == (CAPABILITY, CAPABILITY_KIND_INFERENCE)
+
+
+async def test_an_agent_serves_its_doors_from_ready_to_stop(server, endpoint):
+    agent = Tactical(endpoint, kserve_grpc="127.0.0.1:0", kserve_http="127.0.0.1:0")
+    async with running(server, agent):
+        assert agent.doors is not None
+        host, _, port = agent.doors.http_address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /v2/health/ready HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).endswith(b'{"ready":true}')
+        writer.close()
+        await writer.wait_closed()
+        async with grpc.aio.insecure_channel(agent.doors.grpc_address) as channel:
+            await asyncio.wait_for(channel.channel_ready(), 5)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(host, int(port))
+
+
+async def test_an_agent_whose_door_cannot_be_served_does_not_start_and_closes_its_model(
+    server, endpoint
+):
+    agent = Tactical(endpoint, kserve_http="127.0.0.1:nowhere")
+    with pytest.raises(KserveListenError, match=r"'127\.0\.0\.1:nowhere' cannot be served"):
+        async with running(server, agent):
+            pass
+    assert agent.is_closed
+
+
+@pytest.mark.parametrize("given", [{"observations_topic": "o"}, {"results_topic": "r"}])
+def test_a_stream_has_a_topic_at_both_ends(given):
+    with pytest.raises(SettingsError, match="a topic exactly where observations_topic is one"):
+        InferenceAgent(given)

@@ -216,6 +216,14 @@ async def test_a_body_above_the_limit_is_refused(curl):
     assert f"larger than {BODY_BYTES_MAX} bytes" in answer.json()["error"]
 
 
+async def test_a_body_that_does_not_come_is_not_waited_for_without_end(curl, monkeypatch):
+    monkeypatch.setattr("bellwire.agents.inference.kserve.rest.BODY_SECONDS_MAX", 0.05)
+    head = f"POST {INFER} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: 9\r\n\r\n{{"
+    answer = await curl.raw(head.encode())
+    assert answer.status == 408
+    assert "did not arrive within 0.05 s" in answer.json()["error"]
+
+
 async def test_a_header_that_is_no_number_is_refused(curl):
     answer = await curl.send("POST", INFER, b"{}", {"Inference-Header-Content-Length": "-2"})
     assert (answer.status, "is '-2'" in answer.json()["error"]) == (400, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bellwire.agent.v1.inference_pb2 import InferRequest, InferResponse
 from bellwire.agents.inference.endpoint import Endpoint
@@ -13,6 +14,9 @@ from bellwire.risk.json_settings import from_json, to_json
 from bellwire.runtime import Agent, CallContext, MessageContext, Outputs, inference, subscribe
 from bellwire.runtime.errors import AgentDefinitionError, AgentSettingsError
 from bellwire.wire.settings import SettingsError, check_settings, setting
+
+if TYPE_CHECKING:
+    from bellwire.agents.inference.kserve import KserveDoors
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class InferenceAgent(Agent):
     def __init__(self, settings: Mapping[str, object] | None = None, *, agent_id: str = "") -> None:
         super().__init__(settings, agent_id=agent_id)
         self.options = from_json(InferenceAgentSettings, self.settings)
+        self.doors: KserveDoors | None = None
+        """Where it is asked beside the bus; None = nowhere, or not yet."""
         self._open = AsyncExitStack()
         self._service: InferenceService | None = None
 
@@ -124,4 +130,4 @@ class InferenceAgent(Agent):
                 f"kserve_grpc and kserve_http need {error.name}; install bellwire[kserve]"
             ) from error
         doors = KserveDoors(endpoint, grpc=self.options.kserve_grpc, http=self.options.kserve_http)
-        await self._open.enter_async_context(doors)
+        self.doors = await self._open.enter_async_context(doors)

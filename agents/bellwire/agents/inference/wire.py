@@ -169,12 +169,24 @@ def check_request(key: str, cache_key: str, priority: int) -> None:
     Raises:
         CallerError: A text is too long, or there is no such priority.
     """
-    for name, text in (("key", key), ("cache_key", cache_key)):
-        size = len(text.encode())
-        if size > KEY_BYTES_MAX:
-            raise CallerError(f"{name} holds {size} bytes, limit is {KEY_BYTES_MAX}")
+    check_text("key", key)
+    check_text("cache_key", cache_key)
     if not 0 <= priority < PRIORITIES:
         raise CallerError(f"priority is {priority}; 0, which is first, to {PRIORITIES - 1} exist")
+
+
+def check_text(name: str, text: str) -> None:
+    """Refuse a text that is too long, or that no UTF-8 can say.
+
+    Raises:
+        CallerError: It is above 256 bytes or holds half a surrogate pair, as JSON may.
+    """
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise CallerError(f"{name} is no UTF-8: {error.reason}") from error
+    if size > KEY_BYTES_MAX:
+        raise CallerError(f"{name} holds {size} bytes, limit is {KEY_BYTES_MAX}")
 
 
 def check_names(names: list[str]) -> None:
@@ -182,11 +194,13 @@ def check_names(names: list[str]) -> None:
 
     Raises:
         InvalidTensorError: Naming the first that is wrong.
+        CallerError: See `check_text`.
     """
     if len(names) > TENSORS_MAX:
         text = f"at most {TENSORS_MAX}"
         raise InvalidTensorError(names[TENSORS_MAX], f"one of {len(names)} tensors", text)
     for index, name in enumerate(names):
+        check_text("name of a tensor", name)
         if not 1 <= len(name.encode()) <= NAME_BYTES_MAX:
             text = f"1 to {NAME_BYTES_MAX}"
             raise InvalidTensorError(name[:NAME_BYTES_MAX], f"a name of {len(name)} bytes", text)

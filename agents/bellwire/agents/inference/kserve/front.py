@@ -14,7 +14,7 @@ from bellwire.agents.inference.errors import EngineFailedError, UnknownModelErro
 from bellwire.agents.inference.kserve.errors import InvalidParameterError, UnknownOutputError
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.tensor import Array, Tensors, TensorSpec
-from bellwire.agents.inference.wire import check_names, check_request
+from bellwire.agents.inference.wire import check_names, check_request, check_text
 from bellwire.wire.errors import BellwireError, CallerError, DeadlineExceededError
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 SERVER_NAME: Final = "bellwire"
 ANY_SIZE: Final = -1  # the protocol's word for a dimension that may have any size: the batch
 VERSION_MAX: Final = 2**31 - 1
-ID_BYTES_MAX: Final = 256
 MICROS_PER_SECOND: Final = 1e6
 
 Parameter: TypeAlias = bool | int | str | float
@@ -146,8 +145,7 @@ def server_version() -> str:
 
 def _request(asked: Asked, seconds: float | None, now_seconds: float) -> InferenceRequest:
     check_names(list(asked.inputs))
-    if len(asked.id.encode()) > ID_BYTES_MAX:
-        raise CallerError(f"id holds more than {ID_BYTES_MAX} bytes")
+    check_text("id", asked.id)
     key, cache_key = _text(asked, "key"), _text(asked, "cache_key")
     priority = _number(asked, "priority")
     check_request(key, cache_key, priority)

@@ -20,7 +20,6 @@ from bellwire.agents.inference.tensor import TensorSpec
 from bellwire.wire.errors import (
     BellwireError,
     CallerError,
-    DeadlineExceededError,
     PayloadTooLargeError,
     StatusCode,
 )
@@ -142,7 +141,7 @@ async def _body(request: Request) -> bytes:
                 parts.append(part)
     except TimeoutError:
         text = f"the body did not arrive within {BODY_SECONDS_MAX:g} s"
-        raise DeadlineExceededError(text) from None
+        raise HTTPException(408, text) from None
     return b"".join(parts)
 
 

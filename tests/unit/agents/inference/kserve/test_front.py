@@ -61,7 +61,8 @@ async def test_only_the_outputs_that_are_wanted_come_in_the_order_they_are_wante
         ({"parameters": {"priority": True}}, InvalidParameterError, "a whole number from 0"),
         ({"parameters": {"priority": 9}}, CallerError, "priority is 9"),
         ({"parameters": {"timeout": -1}}, InvalidParameterError, "'timeout' is -1"),
-        ({"id": "i" * 257}, CallerError, "id holds more than 256 bytes"),
+        ({"id": "\ud800"}, CallerError, "id is no UTF-8: surrogates not allowed"),
+        ({"id": "i" * 257}, CallerError, "id holds 257 bytes, limit is 256"),
     ],
 )
 async def test_what_cannot_be_asked_is_refused(fields, error, says) -> None:
