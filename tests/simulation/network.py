@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import grpc
 from tests.simulation.clock import VirtualLoop
 
-from bellwire.coordinator.services.status import DETAILS_KEY, rich_status
+from bellwire.transport.serving.status import DETAILS_KEY, rich_status
 from bellwire.wire.errors import BellwireError
 
 FRAMES_BUFFERED_MAX: Final = 16  # What socket buffers and HTTP/2 windows hold; then writers wait.

@@ -3,7 +3,7 @@
 from bellwire.runtime.agent import Agent
 from bellwire.runtime.call_context import CallContext
 from bellwire.runtime.context import MessageContext
-from bellwire.runtime.decorators import on_watermark, subscribe, tool
+from bellwire.runtime.decorators import inference, on_watermark, subscribe, tool
 from bellwire.runtime.placement import PlacementSettings
 from bellwire.runtime.publication import NO_CAUSE, Cause, Output, Outputs, Publication
 from bellwire.runtime.run import run_agent
@@ -29,6 +29,7 @@ __all__ = [
     "RunSettings",
     "Supervisor",
     "SupervisorSettings",
+    "inference",
     "on_watermark",
     "run_agent",
     "subscribe",

@@ -12,7 +12,7 @@ _AGENT_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,128}")
 
 
 class Agent:
-    """Subclass, set `name`, and mark methods with `@subscribe`, `@on_watermark` and `@tool`.
+    """Subclass, set `name`, and mark methods with `@subscribe`, `@on_watermark`, `@tool` and `@inference`.
 
     Handlers are `async def handler(self, payload, context)`; what they return is published with the
     correlation and causation ids and the trace context of what they handled. One partition's

@@ -1,4 +1,4 @@
-"""Answers the tool calls of an agent: bounded, within their deadlines, cancellable."""
+"""Answers the calls of an agent: bounded, within their deadlines, cancellable."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from bellwire.client.agent_events import AgentEvent, CallCancelled, IncomingCall
 from bellwire.runtime.call_context import CallContext
 from bellwire.runtime.counters import RunCounters
 from bellwire.runtime.load import LoadMeter
-from bellwire.runtime.tool_call import CONTENT_TYPE, Toolbox, ToolResult
+from bellwire.runtime.offer import Answer, Offer
 from bellwire.telemetry import call_span, end_span, names
 from bellwire.wire.errors import (
     AgentBusyError,
@@ -31,7 +31,7 @@ class CallDesk:
 
     def __init__(
         self,
-        toolbox: Toolbox,
+        offer: Offer,
         agent_id: str,
         meter: LoadMeter,
         counters: RunCounters,
@@ -39,7 +39,7 @@ class CallDesk:
         calls_max: int,
         timeout_seconds: float,
     ) -> None:
-        self._toolbox = toolbox
+        self._offer = offer
         self._agent_id = agent_id
         self._meter = meter
         self._counters = counters
@@ -83,10 +83,9 @@ class CallDesk:
         name = event.call.capability
         if not self._is_open:
             return DrainingError(f"agent {self._agent_id!r} is stopping; call again")
-        if name not in self._toolbox:
+        if name not in self._offer:
             return UnknownToolError(
-                f"agent {self._agent_id!r} has no tool {name!r}; "
-                f"it has {sorted(self._toolbox.specs)}",
+                f"agent {self._agent_id!r} has nothing named {name!r}; it has {self._offer.names}",
                 metadata={"tool": name},
             )
         if len(self._running) >= self._calls_max:
@@ -99,14 +98,19 @@ class CallDesk:
 
     async def _answer(self, event: IncomingCall) -> None:
         call = event.call
-        span = call_span(call.capability, call.traceparent, call.tracestate, call.call_id)
+        is_tool = self._offer.is_tool(call.capability)
+        span = call_span(
+            call.capability, call.traceparent, call.tracestate, call.call_id, is_tool=is_tool
+        )
         started = time.perf_counter()
         failure = names.TOOL_ERROR
         try:
-            result = await self._within_deadline(event, span)
-            failure = names.TOOL_ERROR if result.is_error else ""
-            await event.reply(result.result, content_type=CONTENT_TYPE, is_error=result.is_error)
-        except DeadlineExceededError as error:
+            answer = await self._within_deadline(event, span)
+            failure = names.TOOL_ERROR if answer.is_error else ""
+            await event.reply(
+                answer.result, content_type=answer.content_type, is_error=answer.is_error
+            )
+        except BellwireError as error:
             failure = error.reason
             await event.fail(error)
         except asyncio.CancelledError:
@@ -118,7 +122,7 @@ class CallDesk:
             self._counters.call_errors += bool(failure)
             end_span(span, error_type=failure)
 
-    async def _within_deadline(self, event: IncomingCall, span: Span | None) -> ToolResult:
+    async def _within_deadline(self, event: IncomingCall, span: Span | None) -> Answer:
         call = event.call
         context = CallContext(
             call_id=call.call_id,
@@ -134,14 +138,14 @@ class CallDesk:
         try:
             async with timeout:
                 if span is None:
-                    return await self._toolbox.answer(call.capability, call.arguments, context)
+                    return await self._offer.answer(call, context)
                 with use_span(span, record_exception=False, set_status_on_exception=False):
-                    return await self._toolbox.answer(call.capability, call.arguments, context)
+                    return await self._offer.answer(call, context)
         except TimeoutError:
             if not timeout.expired():
                 raise
             raise DeadlineExceededError(
-                f"tool {call.capability!r} of agent {self._agent_id!r} did not finish within "
+                f"{call.capability!r} of agent {self._agent_id!r} did not finish within "
                 f"{max(seconds, 0.0):.3f} s"
             ) from None
 

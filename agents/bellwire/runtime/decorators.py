@@ -6,15 +6,18 @@ from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
 
+from bellwire.agent.v1.inference_pb2 import InferResponse
 from bellwire.runtime.publication import Outputs
 
-# Handlers and tools take the agent and parameters only their decorator knows: hence the ellipsis.
+# Methods take the agent and parameters only their decorator knows: hence the ellipsis.
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[Outputs]])
 ToolT = TypeVar("ToolT", bound=Callable[..., Awaitable[object]])
+InferenceT = TypeVar("InferenceT", bound=Callable[..., Awaitable[InferResponse]])
 
 SUBSCRIBE_MARKS: Final = "__bellwire_subscribe__"
 WATERMARK_MARKS: Final = "__bellwire_on_watermark__"
 TOOL_MARK: Final = "__bellwire_tool__"
+INFERENCE_MARK: Final = "__bellwire_inference__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,8 @@ class SubscribeMark:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolMark:
-    """How a tool presents itself; empty = taken from the method, 0 seconds = not cacheable."""
+class CapabilityMark:
+    """How what can be called presents itself; empty = taken from the method, 0 seconds = not cacheable."""
 
     name: str
     description: str
@@ -87,8 +90,37 @@ def tool(
 
     def mark(method: ToolT) -> ToolT:
         setattr(
-            method, TOOL_MARK, ToolMark(name, description, title, cache_seconds, tuple(outdated_by))
+            method,
+            TOOL_MARK,
+            CapabilityMark(name, description, title, cache_seconds, tuple(outdated_by)),
         )
+        return method
+
+    return mark
+
+
+def inference(
+    name: str,
+    *,
+    description: str = "",
+    title: str = "",
+    cache_seconds: float = 0.0,
+    outdated_by: Sequence[str] = (),
+) -> Callable[[InferenceT], InferenceT]:
+    """Offer the method to callers as an inference endpoint: `(self, request, context) -> InferResponse`.
+
+    Args:
+        name: Name on the bus, or a template such as "infer.{model}" that is filled from the agent's settings.
+        description: One sentence for people; empty = first line of the docstring.
+        title: Short title for people.
+        cache_seconds: How long the coordinator may give an answer again to an equal request, up to a day; 0 = it must
+            not. Requests are equal when their bytes are.
+        outdated_by: Topics or patterns whose messages make cached answers wrong, at most 16.
+    """
+
+    def mark(method: InferenceT) -> InferenceT:
+        presented = CapabilityMark(name, description, title, cache_seconds, tuple(outdated_by))
+        setattr(method, INFERENCE_MARK, presented)
         return method
 
     return mark

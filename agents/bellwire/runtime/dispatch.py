@@ -10,9 +10,10 @@ from google.protobuf.message import Message as ProtoMessage
 
 from bellwire.runtime.agent import Agent
 from bellwire.runtime.context import MessageContext
-from bellwire.runtime.errors import AgentDefinitionError, AgentSettingsError, UndecodableError
+from bellwire.runtime.errors import AgentDefinitionError, UndecodableError
 from bellwire.runtime.output import with_topic
 from bellwire.runtime.publication import Output, Outputs, Publication, listed
+from bellwire.runtime.template import filled
 from bellwire.trading.v1.market_data_pb2 import Watermark
 from bellwire.wire.topic import TopicPattern, check_topic_name
 
@@ -50,6 +51,8 @@ class _Route:
 class Dispatcher:
     """Knows the topics of one agent instance and calls its handlers; does no input or output.
 
+    A topic that a setting fills with nothing is neither read nor written.
+
     Raises:
         AgentSettingsError: A topic template names a setting the agent does not have.
         AgentDefinitionError: Watermarks of several topics cannot be forwarded as one stage.
@@ -58,24 +61,22 @@ class Dispatcher:
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
         self.counters = DispatchCounters()
-        self.publishes = tuple(check_topic_name(_fill(topic, agent)) for topic in agent.publishes)
+        self.publishes = tuple(
+            check_topic_name(topic)
+            for each in agent.publishes
+            if (topic := _topic(each, agent)) is not None
+        )
         self._routes = [
             _Route(
-                TopicPattern(_fill(spec.topic, agent)),
-                spec.type_name,
-                spec.payload_type,
-                getattr(agent, spec.method),
+                TopicPattern(topic), spec.type_name, spec.payload_type, getattr(agent, spec.method)
             )
             for spec in agent.declarations.handlers
+            if (topic := _topic(spec.topic, agent)) is not None
         ]
         self._watermark_routes = [
-            _Route(
-                TopicPattern(_fill(spec.topic, agent)),
-                WATERMARK_TYPE,
-                Watermark,
-                getattr(agent, spec.method),
-            )
+            _Route(TopicPattern(topic), WATERMARK_TYPE, Watermark, getattr(agent, spec.method))
             for spec in agent.declarations.watermarks
+            if (topic := _topic(spec.topic, agent)) is not None
         ]
         self.topics = _unique(
             route.pattern.text for route in (*self._routes, *self._watermark_routes)
@@ -166,14 +167,10 @@ def _decoded(payload_type: type[PayloadT], context: MessageContext) -> PayloadT:
         ) from error
 
 
-def _fill(template: str, agent: Agent) -> str:
-    try:
-        return template.format_map(agent.settings)
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
-        raise AgentSettingsError(
-            f"topic {template!r} of agent {agent.name!r} cannot be filled from its settings "
-            f"{sorted(agent.settings)}: {error!r}"
-        ) from error
+def _topic(template: str, agent: Agent) -> str | None:
+    """Return the topic; None when a setting left it out."""
+    topic = filled(template, agent)
+    return topic if topic or not template else None
 
 
 def _unique(topics: Iterable[str]) -> tuple[str, ...]:

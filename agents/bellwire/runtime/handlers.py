@@ -1,4 +1,4 @@
-"""Reads an agent class: which methods handle which topics, and which are tools."""
+"""Reads an agent class: which methods handle which topics, and which can be called."""
 
 import inspect
 import json
@@ -12,11 +12,12 @@ from google.protobuf.message import Message as ProtoMessage
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.runtime.call_context import CallContext
 from bellwire.runtime.decorators import (
+    INFERENCE_MARK,
     SUBSCRIBE_MARKS,
     TOOL_MARK,
     WATERMARK_MARKS,
+    CapabilityMark,
     SubscribeMark,
-    ToolMark,
 )
 from bellwire.runtime.errors import AgentDefinitionError
 from bellwire.runtime.tool_schema import SCHEMA_BYTES_MAX, Signature, signature_of
@@ -64,12 +65,27 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class InferenceSpec:
+    """One method offered as an inference endpoint."""
+
+    method: str
+    name: str
+    """May be a template that the agent's settings fill."""
+    title: str
+    description: str
+    cache_millis: int = 0
+    """As in `ToolSpec`."""
+    outdated_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Declarations:
     """Everything the decorators of an agent class say."""
 
     handlers: tuple[HandlerSpec, ...] = ()
     watermarks: tuple[WatermarkSpec, ...] = ()
     tools: tuple[ToolSpec, ...] = ()
+    endpoints: tuple[InferenceSpec, ...] = ()
 
 
 def read_declarations(agent: type) -> Declarations:
@@ -81,6 +97,7 @@ def read_declarations(agent: type) -> Declarations:
     handlers: list[HandlerSpec] = []
     watermarks: list[WatermarkSpec] = []
     tools: dict[str, ToolSpec] = {}
+    endpoints: list[InferenceSpec] = []
     for method, function in _methods(agent):
         where = f"{agent.__qualname__}.{method}"
         marks = getattr(function, SUBSCRIBE_MARKS, ())
@@ -93,7 +110,9 @@ def read_declarations(agent: type) -> Declarations:
             if spec.name in tools:
                 raise AgentDefinitionError(f"{where}: tool name {spec.name!r} is used twice")
             tools[spec.name] = spec
-    return Declarations(tuple(handlers), tuple(watermarks), tuple(tools.values()))
+        if hasattr(function, INFERENCE_MARK):
+            endpoints.append(_endpoint(where, method, function, getattr(function, INFERENCE_MARK)))
+    return Declarations(tuple(handlers), tuple(watermarks), tuple(tools.values()), tuple(endpoints))
 
 
 def _methods(agent: type) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -143,7 +162,7 @@ def _annotated_payload(where: str, function: Callable[..., Any]) -> Any:
     return hints[name]
 
 
-def _tool(where: str, method: str, function: Callable[..., Any], mark: ToolMark) -> ToolSpec:
+def _tool(where: str, method: str, function: Callable[..., Any], mark: CapabilityMark) -> ToolSpec:
     if not inspect.iscoroutinefunction(function):
         raise AgentDefinitionError(f"{where} must be `async def`")
     name = mark.name or method
@@ -153,13 +172,11 @@ def _tool(where: str, method: str, function: Callable[..., Any], mark: ToolMark)
         raise AgentDefinitionError(
             f"{where}: schema of {len(schema)} bytes is above the limit of {SCHEMA_BYTES_MAX}"
         )
-    first_line = (inspect.getdoc(function) or "").split("\n", 1)[0]
-    description = mark.description or first_line
     return ToolSpec(
         method,
         name,
         mark.title,
-        description,
+        _description(function, mark),
         signature,
         schema,
         _cache_millis(where, mark),
@@ -167,7 +184,28 @@ def _tool(where: str, method: str, function: Callable[..., Any], mark: ToolMark)
     )
 
 
-def _cache_millis(where: str, mark: ToolMark) -> int:
+def _endpoint(
+    where: str, method: str, function: Callable[..., Any], mark: CapabilityMark
+) -> InferenceSpec:
+    if not inspect.iscoroutinefunction(function):
+        raise AgentDefinitionError(f"{where} must be `async def`")
+    if len(inspect.signature(function).parameters) != HANDLER_ARGUMENTS:
+        raise AgentDefinitionError(f"{where} must take (self, request, context)")
+    return InferenceSpec(
+        method,
+        mark.name,
+        mark.title,
+        _description(function, mark),
+        _cache_millis(where, mark),
+        mark.outdated_by,
+    )
+
+
+def _description(function: Callable[..., Any], mark: CapabilityMark) -> str:
+    return mark.description or (inspect.getdoc(function) or "").split("\n", 1)[0]
+
+
+def _cache_millis(where: str, mark: CapabilityMark) -> int:
     seconds = mark.cache_seconds
     if not 0 <= seconds <= CACHE_SECONDS_MAX or 0 < seconds < 1 / MILLIS:
         raise AgentDefinitionError(

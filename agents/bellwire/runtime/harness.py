@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message as ProtoMessage
 
+from bellwire.agent.v1.inference_pb2 import InferRequest, InferResponse
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.runtime.agent import Agent
 from bellwire.runtime.call_context import CallContext
 from bellwire.runtime.context import MessageContext
 from bellwire.runtime.dispatch import DispatchCounters, Dispatcher
+from bellwire.runtime.inference_call import Endpoints
 from bellwire.runtime.output import cause_of, derived_id, to_message
 from bellwire.runtime.publication import Cause, Publication, listed
 from bellwire.runtime.tool_call import Toolbox
@@ -40,6 +42,7 @@ class AgentHarness:
         """Everything published so far, in order."""
         self._dispatcher = Dispatcher(agent)
         self._toolbox = Toolbox(agent)
+        self._endpoints = Endpoints(agent)
         self._next_offset: dict[str, int] = {}
 
     @property
@@ -121,6 +124,15 @@ class AgentHarness:
         spec = self._toolbox.specs[tool]
         encoded = json.dumps(dict(arguments or {})).encode()
         return await self._toolbox.invoke(spec, encoded, CallContext("harness", 0))
+
+    async def infer(self, endpoint: str, request: InferRequest) -> InferResponse:
+        """Ask an inference endpoint and return its answer.
+
+        Raises:
+            KeyError: The agent has no such endpoint.
+            BellwireError: What the endpoint raised.
+        """
+        return await self._endpoints.invoke(endpoint, request, CallContext("harness", 0))
 
     def _collect(
         self, outputs: list[Publication], context: MessageContext | None

@@ -15,11 +15,11 @@ from bellwire.runtime.errors import OutputLostError
 from bellwire.runtime.gpu import own_gauge
 from bellwire.runtime.lane import Lane
 from bellwire.runtime.load import LoadMeter
+from bellwire.runtime.offer import Offer
 from bellwire.runtime.outbox import Outbox
 from bellwire.runtime.publication import Outputs, listed
 from bellwire.runtime.registration import directory_entry
 from bellwire.runtime.settings import RunSettings
-from bellwire.runtime.tool_call import Toolbox
 from bellwire.runtime.work import MessageWork
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class AgentRunner:
             slow_seconds=self.settings.slow_seconds,
         )
         self._desk = CallDesk(
-            Toolbox(agent),
+            Offer(agent),
             agent.agent_id,
             self._meter,
             self.counters,

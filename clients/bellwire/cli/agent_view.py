@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from bellwire.agent.v1.agent_pb2 import AgentStatus
+from bellwire.agent.v1.agent_pb2 import CAPABILITY_KIND_INFERENCE, AgentStatus
 from bellwire.cli.output import Style
 from bellwire.cli.units import bytes_text, count_text
 
@@ -34,13 +34,22 @@ def print_agents(found: Sequence[AgentStatus], out: Console) -> None:
         agent = status.agent
         for word, names in (
             ("gpu", _gpu_words(status)),
-            ("tools", [capability.name for capability in agent.capabilities]),
+            ("tools", _offered(status, models=False)),
+            ("models", _offered(status, models=True)),
             ("reads", agent.subscribes),
             ("writes", agent.publishes),
         ):
             if names:
                 about = Text.assemble((f"{word:<7}", Style.FAINT), ", ".join(names))
                 out.print(Padding(about, (0, 0, 0, 4)))
+
+
+def _offered(status: AgentStatus, *, models: bool) -> list[str]:
+    return [
+        capability.name
+        for capability in status.agent.capabilities
+        if (capability.kind == CAPABILITY_KIND_INFERENCE) is models
+    ]
 
 
 def _figures(status: AgentStatus) -> tuple[str, ...]:
@@ -99,7 +108,8 @@ def agent_json(status: AgentStatus) -> dict[str, object]:
         "pid": agent.pid,
         "host": agent.host,
         "device": agent.device,
-        "tools": [capability.name for capability in agent.capabilities],
+        "tools": _offered(status, models=False),
+        "models": _offered(status, models=True),
         "subscribes": list(agent.subscribes),
         "publishes": list(agent.publishes),
         "max_in_flight": agent.max_in_flight,

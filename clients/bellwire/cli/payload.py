@@ -111,11 +111,12 @@ def check_type(type_name: str) -> None:
 
 def _contract_types() -> list[str]:
     """Return the payload types: messages of the packages that travel as payloads."""
+    from bellwire.agent.v1 import inference_pb2
     from bellwire.trading.v1 import market_data_pb2, order_pb2, risk_pb2, signal_pb2
 
     return [
         message.full_name
-        for module in (market_data_pb2, order_pb2, risk_pb2, signal_pb2)
+        for module in (inference_pb2, market_data_pb2, order_pb2, risk_pb2, signal_pb2)
         for message in module.DESCRIPTOR.message_types_by_name.values()
     ]
 
@@ -138,7 +139,7 @@ def _new_protobuf(type_name: str) -> ProtobufMessage | None:
 def _register_contract() -> None:
     """Import the types of the contract, which puts them into the default pool."""
     from bellwire.admin.v1 import dead_letter_pb2, server_pb2, topic_pb2  # noqa: F401
-    from bellwire.agent.v1 import agent_pb2, invocation_pb2  # noqa: F401
+    from bellwire.agent.v1 import agent_pb2, inference_pb2, invocation_pb2  # noqa: F401
     from bellwire.bus.v1 import error_pb2, message_pb2, publisher_pb2, subscriber_pb2  # noqa: F401
     from bellwire.mcp.v1 import mcp_pb2  # noqa: F401
     from bellwire.trading.v1 import (  # noqa: F401

@@ -48,6 +48,7 @@ class Caller:
         tracestate: str,
         request_id: str,
         seconds: float,
+        content_type: str = JSON,
     ) -> CallReply:
         """Call a capability; the deadline travels with the call."""
         if not traceparent:
@@ -58,7 +59,7 @@ class Caller:
             InvokeRequest(
                 capability=capability,
                 arguments=encoded(arguments),
-                content_type=JSON,
+                content_type=content_type,
                 routing=Routing(policy=policy, agent_id=agent_id),
                 request_id=request_id,
                 traceparent=traceparent,

@@ -358,6 +358,7 @@ class Client:
         capability: str,
         arguments: Mapping[str, object] | bytes = b"{}",
         *,
+        content_type: str = "application/json",
         agent_id: str = "",
         traceparent: str = "",
         tracestate: str = "",
@@ -369,6 +370,7 @@ class Client:
         Args:
             capability: Name of a tool or an inference endpoint.
             arguments: JSON object; bytes are sent as they are.
+            content_type: Media type of the arguments.
             agent_id: That agent or nobody; empty = any.
             traceparent: The caller's context; empty = the current span, where it is sampled.
             tracestate: Goes with the traceparent.
@@ -385,7 +387,14 @@ class Client:
         self._check_open()
         seconds = self._seconds(timeout)
         return await self._caller.call(
-            capability, arguments, agent_id, traceparent, tracestate, request_id, seconds
+            capability,
+            arguments,
+            agent_id,
+            traceparent,
+            tracestate,
+            request_id,
+            seconds,
+            content_type,
         )
 
     async def list_tools(self, *, timeout: float | None = None) -> list[Tool]:

@@ -108,6 +108,7 @@ class BusClient(Protocol):
         capability: str,
         arguments: Mapping[str, object] | bytes = b"{}",
         *,
+        content_type: str = "application/json",
         agent_id: str = "",
         traceparent: str = "",
         tracestate: str = "",

@@ -24,6 +24,9 @@ GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
 GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
 MCP_TOOLS_CALL: Final = "tools/call"
 EXECUTE_TOOL: Final = "execute_tool"
+INFER: Final = (
+    "infer"  # Ours: the conventions know no name for a call of a model that is not generative.
+)
 TOOL_ERROR: Final = "tool_error"  # error.type when the result says isError
 
 # Conventions for RPC (v1.37).

@@ -157,26 +157,33 @@ def process_attributes(
     return attributes
 
 
-def call_span(tool: str, traceparent: str, tracestate: str = "", call_id: str = "") -> Span | None:
-    """Start the `tools/call {tool}` span under the caller's context; None = not sampled.
+def call_span(
+    capability: str,
+    traceparent: str,
+    tracestate: str = "",
+    call_id: str = "",
+    *,
+    is_tool: bool = True,
+) -> Span | None:
+    """Start the span of a call under the caller's context; None = not sampled.
 
-    The name and attributes are those of the conventions for MCP. The caller ends it with
-    `end_span`.
+    That of a tool, `tools/call {capability}`, has the name and attributes of the conventions for
+    MCP; any other is `infer {capability}`. The caller ends it with `end_span`.
     """
     maker = span_maker() if is_sampled(traceparent) else None
     if maker is None:
         return None
+    attributes: dict[str, AttributeValue] = {names.CALL_ID: call_id}
+    if is_tool:
+        attributes[names.MCP_METHOD_NAME] = names.MCP_TOOLS_CALL
+        attributes[names.GEN_AI_OPERATION_NAME] = names.EXECUTE_TOOL
+        attributes[names.GEN_AI_TOOL_NAME] = capability
     span = maker.start(
         _COMPONENT,
-        f"{names.MCP_TOOLS_CALL} {tool}",
+        f"{names.MCP_TOOLS_CALL if is_tool else names.INFER} {capability}",
         span_context(traceparent, tracestate),
         SpanKind.SERVER,
-        {
-            names.MCP_METHOD_NAME: names.MCP_TOOLS_CALL,
-            names.GEN_AI_OPERATION_NAME: names.EXECUTE_TOOL,
-            names.GEN_AI_TOOL_NAME: tool,
-            names.CALL_ID: call_id,
-        },
+        attributes,
     )
     return span if span.is_recording() else None
 

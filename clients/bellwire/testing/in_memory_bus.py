@@ -11,11 +11,11 @@ from bellwire.coordinator.cache.settings import CacheSettings
 from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.log.memory_store import MemoryStore
 from bellwire.coordinator.services.catalog import SERVICES, servicers_of
-from bellwire.coordinator.services.handlers import service_handler
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.testing._in_memory_channel import InMemoryChannel, InMemoryServer
 from bellwire.transport.address import Address
 from bellwire.transport.channel import ChannelPool, TransportSettings
+from bellwire.transport.serving.handlers import service_handler
 
 __all__ = ["InMemoryBus"]
 

@@ -18,14 +18,14 @@ from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.lane.direct import DirectEnds
 from bellwire.coordinator.lane.server import LaneServer
 from bellwire.coordinator.listen import SocketLock, bind
-from bellwire.coordinator.reflection import add_reflection
 from bellwire.coordinator.services.admin import recovery_report
 from bellwire.coordinator.services.catalog import SERVICES, servicers_of
-from bellwire.coordinator.services.handlers import service_handler
 from bellwire.coordinator.state import CoordinatorState, Drainable
 from bellwire.coordinator.stores import make_store, open_state
 from bellwire.transport.address import parse_address
 from bellwire.transport.lane.address import lane_socket
+from bellwire.transport.serving.handlers import service_handler
+from bellwire.transport.serving.reflection import add_reflection
 
 SERVICE_NAMES: Final = tuple(service.full_name for service in SERVICES.values())
 # How the grace of a drain is spent: publishers and agents first, then subscribers read what is left.

@@ -37,7 +37,7 @@ from bellwire.client import (
     new_message,
 )
 from bellwire.coordinator.services.catalog import SERVICES
-from bellwire.coordinator.services.handlers import service_handler
+from bellwire.transport.serving.handlers import service_handler
 from bellwire.wire.batch import BatchLimits, open_batch
 from bellwire.wire.errors import NotOwnerError, PeerError, SequenceGapError, to_item_error
 

@@ -6,7 +6,13 @@ import io
 
 from rich.console import Console
 
-from bellwire.agent.v1.agent_pb2 import Agent, AgentStatus, Capability, LoadReport
+from bellwire.agent.v1.agent_pb2 import (
+    CAPABILITY_KIND_INFERENCE,
+    Agent,
+    AgentStatus,
+    Capability,
+    LoadReport,
+)
 from bellwire.cli.agent_view import agent_json, print_agents
 
 RISK = AgentStatus(
@@ -61,6 +67,18 @@ def test_agent_on_a_gpu_tells_how_busy_it_is():
         "memory_used_bytes": 3 << 30, "memory_total_bytes": 24 << 30, "utilization": 0.25
     }  # fmt: skip
     assert agent_json(RISK)["gpu"] is None
+
+
+def test_models_stand_apart_from_tools():
+    out = Console(file=io.StringIO(), width=100, record=True, highlight=False)
+    offering = AgentStatus()
+    offering.CopyFrom(RISK)
+    offering.agent.capabilities.add(name="infer.tactical", kind=CAPABILITY_KIND_INFERENCE)
+    print_agents([offering], out)
+    lines = [line.rstrip() for line in out.export_text().splitlines()]
+    assert lines[2:4] == ["    tools  risk_status", "    models infer.tactical"]
+    found = agent_json(offering)
+    assert (found["tools"], found["models"]) == (["risk_status"], ["infer.tactical"])
 
 
 def test_where_there_are_several_coordinators_each_agent_names_its_own():

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bellwire.agent.v1.inference_pb2 import InferRequest
 from bellwire.cli.faults import UsageFault
 from bellwire.cli.output import encodable, harmless
 from bellwire.cli.payload import check_type, decode_payload, encode_payload
@@ -76,6 +77,14 @@ def line(message):
 )  # fmt: skip
 def test_types_of_the_contract_read_as_a_trader_would_say_them(message, text):
     assert line(message) == text
+
+
+def test_a_request_to_a_model_is_decoded_by_its_type():
+    request = InferRequest(model="tactical", priority=1)
+    name = request.DESCRIPTOR.full_name
+    found = decode_payload(name, request.SerializeToString())
+    assert found.json_value() == {"model": "tactical", "priority": 1}
+    check_type(name)
 
 
 def test_json_is_shown_as_json():

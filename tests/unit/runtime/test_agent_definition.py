@@ -54,6 +54,11 @@ def test_topics_are_filled_from_the_settings_of_the_instance() -> None:
     assert (dispatcher.topics, dispatcher.publishes) == (("bars.5m",), ("signals.tactical",))
 
 
+def test_a_topic_that_a_setting_leaves_out_is_neither_read_nor_written() -> None:
+    dispatcher = Dispatcher(Rules({"bars_topic": "", "signals_topic": ""}))
+    assert (dispatcher.topics, dispatcher.publishes) == ((), ())
+
+
 def test_agent_id_names_the_first_replica_unless_given() -> None:
     assert Rules().agent_id == "rules-0"
     assert Rules(agent_id="rules-7").agent_id == "rules-7"

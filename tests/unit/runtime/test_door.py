@@ -22,6 +22,7 @@ def test_runtime_exports_what_agents_and_launchers_need() -> None:
         "RunSettings",
         "Supervisor",
         "SupervisorSettings",
+        "inference",
         "on_watermark",
         "run_agent",
         "subscribe",

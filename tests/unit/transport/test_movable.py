@@ -14,9 +14,9 @@ import pytest
 from bellwire.admin.v1.server_pb2 import GetServerInfoRequest, GetServerInfoResponse
 from bellwire.admin.v1.server_pb2_grpc import ServerServiceStub
 from bellwire.coordinator.services.catalog import SERVICES
-from bellwire.coordinator.services.handlers import service_handler
 from bellwire.transport.address import Address
 from bellwire.transport.channel import ChannelPool, TransportSettings
+from bellwire.transport.serving.handlers import service_handler
 from bellwire.wire.errors import NotOwnerError
 
 DEADLINE_SECONDS = 15.0

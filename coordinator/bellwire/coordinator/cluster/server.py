@@ -27,9 +27,9 @@ from bellwire.coordinator.config import CoordinatorSettings
 from bellwire.coordinator.core.remotes import Place
 from bellwire.coordinator.server import Coordinator
 from bellwire.coordinator.services.catalog import SERVICES, servicers_of
-from bellwire.coordinator.services.handlers import service_handler
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.coordinator.stores import kafka_store, open_state
+from bellwire.transport.serving.handlers import service_handler
 from bellwire.wire.errors import BellwireError, NotOwnerError, StoreUnavailableError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import grpc
 from bellwire.admin.v1 import server_pb2
 from bellwire.coordinator.services.admin import process_info
 from bellwire.coordinator.services.catalog import SERVICES
-from bellwire.coordinator.services.handlers import service_handler
-from bellwire.coordinator.services.status import ServicerContext
+from bellwire.transport.serving.handlers import service_handler
+from bellwire.transport.serving.status import ServicerContext
 from bellwire.wire.errors import NotOwnerError
 
 __all__ = ["not_owner", "standby_handlers"]

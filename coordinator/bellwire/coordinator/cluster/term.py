@@ -9,8 +9,8 @@ from typing import Any, Final
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from bellwire.coordinator.services.handlers import Behavior
-from bellwire.coordinator.services.status import ServicerContext
+from bellwire.transport.serving.handlers import Behavior
+from bellwire.transport.serving.status import ServicerContext
 from bellwire.wire.errors import BellwireError, NotOwnerError, PeerError
 
 __all__ = ["Term"]

@@ -22,10 +22,10 @@ from bellwire.coordinator.core.fleet import NothingDone
 from bellwire.coordinator.core.remotes import RemoteAgent, RemoteAgents
 from bellwire.coordinator.federation.peers import Peer, PeerChannels
 from bellwire.coordinator.services.forwarded import forwarding_metadata, is_nothing_done
-from bellwire.coordinator.services.status import DETAILS_KEY
 from bellwire.coordinator.tracing import end_forward_span, forward_span
 from bellwire.telemetry import inject
 from bellwire.transport.address import AddressError
+from bellwire.transport.serving.status import DETAILS_KEY
 from bellwire.transport.status import error_from_rpc
 from bellwire.wire.errors import (
     AgentBusyError,

@@ -14,9 +14,9 @@ from bellwire.coordinator.lane.peer import Peer
 from bellwire.coordinator.lane.turns import Turns
 from bellwire.coordinator.services.context import BareContext
 from bellwire.coordinator.services.conversation import Conversation
-from bellwire.coordinator.services.status import DETAILS_KEY
 from bellwire.transport.lane.connection import FrameConnection
 from bellwire.transport.lane.frames import End, Kind
+from bellwire.transport.serving.status import DETAILS_KEY
 
 __all__ = ["Aborted", "LaneContext", "Rpc"]
 

@@ -19,8 +19,8 @@ from bellwire.coordinator.core.topic import PriorityClass, Topic, TopicSettings,
 from bellwire.coordinator.log.store import DeadLetterQuery
 from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.paging import page_of
-from bellwire.coordinator.services.status import ServicerContext
 from bellwire.coordinator.state import CoordinatorState, default_topic
+from bellwire.transport.serving.status import ServicerContext
 from bellwire.wire.errors import CallerError
 from bellwire.wire.topic import TopicPattern
 

@@ -15,8 +15,8 @@ from bellwire.coordinator.core.registry import AgentSession, checked_agent
 from bellwire.coordinator.services.duplex import Outbox, check_first_arm, read_first, run_both
 from bellwire.coordinator.services.forwarded import forwarded
 from bellwire.coordinator.services.paging import page_of
-from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
+from bellwire.transport.serving.status import ServicerContext, time_left
 from bellwire.wire.errors import (
     AgentLostError,
     CallerError,

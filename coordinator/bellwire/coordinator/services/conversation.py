@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 import grpc
 
 from bellwire.coordinator.services.duplex import run_both
-from bellwire.coordinator.services.status import ServicerContext
+from bellwire.transport.serving.status import ServicerContext
 from bellwire.wire.errors import BellwireError
 
 # gRPC ends the reading side of a peer that died as if it had closed, and cancels us right after: 0.15 ms, measured.

@@ -12,8 +12,8 @@ from bellwire.coordinator.core.topic import Topic
 from bellwire.coordinator.log.records import DeadLetterRecord
 from bellwire.coordinator.log.store import DeadLetterQuery
 from bellwire.coordinator.services.once import durable, once
-from bellwire.coordinator.services.status import ServicerContext
 from bellwire.coordinator.state import CoordinatorState
+from bellwire.transport.serving.status import ServicerContext
 from bellwire.wire.errors import CallerError, CapacityError
 from bellwire.wire.topic import check_topic_name
 

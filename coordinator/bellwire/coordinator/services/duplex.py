@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Final, Generic, TypeVar
 
-from bellwire.coordinator.services.status import ServicerContext
+from bellwire.transport.serving.status import ServicerContext
 from bellwire.wire.errors import (
     BellwireError,
     CallerError,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from bellwire.coordinator.services.status import ServicerContext
+from bellwire.transport.serving.status import ServicerContext
 from bellwire.wire.errors import NotOwnerError
 
 __all__ = ["Forwarded", "forwarded", "forwarding_metadata", "is_nothing_done", "say_nothing_done"]

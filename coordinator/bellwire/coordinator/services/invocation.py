@@ -17,8 +17,8 @@ from bellwire.coordinator.core.registry import AgentSession
 from bellwire.coordinator.services.agent import AgentStream
 from bellwire.coordinator.services.forwarded import Forwarded, forwarded, say_nothing_done
 from bellwire.coordinator.services.once import once
-from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
+from bellwire.transport.serving.status import ServicerContext, time_left
 from bellwire.wire.errors import (
     AgentFailedError,
     BellwireError,

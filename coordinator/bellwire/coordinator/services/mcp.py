@@ -10,9 +10,9 @@ from bellwire.agent.v1.invocation_pb2 import CACHE_LEVEL_UNSPECIFIED, InvokeRequ
 from bellwire.coordinator.services.invocation import Dispatcher
 from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.paging import page_of
-from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.mcp.v1 import mcp_pb2 as pb
+from bellwire.transport.serving.status import ServicerContext, time_left
 from bellwire.wire.errors import (
     BellwireError,
     CallerError,

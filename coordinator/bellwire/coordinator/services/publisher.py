@@ -24,8 +24,8 @@ from bellwire.coordinator.services.context import local_process
 from bellwire.coordinator.services.conversation import Conversation, converse
 from bellwire.coordinator.services.duplex import read_first
 from bellwire.coordinator.services.once import once
-from bellwire.coordinator.services.status import ServicerContext, time_left
 from bellwire.coordinator.state import CoordinatorState
+from bellwire.transport.serving.status import ServicerContext, time_left
 from bellwire.wire.errors import BellwireError, CallerError, DrainingError, InvalidBatchError
 from bellwire.wire.partitioner import partition_for_key
 

@@ -15,8 +15,8 @@ from bellwire.coordinator.core.positions import start_offset
 from bellwire.coordinator.core.replay import Pace, Piece, Track, pieces
 from bellwire.coordinator.log.protocol import Entry
 from bellwire.coordinator.services.start_time import resolved
-from bellwire.coordinator.services.status import ServicerContext
 from bellwire.coordinator.state import CoordinatorState
+from bellwire.transport.serving.status import ServicerContext
 from bellwire.wire.errors import CallerError, OffsetOutOfRangeError, UnknownTopicError
 from bellwire.wire.topic import TopicPattern
 

@@ -18,9 +18,9 @@ from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.pull import PullLeases
 from bellwire.coordinator.services.replay import replay
 from bellwire.coordinator.services.start_time import resolved
-from bellwire.coordinator.services.status import ServicerContext
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.coordinator.tracing import record_routes
+from bellwire.transport.serving.status import ServicerContext
 
 SERVICE: Final = "bellwire.bus.v1.SubscriberService"
 

@@ -15,7 +15,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from bellwire.coordinator.services.status import ServicerContext, abort
+from bellwire.transport.serving.status import ServicerContext, abort
 from bellwire.wire.errors import BellwireError, CallerError, NotImplementedYetError
 
 Behavior = Callable[[Any, ServicerContext], Awaitable[Message | None]]

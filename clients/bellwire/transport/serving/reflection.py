@@ -13,10 +13,10 @@ V1_SERVICE: Final = "grpc.reflection.v1.ServerReflection"
 
 
 class _Pool:
-    """The default descriptor pool, which also finds methods: `grpcurl describe Service.Method` asks for them."""
+    """A descriptor pool that also finds methods: `grpcurl describe Service.Method` asks for them."""
 
-    def __init__(self) -> None:
-        self._pool = descriptor_pool.Default()
+    def __init__(self, pool: descriptor_pool.DescriptorPool) -> None:
+        self._pool = pool
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pool, name)
@@ -35,10 +35,21 @@ class _Pool:
             return found.methods_by_name[method].containing_service.file
 
 
-def add_reflection(server: grpc.aio.Server, services: list[str]) -> None:
-    """Serve reflection under both names; their messages are the same on the wire."""
+def add_reflection(
+    server: grpc.aio.Server,
+    services: list[str],
+    descriptors: descriptor_pool.DescriptorPool | None = None,
+) -> None:
+    """Serve reflection under both names; their messages are the same on the wire.
+
+    Args:
+        server: One that has not started.
+        services: Full names.
+        descriptors: Where they are declared; None = the default pool.
+    """
     names = (*services, reflection.SERVICE_NAME, V1_SERVICE)
-    pool = cast("descriptor_pool.DescriptorPool", _Pool())
+    found = _Pool(descriptors or descriptor_pool.Default())
+    pool = cast("descriptor_pool.DescriptorPool", found)
     servicer = reflection.aio.ReflectionServicer(names, pool=pool)
     reflection.enable_server_reflection(names, server, pool=pool)
     handler = grpc.stream_stream_rpc_method_handler(

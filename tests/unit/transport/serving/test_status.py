@@ -1,4 +1,4 @@
-"""bellwire.coordinator.services.status: every error travels as google.rpc.Status and comes back whole."""
+"""bellwire.transport.serving.status: every error travels as google.rpc.Status and comes back whole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.unit.wire.test_errors import OURS
 
 from bellwire.coordinator.listen import ListenError
 from bellwire.coordinator.services.mcp import UnsupportedVersionError
-from bellwire.coordinator.services.status import DETAILS_KEY, rich_status
+from bellwire.transport.serving.status import DETAILS_KEY, rich_status
 from bellwire.transport.status import error_from_rpc
 from bellwire.wire.errors import BellwireError, CallerError, CapacityError, error_for
 

@@ -1,0 +1,133 @@
+"""A model as an agent: asked by calls, by messages on a topic, and, where wanted, by the Open Inference Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bellwire.agent.v1.inference_pb2 import InferRequest, InferResponse
+from bellwire.agents.inference.endpoint import Endpoint
+from bellwire.agents.inference.service import InferenceService
+from bellwire.risk.json_settings import from_json, to_json
+from bellwire.runtime import Agent, CallContext, MessageContext, Outputs, inference, subscribe
+from bellwire.runtime.errors import AgentDefinitionError, AgentSettingsError
+from bellwire.wire.settings import SettingsError, check_settings, setting
+
+if TYPE_CHECKING:
+    from bellwire.agents.inference.kserve import KserveDoors
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceAgentSettings:
+    """Where one model is offered.
+
+    Raises:
+        SettingsError: A value cannot be used.
+    """
+
+    model: str = field(
+        default="model",
+        metadata=setting(
+            unit="", why="it is called as infer.<model>; meant where a request names none"
+        ),
+    )
+    observations_topic: str = field(
+        default="",
+        metadata=setting(unit="", why='topic or pattern of InferRequests; "" = only calls'),
+    )
+    results_topic: str = field(
+        default="", metadata=setting(unit="", why="where InferResponses to them go")
+    )
+    kserve_grpc: str = field(
+        default="",
+        metadata=setting(unit="HOST:PORT", why='off; "127.0.0.1:8001" is what its clients expect'),
+    )
+    kserve_http: str = field(
+        default="",
+        metadata=setting(unit="HOST:PORT", why='off; "127.0.0.1:8000" is what its clients expect'),
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if bool(self.observations_topic) != bool(self.results_topic):
+            raise SettingsError(
+                type(self).__name__,
+                "results_topic",
+                self.results_topic,
+                "a topic exactly where observations_topic is one",
+            )
+
+
+class InferenceAgent(Agent):
+    """Offers an endpoint on the bus; subclasses open it.
+
+    A message on the observations topic is one batch; its answer, or the reason why there is none,
+    goes to the results topic with its key, in its partition's order. A full queue holds the
+    partition up for a second at most.
+    """
+
+    name = "inference"
+    version = "0.1.0"
+    publishes = ("{results_topic}",)
+    default_settings = to_json(InferenceAgentSettings())
+
+    def __init__(self, settings: Mapping[str, object] | None = None, *, agent_id: str = "") -> None:
+        super().__init__(settings, agent_id=agent_id)
+        self.options = from_json(InferenceAgentSettings, self.settings)
+        self.doors: KserveDoors | None = None
+        """Where it is asked beside the bus; None = nowhere, or not yet."""
+        self._open = AsyncExitStack()
+        self._service: InferenceService | None = None
+
+    async def open_endpoint(self, stack: AsyncExitStack) -> Endpoint:
+        """Load what answers, and warm it up; the agent is ready when this returns.
+
+        Args:
+            stack: Takes what is to be closed when the agent stops.
+        """
+        raise AgentDefinitionError(f"{type(self).__qualname__} must define open_endpoint")
+
+    async def on_start(self) -> Outputs:
+        """Open the endpoint, then the doors beside the bus."""
+        try:
+            endpoint = await self.open_endpoint(self._open)
+            await self._open_doors(endpoint)
+        except BaseException:
+            await self._open.aclose()
+            raise
+        self._service = InferenceService(endpoint, self.options.model)
+        return None
+
+    async def on_stop(self) -> Outputs:
+        """Close what was opened, last first."""
+        await self._open.aclose()
+        return None
+
+    @inference("infer.{model}")
+    async def infer(self, request: InferRequest, context: CallContext) -> InferResponse:
+        """Answer a batch of observations."""
+        return await self._answers().answer(request, context.deadline_unix_nano)
+
+    @subscribe("{observations_topic}", InferRequest)
+    async def on_observations(self, request: InferRequest, context: MessageContext) -> Outputs:
+        """Answer a batch of observations that came on a topic."""
+        return await self._answers().answer_item(request)
+
+    def _answers(self) -> InferenceService:
+        if self._service is None:
+            raise AgentDefinitionError(f"{self.agent_id} is asked before on_start has run")
+        return self._service
+
+    async def _open_doors(self, endpoint: Endpoint) -> None:
+        if not self.options.kserve_grpc and not self.options.kserve_http:
+            return
+        try:  # What an agent on the bus alone does not have.
+            from bellwire.agents.inference.kserve import KserveDoors
+        except ImportError as error:
+            raise AgentSettingsError(
+                f"kserve_grpc and kserve_http need {error.name}; install bellwire[kserve]"
+            ) from error
+        doors = KserveDoors(endpoint, grpc=self.options.kserve_grpc, http=self.options.kserve_http)
+        self.doors = await self._open.enter_async_context(doors)

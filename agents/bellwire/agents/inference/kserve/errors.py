@@ -1,0 +1,35 @@
+"""What goes wrong where models are offered beside the bus."""
+
+from bellwire.wire.errors import CallerError, StatusCode
+
+
+class KserveListenError(CallerError):
+    """The address cannot be served."""
+
+    reason = "KSERVE_LISTEN"
+    code = StatusCode.FAILED_PRECONDITION
+
+    def __init__(self, address: str, cause: str) -> None:
+        self.address = address
+        super().__init__(f"{address!r} cannot be served: {cause}; use HOST:PORT of this machine")
+
+
+class UnknownOutputError(CallerError):
+    """The model has no output of that name."""
+
+    reason = "OUTPUT_UNKNOWN"
+
+    def __init__(self, output: str, known: tuple[str, ...]) -> None:
+        self.output = output
+        self.known = known
+        super().__init__(f"there is no output {output!r}; there are {', '.join(known)}")
+
+
+class InvalidParameterError(CallerError):
+    """A parameter of a request has another type than it should."""
+
+    reason = "PARAMETER_INVALID"
+
+    def __init__(self, name: str, found: object, expected: str) -> None:
+        self.name = name
+        super().__init__(f"parameter {name!r} is {found!r}, expected {expected}")

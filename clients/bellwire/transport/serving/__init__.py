@@ -1,0 +1,1 @@
+"""What every gRPC server of ours has: services put on it from their descriptors, statuses with reasons, reflection."""
