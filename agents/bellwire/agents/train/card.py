@@ -40,6 +40,8 @@ class Figures:
 
     bars: int
     gross_log_return: float
+    standard_error: float
+    """Of the gross return, were the bars independent."""
     net_log_return: dict[str, float]
     """By fee in bp of the value traded, as text: "0.2"."""
     turnover: float
@@ -115,6 +117,7 @@ def figures(evaluation: Evaluation, fee_bp: float) -> Figures:
     return Figures(
         evaluation.bars,
         evaluation.gross_log_return,
+        evaluation.standard_error,
         net,
         evaluation.turnover,
         evaluation.actions,

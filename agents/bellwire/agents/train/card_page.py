@@ -11,7 +11,8 @@ PAGE: Final = "card.md"
 _INTRODUCTION: Final = (
     "Three agents (fvg, momentum, entry) that move one position between short and long, trained "
     "by MAPPO. Test bars lie after all bars trained on. Returns are sums of log returns in "
-    "percent, of greedy actions, begun flat; costs beyond the fee are not modelled."
+    "percent, of greedy actions, begun flat: gross, with one standard error, and net of a fee in bp "
+    "of the value traded. Costs beyond the fee are not modelled."
 )
 
 
@@ -50,17 +51,17 @@ def verdict(card: Card) -> str:
 
 def comparison(result: Result) -> list[list[str]]:
     """Return the table of one test, header first: a line a policy, net returns in percent a fee."""
-    fees = list(result.trained.net_log_return)
-    header = ["policy", "gross %", *(f"net % at {fee} bp" for fee in fees), "turnover"]
+    fees = [fee for fee in result.trained.net_log_return if float(fee) > 0.0]
+    header = ["policy", "gross %", "±", *(f"{fee} bp %" for fee in fees), "turnover"]
     rows = [
         _row("trained", result.trained, fees),
         _row("buy and hold", result.buy_and_hold, fees),
-        ["flat", *["+0.00"] * (len(fees) + 1), "0"],
+        ["flat", "+0.00", "0.00", *["+0.00"] * len(fees), "0"],
     ]
     if result.untrained:
         rows.append(_mean_row(f"untrained, mean of {len(result.untrained)}", result, fees))
         best = max(result.untrained, key=lambda each: each.gross_log_return)
-        rows.append(_row("untrained, best gross", best, fees))
+        rows.append(_row("untrained, best", best, fees))
     return [header, *rows]
 
 
@@ -71,17 +72,16 @@ def _is_better(result: Result, fee: str) -> bool:
 
 
 def _row(name: str, found: Figures, fees: list[str]) -> list[str]:
-    returns = [found.gross_log_return, *(found.net_log_return[fee] for fee in fees)]
-    return [name, *map(_percent, returns), f"{found.turnover:,.0f}"]
+    net = [_percent(found.net_log_return[fee]) for fee in fees]
+    error = f"{100.0 * found.standard_error:.2f}"
+    return [name, _percent(found.gross_log_return), error, *net, f"{found.turnover:,.0f}"]
 
 
 def _mean_row(name: str, result: Result, fees: list[str]) -> list[str]:
     each = result.untrained
-    returns = [
-        fmean(found.gross_log_return for found in each),
-        *(fmean(found.net_log_return[fee] for found in each) for fee in fees),
-    ]
-    return [name, *map(_percent, returns), f"{fmean(found.turnover for found in each):,.0f}"]
+    gross = _percent(fmean(found.gross_log_return for found in each))
+    net = [_percent(fmean(found.net_log_return[fee] for found in each)) for fee in fees]
+    return [name, gross, "", *net, f"{fmean(found.turnover for found in each):,.0f}"]
 
 
 def _percent(log_return: float) -> str:

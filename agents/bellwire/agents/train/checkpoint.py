@@ -62,8 +62,9 @@ def load(path: Path, origin: Mapping[str, object]) -> Checkpoint:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise CheckpointError(path, "too large", f"at most {FILE_BYTES_MAX} bytes")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        # numpy closes a file that it opened itself only where that was no damaged archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays.pop(_ABOUT)))
         about["arrays"] = arrays
         found = Checkpoint(**about)

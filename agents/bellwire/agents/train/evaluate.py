@@ -3,9 +3,11 @@
 A quantizer's gate evaluates the same tape before and after through the same function.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bellwire.agents.tactical.networks import ACTIONS, AGENTS
 from bellwire.agents.train.policy import Policy
@@ -20,6 +22,8 @@ class Evaluation:
     bars: int
     gross_log_return: float
     """Sum of position times next log return, before any fee."""
+    standard_error: float
+    """Of that sum, were the bars independent; a return within two of it may be chance."""
     turnover: float
     """Position traded, in units of the whole position: flat to long is 1, long to short 2."""
     actions: tuple[tuple[int, ...], ...]
@@ -44,12 +48,16 @@ def evaluate(policy: Policy, tape: Tape, bars: range) -> Evaluation:
         position = moved(position, actions)
         positions[index] = position[0]
     traded = np.abs(np.diff(positions, prepend=0.0)).sum()
-    earned = positions @ tape.log_returns[bars.start : bars.stop]
+    earned = positions * tape.log_returns[bars.start : bars.stop]
     histogram = tuple(tuple(row) for row in counts.tolist())
-    return Evaluation(len(bars), float(earned), float(traded), histogram)
+    return Evaluation(len(bars), float(earned.sum()), _error(earned), float(traded), histogram)
 
 
 def buy_and_hold(tape: Tape, bars: range) -> Evaluation:
     """Return what buying on the first bar and never selling earns."""
-    earned = tape.log_returns[bars.start : bars.stop].sum()
-    return Evaluation(len(bars), float(earned), 1.0, ())
+    earned = tape.log_returns[bars.start : bars.stop]
+    return Evaluation(len(bars), float(earned.sum()), _error(earned), 1.0, ())
+
+
+def _error(earned: NDArray[np.float64]) -> float:
+    return math.sqrt(len(earned)) * float(earned.std())
