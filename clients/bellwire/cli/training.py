@@ -73,12 +73,13 @@ def run_training(
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     from bellwire.agents.train import SplitSettings
-    from bellwire.agents.train.tactical import Job
 
     try:
         settings = _settings(flags, seed)
         split = SplitSettings(folds=folds)
         tapes = _tapes(flags.data, seed)
+        from bellwire.agents.train.tactical import Job  # Seconds: torch comes with it.
+
         job = Job(tapes, flags.out, settings, split=split, resume=resume)
         return _train(job, as_json=as_json)
     except CallerError as error:

@@ -15,7 +15,12 @@ CARD: Final = "card.json"
 FEES_BP: Final = (0.0, 0.2, 1.0, 2.0)  # every model is judged at these, and at its own
 RANDOM_SEEDS: Final = 5  # untrained networks to compare with; one alone may be lucky
 _AGENTS: Final = Path(__file__).parents[1]
-_CODE: Final = ("train", "features", "tactical/networks")  # what decides about the weights
+_CODE: Final = (  # what decides about the weights
+    "features/*.py",
+    "tactical/networks/initial.py",
+    "tactical/networks/weights.py",
+    "train/*.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +137,7 @@ def code_version() -> str:
 def code_sha256() -> str:
     """Return a digest of the names and texts of the source files that decide about the weights."""
     digest = hashlib.sha256()
-    for folder in _CODE:
-        for path in sorted((_AGENTS / folder).rglob("*.py")):
-            digest.update(f"{path.relative_to(_AGENTS).as_posix()}\n".encode())
-            digest.update(path.read_bytes())
+    for path in sorted(path for pattern in _CODE for path in _AGENTS.glob(pattern)):
+        digest.update(f"{path.relative_to(_AGENTS).as_posix()}\n".encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -14,7 +14,7 @@ def with_biases(weights):
 
     def biased(network):
         sizes = network.output.shape
-        biases = (RANDOM.normal(size=size) for size in sizes)
+        biases = (RANDOM.normal(size=size).astype(np.float32) for size in sizes)
         return DenseNetwork(network.attention, network.hidden, network.output, *biases)
 
     networks = {name: biased(network) for name, network in weights.networks.items()}
