@@ -37,6 +37,7 @@ from bellwire.agents.train.vector_env import VectorEnv
 _ADAM_EPSILON: Final = 1e-5  # as PPO's reference implementations have it; 1e-8 takes wilder steps
 _DEVIATION_MIN: Final = 1e-8  # keeps equal advantages from dividing by zero
 _OPTIMISER: Final = "adam."
+_STREAM: Final = 1  # beside the seed: other numbers than those the hidden layers were drawn with
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +75,7 @@ class UpdateReport:
 def beginning(variant: Variant, seed: int, output_gain: float) -> DenseWeights:
     """Return untrained weights whose actors are undecided: a small orthogonal last layer."""
     drawn = initial_weights(variant, seed)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng((seed, _STREAM))
     actors = {
         agent: DenseNetwork(
             network.attention,

@@ -74,7 +74,7 @@ class TrainSettings:
         default="tiny",
         metadata=setting(
             unit="",
-            why="the smallest network learns what the larger one does, in half the time",
+            why="the smallest, with half the weights of the other",
             choices=VARIANTS,
         ),
     )
@@ -161,7 +161,7 @@ class MappoSettings:
         default=0.005,
         metadata=setting(
             unit="per nat",
-            why="keeps agents trying; at twice as much, small effects are not learnt",
+            why="keeps agents trying; half of what PPO was published with, as returns of a bar are small",
             ge=0.0,
             le=10.0,
         ),

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from typing import Final
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from bellwire.agents.train.mappo import Learner, UpdateReport, beginning
 from bellwire.agents.train.settings import MappoSettings, TrainSettings
 from bellwire.agents.train.vector_env import Ground, VectorEnv
 
-_GROWS = "steps"  # the one setting that may differ when a training is gone on with
+_STREAM: Final = 2  # beside the seed: other numbers than those the weights were drawn with
+_GROWS: Final = "steps"  # the one setting that may differ when a training is gone on with
 
 
 class Trainer:
@@ -46,7 +48,7 @@ class Trainer:
         self._settings = settings
         self._mappo = mappo
         self._market = VectorEnv(grounds, episode_bars=mappo.episode_bars, fee_bp=settings.fee_bp)
-        self._random = np.random.default_rng(settings.seed)
+        self._random = np.random.default_rng((settings.seed, _STREAM))
         first = beginning(Variant(settings.variant), settings.seed, mappo.output_gain)
         self._learner = Learner(first, mappo)
         self.step = 0
@@ -62,7 +64,7 @@ class Trainer:
         return self.step >= self._settings.steps
 
     def update(self) -> UpdateReport:
-        """Play one rollout and learn from it. Blocks for about a third of a second."""
+        """Play one rollout and learn from it. Blocks for about half a second."""
         began = time.monotonic()
         rollout = self._learner.play(self._market, self._random)
         report = self._learner.learn(rollout, self._random)

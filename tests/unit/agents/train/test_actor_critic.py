@@ -29,7 +29,7 @@ def weights_of(variant):
             network.attention,
             network.hidden,
             network.output,
-            *(random.normal(size=size).astype(np.float32) for size in network.output.shape),
+            *(np.array(random.normal(size=size), np.float32) for size in network.output.shape),
         )
         for name, network in drawn.networks.items()
     }
