@@ -15,7 +15,7 @@ BLOCKED = """
 import sys
 sys.modules["torch"] = None
 from bellwire.cli.main import run
-sys.exit(run(["train", "tactical", "--out", sys.argv[1]]))
+sys.exit(run(["train", "tactical", "--out", sys.argv[1], "--data", "absent.csv"]))
 """
 
 

@@ -51,7 +51,8 @@ def test_net_returns_are_told_at_the_usual_fees_and_at_that_of_the_training():
 @pytest.mark.parametrize(
     ("trained", "others"),
     [
-        ((0.001, 100.0), {}),  # 0.1 % gross, 0.2 % of fees: worse than staying flat
+        # 0.1 % gross, 0.2 % of fees: better than the others, worse than staying flat.
+        ((0.001, 100.0), {"held": -0.1, "untrained": (-0.1,)}),
         ((0.10, 1.0), {"held": 0.2}),
         ((0.10, 1.0), {"untrained": (0.0, 0.2)}),  # one lucky untrained network is enough
     ],

@@ -1,6 +1,7 @@
 """bellwire.agents.train.mappo: one update, looked at closely."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,24 @@ def test_an_action_that_paid_becomes_likelier_for_each_agent_by_itself(learner, 
     after = policy_of(learner.weights())(inputs[:, :420], inputs[:, 420:]).mean(axis=0)
     assert after[2, 2] > before[2, 2] + 0.05
     assert np.abs(after[:2] - before[:2]).max() < 0.05
+
+
+def test_a_policy_beyond_the_clip_is_not_pushed_further(market):
+    settings = replace(SETTINGS, entropy_weight=0.0)
+    learner = Learner(beginning(Variant.TINY, 0, 0.01), settings)
+    random = np.random.default_rng(1)
+    played = learner.play(market, random)
+    count = len(played.actions)
+    signs = torch.where(torch.arange(count) % 2 == 0, 1.0, -1.0)
+    # What paid is many times likelier than when it was done, what cost a third as likely.
+    before = torch.where(signs > 0.0, -5.0, 0.0)[:, None].expand(count, 3)
+    rollout = Rollout(played.inputs, played.actions, before, signs, torch.zeros(count), 0.0)
+    weights = learner.weights()
+    report = learner.learn(rollout, random)
+    assert report.clipped_share == 1.0
+    for old, new in zip(weights.actors, learner.weights().actors, strict=True):
+        assert np.array_equal(old.hidden, new.hidden)
+        assert np.array_equal(old.output, new.output)
 
 
 def test_the_critic_learns_the_returns(learner, market):
