@@ -14,13 +14,17 @@ from bellwire.agents.train.walk_forward import Split
 CARD: Final = "card.json"
 FEES_BP: Final = (0.0, 0.2, 1.0, 2.0)  # every model is judged at these, and at its own
 RANDOM_SEEDS: Final = 5  # untrained networks to compare with; one alone may be lucky
-_AGENTS: Final = Path(__file__).parents[1]
-_CODE: Final = (  # what decides about the weights
-    "features/*.py",
-    "tactical/networks/initial.py",
-    "tactical/networks/weights.py",
-    "train/*.py",
+AGENTS_FOLDER: Final = Path(__file__).parents[1]
+_TRAIN: Final = (
+    *("actor_critic", "data", "gae", "mappo", "position", "settings", "synthetic", "tape"),
+    *("trainer", "vector_env", "walk_forward"),
 )
+CODE: Final = (
+    *(f"features/{name}.py" for name in ("batch", "fvg", "kernels", "matrix")),
+    *(f"tactical/networks/{name}.py" for name in ("initial", "weights")),
+    *(f"train/{name}.py" for name in _TRAIN),
+)
+"""The source files that decide about the weights, from the folder of all agents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +139,9 @@ def code_version() -> str:
 
 
 def code_sha256() -> str:
-    """Return a digest of the names and texts of the source files that decide about the weights."""
+    """Return a digest of the names and texts of `CODE`."""
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in _CODE for path in _AGENTS.glob(pattern)):
-        digest.update(f"{path.relative_to(_AGENTS).as_posix()}\n".encode())
-        digest.update(path.read_bytes())
+    for name in CODE:
+        digest.update(f"{name}\n".encode())
+        digest.update((AGENTS_FOLDER / name).read_bytes())
     return digest.hexdigest()

@@ -89,7 +89,6 @@ def _percent(log_return: float) -> str:
 
 
 def _facts(card: Card) -> str:
-    last = card.results[-1].data if card.results else None
     facts = [
         ("network", card.variant),
         ("seed", str(card.seed)),
@@ -102,13 +101,11 @@ def _facts(card: Card) -> str:
         ("code", f"{card.code_version}, sha256 {card.code_sha256}"),
         ("weights", f"sha256 {card.weights_sha256}"),
     ]
-    seen: set[str] = set()
-    for result in card.results:
-        data = result.data
-        if data.symbol not in seen and last is not None:
-            seen.add(data.symbol)
-            about = f"{data.source}, {data.bars:,} bars, sha256 {data.sha256}"
-            facts.append((f"data {data.symbol}", about))
+    first_tests = (result.data for result in card.results if result.fold == 1)
+    facts += [
+        (f"data {data.symbol}", f"{data.source}, {data.bars:,} bars, sha256 {data.sha256}")
+        for data in first_tests
+    ]
     return "\n".join(f"- {name}: {value}" for name, value in facts)
 
 

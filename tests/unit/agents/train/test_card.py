@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-from bellwire.agents.train.card import Card, Data, Figures, Result, Run, code_sha256, figures
+from bellwire.agents.train.card import (
+    AGENTS_FOLDER,
+    CODE,
+    Card,
+    Data,
+    Figures,
+    Result,
+    Run,
+    code_sha256,
+    figures,
+)
 from bellwire.agents.train.card_page import comparison, page, verdict
 from bellwire.agents.train.evaluate import Evaluation
 
@@ -95,9 +105,18 @@ def test_the_card_is_json():
     assert values["results"][0]["trained"]["gross_log_return"] == 0.05
 
 
-def test_the_code_has_one_digest():
-    assert code_sha256() == code_sha256()
-    assert len(code_sha256()) == 64
+def test_the_digest_of_the_code_changes_with_each_file_that_decides(tmp_path, monkeypatch):
+    for name in CODE:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((AGENTS_FOLDER / name).read_bytes())
+    before = code_sha256()
+    monkeypatch.setattr("bellwire.agents.train.card.AGENTS_FOLDER", tmp_path)
+    assert code_sha256() == before
+    seen = {before}
+    for name in CODE:
+        (tmp_path / name).write_text("changed")
+        seen.add(code_sha256())
+    assert len(seen) == 1 + len(CODE)
 
 
 def test_figures_of_a_benchmark_have_no_actions():
