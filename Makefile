@@ -47,6 +47,9 @@ setup: .venv/.dev-installed ## create .venv with everything the tests need
 test: .venv/.dev-installed ## the fast suite, minutes (PYTEST_ARGS="-k batch")
 	@$(PY) -m pytest -m "$(FAST)" $(PYTEST_ARGS)
 
+test-torch: .venv/.torch-installed ## what needs torch: training (installs it, gigabytes)
+	@$(PY) -m pytest -m torch $(PYTEST_ARGS)
+
 # pytest ends with status 5 when no test was selected; only here that is not a failure.
 test-ci: .venv/.dev-installed ## the slow rest that continuous integration adds
 	@$(PY) -m pytest -m "$(SLOW)" $(PYTEST_ARGS) || { rc=$$?; test $$rc -eq 5; }
@@ -180,6 +183,12 @@ checkout-moved: ;
 	@$(PY) requirements/install.py requirements/dev.txt
 	@touch $@
 
+# Unhashed: requirements/torch.in says why.
+.venv/.torch-installed: requirements/torch.txt .venv/.dev-installed
+	@echo "==> installing requirements/torch.txt: gigabytes, minutes"
+	@$(PY) -m pip install --quiet --progress-bar off --requirement requirements/torch.txt
+	@touch $@
+
 .venv/.bench-installed: requirements/bench.txt .venv/.dev-installed
 	@$(PY) requirements/install.py requirements/bench.txt
 	@touch $@
@@ -205,4 +214,4 @@ PEER_SECONDS_MAX := 300
 	@$(GEN_PY) requirements/install.py requirements/gen.txt
 	@touch $@
 
-.PHONY: checkout-moved demo serve kafka kafka-jars cluster setup test test-ci test-all bench bench-peers bench-page stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
+.PHONY: checkout-moved demo serve kafka kafka-jars cluster setup test test-torch test-ci test-all bench bench-peers bench-page stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help

@@ -37,6 +37,7 @@ from bellwire.cli import (
     tail,
     topics,
     trace,
+    train,
     version,
 )
 from bellwire.cli.faults import CommandError, ExitCode
@@ -52,8 +53,11 @@ EXTRA_OF: Final = {
     "duckdb": "sinks",
     "google": "bigquery",
     "redis": "redis",
+    "gymnasium": "train",
     "numpy": "agents",
+    "pettingzoo": "train",
     "rich": "cli",
+    "torch": "train",
 }
 
 app = typer.Typer(
@@ -82,6 +86,7 @@ app.add_typer(agents.app, name="agents")
 app.command()(sink.sink)
 app.command()(query.query)
 app.command()(trace.trace)
+app.add_typer(train.app, name="train")
 app.command()(info.info)
 app.command()(doctor.doctor)
 app.command()(profile.profile)
