@@ -19,7 +19,7 @@ async def train(bellwire, *arguments):
     return await bellwire.run("train", "tactical", *arguments, seconds=END_SECONDS)
 
 
-async def test_it_writes_weights_and_card_and_shows_the_comparison(bellwire):
+async def test_it_writes_a_model_with_its_card_and_shows_the_comparison(bellwire):
     code, out, err = await train(bellwire, "--out", "model", "--steps", STEPS)
     assert code == 0, err
     assert "EURUSD 1h  tested on 2017-09-13T11:00:00Z … 2017-12-29T21:00:00Z" in out
@@ -27,7 +27,8 @@ async def test_it_writes_weights_and_card_and_shows_the_comparison(bellwire):
         assert line in out
     assert "train: 16,384 of 16,384 steps" in err
     found = {path.name for path in (bellwire.folder / "model").iterdir()}
-    assert found == {"card.json", "card.md", "checkpoint-1.npz", "weights.npz"}
+    files = {"card.json", "card.md", "checkpoint-1.npz", "model.json", "model.onnx", "weights.npz"}
+    assert found == files
 
 
 async def test_ctrl_c_keeps_the_checkpoint_and_resume_goes_on(bellwire):

@@ -100,6 +100,6 @@ def print_card(card: Card, folder: Path) -> None:
     out.print(verdict(card).replace("**", ""))
     run = card.run
     out.print(
-        f"{card.steps:,} steps in {run.seconds:,.0f} s; weights and card in {folder}",
+        f"{card.steps:,} steps in {run.seconds:,.0f} s; model and card in {folder}",
         style=Style.FAINT,
     )

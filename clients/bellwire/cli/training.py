@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["StopRequest", "TrainFlags", "run_training"]
 
 # Looked for before any data are read: to read them and then fail would waste the user's time.
-NEEDED: Final = ("torch",)
+NEEDED: Final = ("torch", "onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def run_training(
     """Train and print the card; return INTERRUPTED if it was stopped.
 
     Raises:
-        ModuleNotFoundError: torch is not installed.
+        ModuleNotFoundError: torch or onnx is not installed.
         UsageFault: a flag, the data or the folder cannot be used.
     """
     for package in NEEDED:

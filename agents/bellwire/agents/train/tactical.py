@@ -1,4 +1,4 @@
-"""The whole training of the tactical agents: split, train, test, write weights and card."""
+"""The whole training of the tactical agents: split, train, test, write the model and its card."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bellwire.agents.tactical.networks import DenseWeights, Variant, save_weights
+from bellwire.agents.tactical.onnx_graph import write_model
 from bellwire.agents.train import checkpoint as checkpoints
 from bellwire.agents.train.card import (
     CARD,
@@ -43,7 +44,7 @@ class Job:
     tapes: tuple[Tape, ...]
     """One a symbol; all are trained on together and tested on apart."""
     folder: Path
-    """Gets weights, card and checkpoints; made when absent."""
+    """Gets model, weights, card and checkpoints; made when absent."""
     train: TrainSettings = field(default_factory=TrainSettings)
     mappo: MappoSettings = field(default_factory=MappoSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
@@ -73,7 +74,9 @@ class Watcher:
 
 
 def train_tactical(job: Job, watcher: Watcher | None = None) -> Card | None:
-    """Train, test, write weights and card, and return the card; None if it was stopped. Blocks.
+    """Train, test, write model, weights and card, and return the card; None if it was stopped. Blocks.
+
+    The folder is then a version of a model as `bellwire model` and the agents take it.
 
     Raises:
         TooFewBarsError: a series is too short to train and test on.
@@ -98,6 +101,7 @@ def train_tactical(job: Job, watcher: Watcher | None = None) -> Card | None:
     card = _card(job, began, trained, _results(job, folds, [each.weights() for each in trained]))
     (job.folder / CARD).write_text(card.to_json(), encoding="utf-8")
     (job.folder / PAGE).write_text(page(card), encoding="utf-8")
+    write_model(job.folder, weights, name=MODEL, metadata=_origin(card))
     return card
 
 
@@ -170,6 +174,18 @@ def _result(
         figures(buy_and_hold(tape, split.test), fee_bp),
         tuple(figures(evaluate(each, tape, split.test), fee_bp) for each in untrained),
     )
+
+
+def _origin(card: Card) -> dict[str, object]:
+    """Return what the model's manifest says of its training; the card says the rest."""
+    return {
+        "card": CARD,
+        "data_sha256": sorted({result.data.sha256 for result in card.results}),
+        "fee_bp": card.fee_bp,
+        "seed": card.seed,
+        "steps": card.steps,
+        "weights_sha256": card.weights_sha256,
+    }
 
 
 def _untrained_seeds(job: Job) -> tuple[int, ...]:

@@ -9,7 +9,9 @@ import pytest
 
 pytest.importorskip("torch", reason="make test-torch installs it")
 
+from bellwire.agents.inference import read_manifest
 from bellwire.agents.tactical.networks import load_weights
+from bellwire.agents.tactical.onnx_graph import graph_bytes
 from bellwire.agents.train.card_page import verdict
 from bellwire.agents.train.data import generate, load_bars
 from bellwire.agents.train.errors import (
@@ -100,6 +102,11 @@ def test_the_card_is_complete_and_its_weights_do_what_it_says(job, small):
     assert evaluate(policy, small, bars).gross_log_return == pytest.approx(
         result["trained"]["gross_log_return"]
     )
+    manifest = read_manifest(job.folder)
+    assert manifest.key == "tactical:1"
+    assert manifest.metadata["weights_sha256"] == written["weights_sha256"]
+    model = (job.folder / manifest.file).read_bytes()
+    assert model == graph_bytes(load_weights(job.folder / "weights.npz"))
     page = (job.folder / "card.md").read_text()
     for figure in (small.bars.sha256, written["code_sha256"], "buy and hold", "| flat |"):
         assert figure in page
