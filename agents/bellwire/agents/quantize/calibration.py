@@ -99,7 +99,8 @@ def calibration_of(
     random = np.random.default_rng(settings.seed)
     count = min(settings.rows, len(given))
     chosen = np.sort(random.permutation(len(given))[:count])
-    rows = np.ascontiguousarray(given[chosen], np.float32).reshape(count, OBSERVATION_SIZE)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        rows = np.ascontiguousarray(given[chosen], np.float32).reshape(count, OBSERVATION_SIZE)
     if not np.isfinite(rows).all():
         raise CalibrationError(source, "observations with NaN or infinity", _EXPECTED)
     if positions is None:
