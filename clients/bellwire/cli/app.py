@@ -54,7 +54,6 @@ EXTRA_OF: Final = {
     "google": "bigquery",
     "redis": "redis",
     "numpy": "agents",
-    "onnx": "models",
     "rich": "cli",
 }
 
@@ -81,10 +80,10 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(agents.app, name="agents")
+app.add_typer(model.app, name="model")
 app.command()(sink.sink)
 app.command()(query.query)
 app.command()(trace.trace)
-app.add_typer(model.app, name="model")
 app.command()(info.info)
 app.command()(doctor.doctor)
 app.command()(profile.profile)

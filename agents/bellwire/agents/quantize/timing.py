@@ -28,7 +28,12 @@ class TimingSettings:
 
     rounds: int = field(
         default=15,
-        metadata=setting(unit="rounds", why="medians settle; a second in all", ge=1, le=10_000),
+        metadata=setting(
+            unit="rounds",
+            why="medians settle; a second in all for 100,000 weights",
+            ge=1,
+            le=10_000,
+        ),
     )
     rows_per_round: int = field(
         default=4_096,
@@ -61,11 +66,11 @@ def measure(
     *,
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> tuple[Speed, Speed]:
-    """Return the speed of both. Blocks for about a second.
+    """Return the speed of both. Blocks, about a second for 100,000 weights.
 
     Args:
-        before: Asked first in even rounds.
-        after: Asked first in odd rounds.
+        before: Asked first in every other round, beginning with the first.
+        after: Asked first in the rounds between.
         observations: (n, 420), repeated as needed.
         settings: How long.
         clock: In nanoseconds.
