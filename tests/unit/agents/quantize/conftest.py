@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,8 +71,8 @@ def graph_bytes(*, gemm: bool = False) -> bytes:
     return model.SerializeToString()
 
 
-def write_parent(folder: Path, content: bytes, **fields: object) -> ModelManifest:
-    values = {
+def write_parent(folder: Path, content: bytes, **fields: Any) -> ModelManifest:
+    values: dict[str, Any] = {
         "name": "tactical",
         "version": 1,
         "engine": "onnx",
@@ -122,7 +123,7 @@ def gemm_graph() -> bytes:
 def put_parent(tmp_path: Path) -> Callable[..., Path]:
     """Write a model below `models/tactical/1`, its manifest with other fields if asked; return its folder."""
 
-    def put(content: bytes, **fields: object) -> Path:
+    def put(content: bytes, **fields: Any) -> Path:
         folder = tmp_path / "models" / "tactical" / "1"
         write_parent(folder, content, **fields)
         return folder

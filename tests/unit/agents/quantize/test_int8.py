@@ -62,3 +62,13 @@ def test_a_static_row_is_answered_alike_alone_and_in_company(graph, calibration,
     together = session.probabilities(rows, positions)
     alone = [session.probabilities(rows[i : i + 1], positions[i : i + 1])[0] for i in range(8)]
     assert together == pytest.approx(np.stack(alone), abs=1e-6)
+
+
+@pytest.mark.parametrize("method", [Method.INT8_STATIC, Method.INT8_DYNAMIC])
+def test_each_channel_of_weights_has_a_range_of_its_own(graph, calibration, method):
+    model = onnx.load_from_string(quantized(method, graph, calibration))
+    scales = {
+        each.name: list(each.dims) for each in model.graph.initializer if "scale" in each.name
+    }
+    assert scales["w1_scale"] == [32]
+    assert scales["w2_scale"] == [10]
