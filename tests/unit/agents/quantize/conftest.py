@@ -21,22 +21,22 @@ OUTPUTS = (TensorSpec("probabilities", "FP32", (3, 3)), TensorSpec("value", "FP3
 
 def graph_bytes(*, gemm: bool = False) -> bytes:
     """Return 420 + 1 inputs, one clamped layer, three softmaxes and a value; weights from a seed."""
-    from onnx import TensorProto, checker, helper, numpy_helper
+    from onnx import NodeProto, TensorProto, ValueInfoProto, checker, helper, numpy_helper
 
     random = np.random.default_rng(7)
-    constants = {
+    constants: dict[str, np.ndarray] = {
         "w1": random.normal(0, 0.1, (421, HIDDEN)).astype("f4"),
         "b1": random.normal(0, 0.1, HIDDEN).astype("f4"),
         "w2": random.normal(0, 0.3, (HIDDEN, 10)).astype("f4"),
         "b2": random.normal(0, 0.1, 10).astype("f4"),
-        "low": np.float32(0),
-        "high": np.float32(6),
+        "low": np.array(0.0, "f4"),
+        "high": np.array(6.0, "f4"),
         "sizes": np.array([9, 1]),
         "shape": np.array([-1, 3, 3]),
     }
     node = helper.make_node
 
-    def layer(source: str, number: int, out: str) -> list[object]:
+    def layer(source: str, number: int, out: str) -> list[NodeProto]:
         weights, bias = f"w{number}", f"b{number}"
         if gemm:
             return [node("Gemm", [source, weights, bias], [out], out)]
@@ -56,7 +56,7 @@ def graph_bytes(*, gemm: bool = False) -> bytes:
         node("Softmax", ["table"], ["probabilities"], "probabilities", axis=-1),
     ]
 
-    def described(spec: TensorSpec) -> object:
+    def described(spec: TensorSpec) -> ValueInfoProto:
         return helper.make_tensor_value_info(spec.name, TensorProto.FLOAT, ["batch", *spec.shape])
 
     graph = helper.make_graph(
