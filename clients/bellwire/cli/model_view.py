@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ListedVersion", "found_versions", "list_versions", "model_table", "show_model"]
 
-VERSIONS_MAX = 1_000  # lines nobody reads; each is a file that is opened
+VERSIONS_MAX: Final = 1_000  # lines nobody reads; each is a file that is opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +87,24 @@ def list_versions(models: Path, *, as_json: bool) -> None:
         raise UsageFault(f"{models}: {error.strerror or error}") from error
     if as_json:
         for each in versions:
-            print_json(
-                {
-                    "folder": str(models / each.place),
-                    "quantization": each.quantization,
-                    "bytes": each.size_bytes,
-                    "servable": not each.problem,
-                    "problem": each.problem,
-                }
-            )
-        return
-    if not versions:
+            print_json(_listed_json(models, each))
+    elif versions:
+        console().print(_versions_table(versions))
+    else:
         console().print("no models yet", style=Style.FAINT)
-        return
+
+
+def _listed_json(models: Path, listed: ListedVersion) -> dict[str, object]:
+    return {
+        "folder": str(models / listed.place),
+        "quantization": listed.quantization,
+        "bytes": listed.size_bytes,
+        "servable": not listed.problem,
+        "problem": listed.problem,
+    }
+
+
+def _versions_table(versions: list[ListedVersion]) -> Table:
     table = plain_table("model", "quantization", "bytes", "may be served", right=(2,))
     for each in versions:
         table.add_row(
@@ -108,7 +113,7 @@ def list_versions(models: Path, *, as_json: bool) -> None:
             bytes_text(each.size_bytes) if each.size_bytes else "-",
             Text(harmless(each.problem), Style.BAD) if each.problem else Text("yes", Style.GOOD),
         )
-    console().print(table)
+    return table
 
 
 def found_versions(models: Path) -> list[ListedVersion]:
