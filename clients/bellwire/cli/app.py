@@ -24,6 +24,7 @@ from bellwire.cli import (
     doctor,
     info,
     latest,
+    model,
     profile,
     pub,
     query,
@@ -83,6 +84,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(agents.app, name="agents")
+app.add_typer(model.app, name="model")
 app.command()(sink.sink)
 app.command()(query.query)
 app.command()(trace.trace)
