@@ -10,6 +10,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -269,3 +270,21 @@ async def test_a_named_subscription_goes_on_when_a_topic_comes_to_a_group_that_h
         await put(client, "bars", b"b3")
         async with client.subscribe(*topics, subscription="s") as both:
             assert b"b3" in await read(both, b"b3")
+
+
+async def test_a_name_is_moved_to_a_time_though_a_topic_of_another_group_has_a_log_here(
+    groups: Groups, tmp_path: Path
+) -> None:
+    await groups.start("a", data=str(tmp_path), default_log="sqlite")
+    await groups.start("b")
+    async with groups.alone("a") as early:
+        await put(early, "orders", b"old")
+    groups.own(a=(), b=("orders",))
+    topics = ("bars", "orders")
+    async with groups.client() as client:
+        await put(client, "bars", b"b1")
+        await put(client, "orders", b"o1")
+        for _ in range(2):  # The second time because it was moved.
+            async with client.subscribe(*topics, subscription="s") as both:
+                assert sorted(await read(both, b"b1", b"o1")) == [b"b1", b"o1"]
+            await client.admin.seek("s", at_time(1))
