@@ -1,4 +1,4 @@
-"""The agent that serves the tactical network in the benchmark; a module of its own, for it is what its process imports."""
+"""The agent of `inference-bus`; a module of its own, for it is what its process imports."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack

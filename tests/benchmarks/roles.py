@@ -191,7 +191,9 @@ async def open_role(
             broker = await stack.enter_async_context(server.serve(Path(directory)))
             yield Wired(BrokerRole()), {"address": broker.address, "pid": broker.pid}
         elif role == "publisher":
-            connected = load_peer(peer_name).publisher(address, batch_messages_max=batch_messages_max)
+            connected = load_peer(peer_name).publisher(
+                address, batch_messages_max=batch_messages_max
+            )
             publisher = await stack.enter_async_context(connected)
             if rows_per_message is None:
                 yield Wired(PublisherRole(publisher)), {}
@@ -207,7 +209,9 @@ async def open_role(
 
                 sink = ColumnSink(rows_per_message, builds_book=builds_book)
             subscriber = SubscriberRole(sink)
-            await stack.enter_async_context(load_peer(peer_name).subscriber(address, subscriber.sink))
+            await stack.enter_async_context(
+                load_peer(peer_name).subscriber(address, subscriber.sink)
+            )
             yield Wired(subscriber), {}
         else:
             raise ValueError(f"there is no role {role!r}")

@@ -70,7 +70,9 @@ class Plan:
 
 def split_missing(peers: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Part the systems that can be measured here from the others, with the reason for each."""
-    missing = {name: reason for name in peers if (reason := load_server(name).missing()) is not None}
+    missing = {
+        name: reason for name in peers if (reason := load_server(name).missing()) is not None
+    }
     return [name for name in peers if name not in missing], missing
 
 

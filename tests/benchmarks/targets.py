@@ -172,9 +172,7 @@ STUDY_TARGETS: Final = (
         "inference", "p99 of one row of the tactical network, µs", 100, True, study_figure="p99 µs"
     ),
     Target("inference", "obs/s of the tactical network, int8", 500_000, study_figure="obs/s"),
-    Target(
-        "inference-bus", "obs/s of an agent, 100 a message, grpc", 80_000, study_figure="grpc"
-    ),
+    Target("inference-bus", "obs/s of an agent, 100 a message, grpc", 80_000, study_figure="grpc"),
     Target(
         "inference-bus",
         "obs/s of an agent, 100 a message, socket lane beside grpc",

@@ -50,7 +50,13 @@ class LitServe:
         if not model.exists():
             raise ServerError(f"there is no {MODEL} in the directory of the run to be served")
         command = (
-            *(sys.executable, "-m", "tests.benchmarks.peers.litserve_server", str(model), str(port)),
+            *(
+                sys.executable,
+                "-m",
+                "tests.benchmarks.peers.litserve_server",
+                str(model),
+                str(port),
+            ),
             os.environ.get("LITSERVE_BATCH", BATCH_DEFAULT),
             os.environ.get("LITSERVE_FAST_QUEUE", FAST_QUEUE_DEFAULT),
         )

@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 Raw = Annotated[bytes, Body(media_type=BYTES)]
 
 
-class TacticalApi(litserve.LitAPI):
+class TacticalApi(litserve.LitAPI):  # type: ignore[misc]  # of another environment, Any here
     """One session of ONNX Runtime with one thread, as Bellwire's engine has it."""
 
     def __init__(self, model: Path, batch: int) -> None:

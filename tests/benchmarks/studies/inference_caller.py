@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, Self
 
 from tests.benchmarks.roles import Reply
+from tests.benchmarks.studies.inference_bus_table import CALLS, TOPICS
 from tests.benchmarks.studies.inference_load import Ask, closed_loop
 from tests.benchmarks.tactical_models import Rows
 
@@ -17,8 +18,6 @@ from bellwire.client import Client, Subscription, connect
 from bellwire.client.publisher import Publisher
 
 MODEL: Final = "tactical"
-CALLS: Final = "calls"
-TOPICS: Final = "topics"
 OBSERVATIONS_TOPIC: Final = "observations.bench"
 RESULTS_TOPIC: Final = "results.bench"
 SOURCE: Final = "bench/caller"

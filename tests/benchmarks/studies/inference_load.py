@@ -41,16 +41,16 @@ async def closed_loop(asks: Sequence[Ask], *, warm_up_seconds: float, seconds: f
     clock = time.monotonic_ns
     counted_from = clock() + round(warm_up_seconds * 1e9)
     until = counted_from + round(seconds * 1e9)
-    last = counted_from
+    last, asked = counted_from, 0
 
     async def line(ask: Ask, number: int) -> None:
-        nonlocal last
+        nonlocal last, asked
         while (began := clock()) < until:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 answered = await ask(batches[number % BATCHES])
             if answered != ROWS:
                 raise WrongAnswerError(answered)
-            number += 1
+            number, asked = number + 1, asked + 1
             if began >= counted_from:
                 last = clock()
                 took.append(last - began)
@@ -58,11 +58,13 @@ async def closed_loop(asks: Sequence[Ask], *, warm_up_seconds: float, seconds: f
     async with asyncio.TaskGroup() as group:
         for number, ask in enumerate(asks):
             group.create_task(line(ask, number))
-    return summary(took, (last - counted_from) / 1e9)
+    return {"asked": asked, **summary(took, (last - counted_from) / 1e9)}
 
 
 def summary(took_ns: Sequence[int], seconds: float) -> Reply:
-    """Give rate and percentiles of what was answered."""
+    """Give rate and percentiles of what was answered; of nothing, zeros."""
+    if not took_ns:
+        return {"messages": 0, "observations_per_second": 0.0, "p50_us": 0.0, "p99_us": 0.0}
     histogram = LatencyHistogram.of(took_ns)
     return {
         "messages": len(took_ns),

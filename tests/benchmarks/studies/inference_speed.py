@@ -94,9 +94,7 @@ def _p99(measurements: Sequence[Measurement], kind: str) -> float:
 
 def _ratio(measurements: Sequence[Measurement], kind: str) -> float:
     key = _rate_key(JUDGED_BATCH)
-    return median(
-        each["inference"][kind][key] / each["inference"][FP32][key] for each in measurements
-    )
+    return median(_cell([each], kind, key) / _cell([each], FP32, key) for each in measurements)
 
 
 STUDY: Final = InferenceStudy()

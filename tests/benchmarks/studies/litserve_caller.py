@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 from tests.benchmarks.roles import Reply
+from tests.benchmarks.studies.inference_bus_table import RAW
 from tests.benchmarks.studies.inference_load import Ask, closed_loop
 from tests.benchmarks.tactical_models import Rows
 
 from bellwire.agents.tactical.networks import ACTIONS, AGENTS
 
-RAW: Final = "raw bytes"
 PATH: Final = "/predict"
 HEAD: Final = (
     f"POST {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/octet-stream\r\n"
