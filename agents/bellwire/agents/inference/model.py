@@ -97,6 +97,8 @@ def check_manifest(manifest: ModelManifest, path: Path) -> None:
         (_SHA256.fullmatch(manifest.sha256) is None, f"sha256 {manifest.sha256!r}"),
         (not manifest.inputs or not manifest.outputs, "no inputs or no outputs"),
         (type(manifest.batch_max) is not int or manifest.batch_max < 1, "batch_max below 1"),
+        (type(manifest.quantization) is not str, f"quantization {manifest.quantization!r}"),
+        (type(manifest.metadata) is not dict, f"metadata {manifest.metadata!r:.64}"),
     ]
     for each in (*manifest.inputs, *manifest.outputs):
         complaints += [

@@ -42,7 +42,7 @@ from bellwire.runtime import Agent, MessageContext, Outputs, Publication, subscr
 from bellwire.trading.v1 import signal_pb2
 from bellwire.trading.v1.market_data_pb2 import Bar
 from bellwire.trading.v1.signal_pb2 import Model, Signal
-from bellwire.wire.errors import BellwireError
+from bellwire.wire.errors import BellwireError, InternalError
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,9 @@ class TacticalAgent(Agent):
     Whatever keeps the model from answering (not there, an error, too slow, no probabilities), the
     rules decide the bar instead, and where they are switched off or fail too it holds; the rationale
     says so. A model that could not be loaded is not tried again before a restart. It takes its
-    signals for filled: what the gateway cut or denied shows in the decisions topic, not here.
+    signals for filled: what the gateway cut or denied shows in the decisions topic, not here. Nor
+    does it remember across a restart: it needs its bars again and begins flat, so whoever restarts
+    it while it holds a position closes that, or lets the risk gateway's limits do so.
     """
 
     name = "tactical"
@@ -179,6 +181,10 @@ class TacticalAgent(Agent):
             return self._without_model(state, bar, observation, EngineTimeoutError.reason)
         except BellwireError as error:
             return self._without_model(state, bar, observation, error.reason)
+        except Exception:
+            # The boundary of endpoints that we did not write: a bar is decided on whatever they raise.
+            logger.exception("agent %s: the model failed on %s", self.agent_id, bar.symbol)
+            return self._without_model(state, bar, observation, InternalError.reason)
 
     async def _ask(
         self, endpoint: Endpoint, bar: Bar, observation: Observation, position: float

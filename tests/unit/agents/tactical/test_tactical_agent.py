@@ -153,6 +153,7 @@ async def test_a_model_that_was_written_is_loaded_and_decides(real_bars, model_d
         (Saying(EngineFailedError("tactical:7", "out of memory")), "ENGINE_FAILED"),
         (Saying(NOT_FINITE), "TENSOR_INVALID"),
         (Saying(((1.0, 0.0),) * 3), "TENSOR_INVALID"),
+        (Saying(RuntimeError("driver hiccup")), "INTERNAL"),
         (Hanging(), "ENGINE_TIMEOUT"),
         (None, "MODEL_INVALID"),
     ],

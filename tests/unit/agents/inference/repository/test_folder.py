@@ -59,6 +59,9 @@ def test_what_a_killed_publisher_left_is_swept_after_a_day(
         {"file": ".."},
         {"file": "model.json"},
         {"batch_max": 0},
+        {"quantization": 4},
+        {"metadata": None},
+        {"metadata": [1]},
         {"inputs": ()},
     ],
 )
