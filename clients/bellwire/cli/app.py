@@ -24,6 +24,7 @@ from bellwire.cli import (
     doctor,
     info,
     latest,
+    model,
     profile,
     pub,
     query,
@@ -82,6 +83,7 @@ app.add_typer(agents.app, name="agents")
 app.command()(sink.sink)
 app.command()(query.query)
 app.command()(trace.trace)
+app.add_typer(model.app, name="model")
 app.command()(info.info)
 app.command()(doctor.doctor)
 app.command()(profile.profile)

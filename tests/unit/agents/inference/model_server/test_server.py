@@ -51,6 +51,11 @@ def damage(file: Path) -> bytes:
     return content
 
 
+def move(folder: Path, name: str) -> None:
+    """Give a folder another name."""
+    folder.rename(folder.with_name(name))
+
+
 def mend(file: Path, content: bytes) -> None:
     """Write what it should be."""
     file.write_bytes(content)
@@ -201,11 +206,11 @@ async def test_a_folder_that_cannot_be_read_later_stops_nothing(
 ) -> None:
     publish(1)
     async with ModelServer(tmp_path, settings_of()) as server:
-        tmp_path.rename(tmp_path.with_name("elsewhere"))
+        move(tmp_path, "elsewhere")
         await server.refresh()
         assert "a folder of models" in server.problems["folder"]
         assert await answer_of(server) == 1.0
-        tmp_path.with_name("elsewhere").rename(tmp_path)
+        move(tmp_path.with_name("elsewhere"), tmp_path.name)
         await server.refresh()
         assert server.problems == {}
 
@@ -255,7 +260,7 @@ async def test_int8_that_fails_is_answered_for_by_fp32(
     tmp_path: Path, publish: Publish, trouble: Trouble
 ) -> None:
     publish(1)
-    publish(8, "actor-int8", quantization="int8-static")
+    publish(8, "actor-int8", quantization="int8-static", metadata={"gate": {"passed": True}})
     settings = settings_of(chains=(CHAIN,), guard=PATIENT)
     async with ModelServer(tmp_path, settings, load=trouble.load) as server:
         first = await server.infer(asking())
