@@ -64,11 +64,14 @@ def start(
     stage: StageOption = "canary",
     share: ShareOption = 0.0,
     serving: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--serving", min=1, help="Version in service, for a first step; else the one before."
+            "--serving",
+            metavar="VERSION",
+            min=1,
+            help="Version in service, for a first step; else the one before.",
         ),
-    ] = 0,
+    ] = None,
     author: AuthorOption = "",
     models: ModelsOption = DEFAULT_MODELS,
     json: JsonOption = False,
@@ -80,7 +83,7 @@ def start(
     from bellwire.cli.rollout_steps import Place, take_start
 
     place = Place(models, model)
-    take_start(place, (version, serving), (stage, share), (author, reason), as_json=json)
+    take_start(place, (version, serving or 0), (stage, share), (author, reason), as_json=json)
 
 
 @app.command()
