@@ -43,11 +43,12 @@ class VersionsEndpoint:
         self._repository = repository
         self._settings = settings
         self._members: dict[tuple[str, int], Member] = {}
+        self._ready: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def members(self) -> tuple[Member, ...]:
         """Those that may be asked, by name and version."""
-        return tuple(member for _, member in sorted(self._members.items()))
+        return tuple(self._members[place] for place in sorted(self._ready))
 
     async def infer(self, request: InferenceRequest) -> InferenceResult:
         """Answer by one version; raises as `Batcher.infer`.
@@ -63,26 +64,31 @@ class VersionsEndpoint:
 
     def ready(self, model: str) -> frozenset[int]:
         """Return the versions of a model that may be asked."""
-        return frozenset(version for name, version in self._members if name == model)
+        return frozenset(version for name, version in self._ready if name == model)
 
     def take_in(self) -> None:
-        """Make a batcher for each version that has become READY."""
-        for manifest in self._repository.manifests():
+        """Make a batcher for each version that has become READY, and pass over those that are not any more.
+
+        They may still be asked by their number until `let_go`.
+        """
+        manifests = self._repository.manifests()
+        for manifest in manifests:
             place = (manifest.name, manifest.version)
             if place not in self._members:
                 lease = self._repository.acquire(*place)
                 self._members[place] = Member(lease, Batcher(lease.engine, self._settings))
+        self._ready = frozenset((each.name, each.version) for each in manifests)
 
     async def let_go(self) -> None:
         """Ask no version any more that is retired; returns when those have answered what they were asked.
 
         Bounded by `BatchSettings.compute_seconds_max` and by what a full queue takes.
         """
-        ready = {(each.name, each.version) for each in self._repository.manifests()}
-        await self._close([place for place in self._members if place not in ready])
+        await self._close([place for place in self._members if place not in self._ready])
 
     async def close(self) -> None:
         """Let all of them go."""
+        self._ready = frozenset()
         await self._close(list(self._members))
 
     async def _close(self, places: Iterable[tuple[str, int]]) -> None:

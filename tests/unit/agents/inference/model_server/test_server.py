@@ -29,6 +29,7 @@ from bellwire.agents.inference.batching import BatchSettings
 from bellwire.agents.inference.constant import ConstantEndpoint
 from bellwire.agents.inference.guard import GuardSettings
 from bellwire.agents.inference.model_server import ModelServer
+from bellwire.agents.inference.repository import RepositorySettings
 from bellwire.agents.inference.rollout import Author, RolloutFile, Stage, is_candidates
 from bellwire.wire.errors import ClosedError
 
@@ -265,6 +266,8 @@ async def test_int8_that_fails_is_answered_for_by_fp32(
     async with ModelServer(tmp_path, settings, load=trouble.load) as server:
         first = await server.infer(asking())
         assert (number_of(first), first.quantization, first.fallbacks) == (8.0, "int8-static", ())
+        named = await server.infer(asking(version=1))
+        assert (named.answered_by, named.fallbacks) == ("actor:1", ())
         trouble.failing.add("actor-int8:1")
         second = await server.infer(asking())
         assert (number_of(second), second.answered_by) == (1.0, "actor:1")
@@ -278,6 +281,17 @@ async def test_int8_that_fails_is_answered_for_by_fp32(
         assert server.statistics().versions[1].failures == 1
         with pytest.raises(EngineFailedError):  # Who names a version gets that or none.
             await server.infer(asking("actor-int8", version=1))
+
+
+async def test_without_hold_the_last_error_is_told(
+    tmp_path: Path, publish: Publish, trouble: Trouble
+) -> None:
+    publish(1)
+    settings = settings_of(chains=("actor=absent,actor",), guard=PATIENT)
+    async with ModelServer(tmp_path, settings, load=trouble.load) as server:
+        trouble.failing.add("actor:1")
+        with pytest.raises(EngineFailedError, match="told to fail"):
+            await server.infer(asking())
 
 
 async def test_an_engine_that_hangs_is_answered_for_by_hold(
@@ -302,10 +316,15 @@ async def test_hold_is_learnt_when_the_first_model_comes(tmp_path: Path, publish
         publish(1)
         await server.refresh()
         assert server.problems == {}
+        publish(1, actions=4)
         shutil.rmtree(tmp_path / "actor" / "1")
         await server.refresh()
+        assert server.problems == {}
+        shutil.rmtree(tmp_path / "actor" / "2")
+        await server.refresh()
+        assert server.problems == {"chain actor": "none of its models is loaded"}
         result = await server.infer(asking())
-        assert result.answered_by == "hold"
+        assert (result.answered_by, result.outputs["p"].tolist()) == ("hold", [[0, 1, 0, 0]])
         assert result.fallbacks == (Fallback("actor", FallbackReason.NOT_LOADED),)
 
 
@@ -352,6 +371,57 @@ async def test_a_version_that_retires_answers_all_it_was_asked(
     assert trouble.closed == ["actor:1", "actor:2"]
 
 
+async def test_who_asks_while_a_version_retires_is_answered_by_the_next(
+    tmp_path: Path, publish: Publish, trouble: Trouble
+) -> None:
+    for number in (1, 2, 3):
+        publish(number)
+    file = begin(tmp_path, Stage.CANARY, 0.5)
+    settings = settings_of(batch=BatchSettings(run_on="thread", compute_seconds_max=20))
+    async with ModelServer(tmp_path, settings, load=trouble.load) as server:
+        trouble.asked.clear()
+        trouble.hanging.add("actor:1")
+        old = asyncio.create_task(server.infer(asking()))
+        await until(lambda: "actor:1" in trouble.asked)
+        file.take(lambda rollout: rollout.promote(ADA, 2))
+        file.take(lambda rollout: rollout.start(3, Stage.CANARY, 0.5, ADA, 3))
+        file.take(lambda rollout: rollout.promote(ADA, 4))
+        refreshing = asyncio.create_task(server.refresh())
+        await until(lambda: [each.version for each in server.manifests()] == [2, 3])
+        assert await answer_of(server) == 3.0
+        assert not old.done()
+        trouble.may_go.set()
+        assert number_of(await old) == 1.0
+        await refreshing
+
+
+async def test_a_version_in_service_that_is_deleted_leaves_the_one_before_at_once(
+    tmp_path: Path, publish: Publish
+) -> None:
+    publish(1)
+    publish(2)
+    file = begin(tmp_path, Stage.CANARY, 0.5)
+    file.take(lambda rollout: rollout.promote(ADA, 2))
+    async with ModelServer(tmp_path, settings_of()) as server:
+        assert await answer_of(server) == 2.0
+        shutil.rmtree(tmp_path / "actor" / "2")
+        await server.refresh()
+        assert await answer_of(server) == 1.0
+
+
+async def test_of_several_versions_the_newest_serves_and_keeps_its_counters(
+    tmp_path: Path, publish: Publish
+) -> None:
+    publish(1)
+    publish(2)
+    settings = settings_of(repository=RepositorySettings(versions="all"))
+    async with ModelServer(tmp_path, settings) as server:
+        assert await answer_of(server) == 2.0
+        await server.refresh()
+        assert (await answer_of(server), await answer_of(server, version=1)) == (2.0, 1.0)
+        assert [each.requests for each in server.statistics().versions] == [1, 2]
+
+
 async def test_a_result_is_remembered_until_another_version_serves(
     tmp_path: Path, publish: Publish
 ) -> None:
@@ -391,12 +461,15 @@ async def test_closed_it_answers_nobody_and_keeps_nothing(
     tmp_path: Path, publish: Publish, trouble: Trouble
 ) -> None:
     publish(1)
+    publish(2)
     publish(1, "other")
+    begin(tmp_path, Stage.SHADOW)
     server = ModelServer(tmp_path, settings_of(), load=trouble.load)
     async with server:
-        pass
+        assert len(asyncio.all_tasks()) == 3  # The test, the shadow, the follower.
     await server.close()
-    assert sorted(trouble.closed) == ["actor:1", "other:1"]
+    assert len(asyncio.all_tasks()) == 1
+    assert sorted(trouble.closed) == ["actor:1", "actor:2", "other:1"]
     assert server.manifests() == ()
     with pytest.raises(ClosedError):
         await server.infer(asking(cache_key="EURUSD/1"))
