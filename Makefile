@@ -47,6 +47,9 @@ setup: .venv/.dev-installed ## create .venv with everything the tests need
 test: .venv/.dev-installed ## the fast suite, minutes (PYTEST_ARGS="-k batch")
 	@$(PY) -m pytest -m "$(FAST)" $(PYTEST_ARGS)
 
+test-torch: .venv/.torch-installed ## what needs torch: training (installs it, gigabytes)
+	@$(PY) -m pytest -m torch $(PYTEST_ARGS)
+
 # pytest ends with status 5 when no test was selected; only here that is not a failure.
 test-ci: .venv/.dev-installed ## the slow rest that continuous integration adds
 	@$(PY) -m pytest -m "$(SLOW)" $(PYTEST_ARGS) || { rc=$$?; test $$rc -eq 5; }
@@ -66,7 +69,7 @@ tricks: .venv/.dev-installed ## the usual tricks, one at a time, with and withou
 shared-memory: .venv-shared-memory/.installed ## large columns over iceoryx2, a socket, the bus
 	@.venv-shared-memory/bin/python tests/benchmarks/shared_memory.py $(SHARED_MEMORY_ARGS)
 # A peer that cannot be installed is missing from the tables, with the reason; it fails nothing.
-bench-peers: ## the environments of peers whose pins differ from ours (autogen, slim)
+bench-peers: ## the environments of peers whose pins differ from ours (autogen, slim, litserve)
 	@for name in $(PEERS_APART); do \
 	  $(MAKE) -s --no-print-directory .venv-bench-$$name/.installed \
 	    || echo "!!! peer $$name is not installed: the tables will say why" >&2; done
@@ -143,14 +146,14 @@ gen-check: gen ## fail when the committed generated code is not what `make gen` 
 
 # Needs uv (`python -m pip install uv`): the one resolver whose output names no registry host.
 UV ?= uv
-PINS := demo dev gen bench bench-autogen bench-slim shared_memory
+PINS := demo dev gen bench bench-autogen bench-slim bench-litserve shared_memory
 pins: ## resolve requirements/*.in into hash-pinned *.txt (UPGRADE=--upgrade)
 	@for name in $(PINS); do echo "==> requirements/$$name.txt"; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --no-header --python-version 3.11 \
 	    $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean: ## remove .venv, .venv-gen, caches and build output
-	rm -rf .venv .venv-gen .venv-shared-memory .venv-bench-autogen .venv-bench-slim dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv .venv-gen .venv-shared-memory .venv-bench-autogen .venv-bench-slim .venv-bench-litserve dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find $(ROOTS) tests -name __pycache__ -type d -exec rm -rf {} +
 
 help: ## this list
@@ -180,6 +183,12 @@ checkout-moved: ;
 	@$(PY) requirements/install.py requirements/dev.txt
 	@touch $@
 
+# Unhashed: requirements/torch.in says why.
+.venv/.torch-installed: requirements/torch.txt .venv/.dev-installed
+	@echo "==> installing requirements/torch.txt: gigabytes, minutes"
+	@$(PY) -m pip install --quiet --progress-bar off --requirement requirements/torch.txt
+	@touch $@
+
 .venv/.bench-installed: requirements/bench.txt .venv/.dev-installed
 	@$(PY) requirements/install.py requirements/bench.txt
 	@touch $@
@@ -191,7 +200,7 @@ checkout-moved: ;
 	@touch $@
 
 # What pip said stays in install.log: its end is the reason that the benchmark gives for a missing peer.
-PEERS_APART := autogen slim
+PEERS_APART := autogen slim litserve
 PEER_SECONDS_MAX := 300
 .venv-bench-%/.installed: requirements/bench-%.txt
 	@sh requirements/make_venv.sh .venv-bench-$* "$(PYTHON)"
@@ -205,4 +214,4 @@ PEER_SECONDS_MAX := 300
 	@$(GEN_PY) requirements/install.py requirements/gen.txt
 	@touch $@
 
-.PHONY: checkout-moved demo serve kafka kafka-jars cluster setup test test-ci test-all bench bench-peers bench-page stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help
+.PHONY: checkout-moved demo serve kafka kafka-jars cluster setup test test-torch test-ci test-all bench bench-peers bench-page stages tricks shared-memory simulate crash lint ruff-check ruff-format layers buf-lint types gen gen-check pins clean help

@@ -72,7 +72,7 @@ async def test_the_same_data_gives_the_same_decisions_over_five_processes(bellwi
     assert all(0 < hop["p50"] <= hop["p95"] <= hop["p99"] for hop in hops.values())
 
     names = [process["name"] for process in first["processes"]]
-    assert names == ["coordinator", "rules-0", "risk-0", "paper-0", "feed-0", "bellwire demo"]
+    assert names == ["coordinator", "tactical-0", "risk-0", "paper-0", "feed-0", "bellwire demo"]
     assert all(p["cpu_seconds"] > 0 and p["rss_bytes"] > 0 for p in first["processes"])
     assert not any(is_alive(process["pid"]) for process in first["processes"])
 

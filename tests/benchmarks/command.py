@@ -5,6 +5,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.table import Table as RichTable
 from tests.benchmarks.header import header_of
 from tests.benchmarks.histogram import HistogramJson, LatencyHistogram
 from tests.benchmarks.markdown_page import PageError, update_page
-from tests.benchmarks.peers import PEERS
+from tests.benchmarks.peers import PEERS, SERVERS
 from tests.benchmarks.scenario import (
     DURATIONS_DEFAULT,
     DURATIONS_QUICK,
@@ -31,6 +32,8 @@ EXIT_OK = 0  # Also when a target is missed: figures inform, they do not fail.
 EXIT_MEASUREMENT_FAILED = 1
 EXIT_WRONG_ARGUMENT = 2
 FILE_COLUMNS = 190  # Into a file or a pipe: wide enough for every table.
+
+SYSTEMS: Final = (*PEERS, *SERVERS)
 
 
 class NothingToMeasureError(Exception):
@@ -91,7 +94,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tests/benchmarks/run.py",
         description="Measure latency and throughput of Bellwire beside NATS, Redis, plain grpc.aio,"
-        " AutoGen and SLIM, all started here and now. `make bench BENCH_ARGS=…` passes arguments on.",
+        " AutoGen, SLIM and LitServe, all started here and now. `make bench BENCH_ARGS=…` passes arguments on.",
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="one short round of everything, a few minutes")
@@ -107,7 +110,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         default=[],
         metavar="NAME",
         help="only these scenarios or systems, by the beginning of their names; repeatable;"
-        f" scenarios: {', '.join(SCENARIOS)}; systems: {', '.join(PEERS)}",
+        f" scenarios: {', '.join(SCENARIOS)}; systems: {', '.join(SYSTEMS)}",
     )
     add(
         "--folder",
@@ -134,7 +137,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         " docs/benchmarks.md; measure nothing",
     )
     options = parser.parse_args(arguments)
-    known = (*SCENARIOS, *PEERS)
+    known = (*SCENARIOS, *SYSTEMS)
     for name in options.only:
         if not any(each.startswith(name) for each in known):
             parser.error(f"--only {name} matches nothing of: {', '.join(known)}")
@@ -151,7 +154,7 @@ def _positive(text: str) -> int:
 def _measure(console: Console, options: argparse.Namespace) -> Document:
     scenarios = select_scenarios(options.only)
     wanted = {peer for name in scenarios for peer in SCENARIOS[name].suite.peers}
-    peers, missing = split_missing([p for p in select(PEERS, options.only) if p in wanted])
+    peers, missing = split_missing([p for p in select(SYSTEMS, options.only) if p in wanted])
     for name, reason in missing.items():
         console.print(f"[yellow]missing[/yellow] {name}: {reason}")
     plan = Plan(

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from tests.benchmarks.histogram import LatencyHistogram
 from tests.benchmarks.open_loop import NANOSECONDS_PER_SECOND, Schedule, run_open_loop
 from tests.benchmarks.payload import PayloadMaker
-from tests.benchmarks.peers import AcknowledgingPublisher, PeerPublisher, load_peer
+from tests.benchmarks.peers import AcknowledgingPublisher, PeerPublisher, load_peer, load_server
 from tests.benchmarks.sink import Sink
 from tests.benchmarks.timerfd import KernelTimer
 from tests.benchmarks.wire_bytes import tcp_bytes_of_this_process
@@ -185,13 +185,15 @@ async def open_role(
 
     With `rows_per_message` the load is columns.
     """
-    peer = load_peer(peer_name)
     async with AsyncExitStack() as stack:
         if role == "broker":
-            broker = await stack.enter_async_context(peer.serve(Path(directory)))
+            server = load_server(peer_name)
+            broker = await stack.enter_async_context(server.serve(Path(directory)))
             yield Wired(BrokerRole()), {"address": broker.address, "pid": broker.pid}
         elif role == "publisher":
-            connected = peer.publisher(address, batch_messages_max=batch_messages_max)
+            connected = load_peer(peer_name).publisher(
+                address, batch_messages_max=batch_messages_max
+            )
             publisher = await stack.enter_async_context(connected)
             if rows_per_message is None:
                 yield Wired(PublisherRole(publisher)), {}
@@ -207,7 +209,9 @@ async def open_role(
 
                 sink = ColumnSink(rows_per_message, builds_book=builds_book)
             subscriber = SubscriberRole(sink)
-            await stack.enter_async_context(peer.subscriber(address, subscriber.sink))
+            await stack.enter_async_context(
+                load_peer(peer_name).subscriber(address, subscriber.sink)
+            )
             yield Wired(subscriber), {}
         else:
             raise ValueError(f"there is no role {role!r}")

@@ -127,7 +127,7 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A question about Bellwire alone, measured only when it is named; see `studies`."""
+    """A question with figures of its own, measured only when it is named; see `studies`."""
 
     name: str
     title: str
@@ -136,7 +136,7 @@ class Study:
 
     @property
     def suite(self) -> Suite:
-        """Give the systems; none is divided by another."""
+        """Give the systems; the study itself divides them, if at all."""
         return Suite(self.peers, (), self.durable)
 
 
@@ -231,6 +231,12 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Study("cache", "The cache of calls"),
         Study("restart", "A killed agent, cold and with a warm spare"),
         Study("sink", "The analytic sink's writes", durable=True),
+        Study("inference", "The tactical network"),
+        Study(
+            "inference-bus",
+            "The tactical network in another process",
+            ("bellwire_tcp", "bellwire_socket", "litserve"),
+        ),
         Study("inference-batcher", "The inference batcher"),
     )
 }

@@ -11,7 +11,7 @@ from tests.benchmarks import machine
 from tests.benchmarks.conductor import MeasurementError, measure
 from tests.benchmarks.disk import describe_disk, probe_sync
 from tests.benchmarks.payload import PAYLOAD_BYTES
-from tests.benchmarks.peers import load_peer
+from tests.benchmarks.peers import load_server
 from tests.benchmarks.scenario import SCENARIOS, Beside, Durations
 from tests.benchmarks.studies import Plot, load_study
 from tests.benchmarks.summary import Document, Measurement
@@ -70,7 +70,9 @@ class Plan:
 
 def split_missing(peers: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Part the systems that can be measured here from the others, with the reason for each."""
-    missing = {name: reason for name in peers if (reason := load_peer(name).missing()) is not None}
+    missing = {
+        name: reason for name in peers if (reason := load_server(name).missing()) is not None
+    }
     return [name for name in peers if name not in missing], missing
 
 
@@ -130,7 +132,7 @@ def _plots(document: Document) -> dict[str, list[Plot]]:
 def _document(plan: Plan, missing: dict[str, str]) -> Document:
     versions = machine.describe_versions()
     for name in plan.peers:
-        versions |= load_peer(name).versions()
+        versions |= load_server(name).versions()
     document: Document = {
         "format": RESULT_FORMAT,
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),

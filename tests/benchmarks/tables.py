@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.benchmarks.cells import ABSENT, ALONE, columns_for, number, ratio
-from tests.benchmarks.peers import PEERS
+from tests.benchmarks.peers import PEERS, SERVERS
 from tests.benchmarks.scenario import SCENARIOS, Beside, Levels, Scenario, Study
 from tests.benchmarks.summary import Document, Measurement, Row, summarise
 from tests.benchmarks.targets import Verdict, judge, judge_study
@@ -38,6 +38,7 @@ def tables_of(document: Document) -> list[Table]:
     verdicts = judge(summary)
     for name, measurements in studies_of(document).items():
         found, judged = _study(name, measurements)
+        found[0].notes += _missing(SCENARIOS[name], document["missing"])
         tables += found
         verdicts += judged
     return [*tables, _target_table(verdicts)] if verdicts else tables
@@ -78,12 +79,16 @@ def _scenario_table(scenario: Scenario, rows: list[Row], missing: dict[str, str]
         table.notes += [f"{title}{level}: {note}" for note in _notes(row)]
         if row.rounds:
             table.rows.append((title, *columns.cells(row), *_ratios(scenario, row, rows)))
-    table.notes += [
+    table.notes += _missing(scenario, missing)
+    return table
+
+
+def _missing(scenario: Scenario, missing: dict[str, str]) -> list[str]:
+    return [
         f"{title_of(peer)} is missing: {reason}"
         for peer, reason in missing.items()
         if peer in scenario.suite.peers
     ]
-    return table
 
 
 def _ratio_heads(scenario: Scenario, rows: list[Row]) -> tuple[str, ...]:
@@ -134,7 +139,8 @@ def _target_table(verdicts: list[Verdict]) -> Table:
 
 def title_of(peer: str) -> str:
     """Give the name of a system for people."""
-    return PEERS[peer].title if peer in PEERS else peer
+    systems = PEERS | SERVERS
+    return systems[peer].title if peer in systems else peer
 
 
 def _bound(value: float) -> str:

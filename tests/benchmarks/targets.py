@@ -168,6 +168,20 @@ STUDY_TARGETS: Final = (
         1.0,
         study_figure="beside DuckDB",
     ),
+    Target(
+        "inference", "p99 of one row of the tactical network, µs", 100, True, study_figure="p99 µs"
+    ),
+    Target("inference", "obs/s of the tactical network, int8", 500_000, study_figure="obs/s"),
+    Target("inference-bus", "obs/s of an agent, 100 a message, grpc", 80_000, study_figure="grpc"),
+    Target(
+        "inference-bus",
+        "obs/s of an agent, 100 a message, socket lane beside grpc",
+        1.0,
+        study_figure="socket lane beside grpc",
+    ),
+    Target(
+        "inference-bus", "memory of an agent that serves, MB", 100, True, study_figure="agent MB"
+    ),
     *(
         Target(
             "inference-batcher",

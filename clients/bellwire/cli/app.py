@@ -38,6 +38,7 @@ from bellwire.cli import (
     tail,
     topics,
     trace,
+    train,
     version,
 )
 from bellwire.cli.faults import CommandError, ExitCode
@@ -53,8 +54,11 @@ EXTRA_OF: Final = {
     "duckdb": "sinks",
     "google": "bigquery",
     "redis": "redis",
+    "gymnasium": "train",
     "numpy": "agents",
+    "pettingzoo": "train",
     "rich": "cli",
+    "torch": "train",
 }
 
 app = typer.Typer(
@@ -80,10 +84,11 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(agents.app, name="agents")
+app.add_typer(model.app, name="model")
 app.command()(sink.sink)
 app.command()(query.query)
 app.command()(trace.trace)
-app.add_typer(model.app, name="model")
+app.add_typer(train.app, name="train")
 app.command()(info.info)
 app.command()(doctor.doctor)
 app.command()(profile.profile)

@@ -1,14 +1,98 @@
-"""`bellwire model`: the files that agents infer with, and how they come into service."""
+"""`bellwire model`: the files that agents infer with, smaller versions of them, and how they come into service."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from bellwire.cli import rollout
 from bellwire.cli.model_serve import serve
+from bellwire.cli.options import JsonOption
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Serve models, and bring new versions into service.", no_args_is_help=True)
+app = typer.Typer(
+    help="Serve models, bring new versions into service, quantize them and look into them.",
+    no_args_is_help=True,
+)
 app.command()(serve)
 app.add_typer(rollout.app, name="rollout")
+
+FolderArgument = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL_FOLDER", help="One version: the folder that holds model.json."),
+]
+
+
+@app.command()
+def quantize(
+    folder: FolderArgument,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method", "-m", metavar="METHOD", help="int8-static, int8-dynamic or int4-weights."
+        ),
+    ],
+    calibrate: Annotated[
+        str,
+        typer.Option(
+            "--calibrate",
+            "-c",
+            metavar="DATA",
+            help="OHLCV file, eurusd-1h, ibm-1d, or .npz with `observation` (and `position`).",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Folder of models; gets <name>/<next version>."
+        ),
+    ],
+    held_out: Annotated[
+        str,
+        typer.Option(
+            "--held-out", metavar="BARS", help="Bars for the gate; else the newest 30 % of DATA."
+        ),
+    ] = "",
+    fee_bp: Annotated[
+        float | None,
+        typer.Option("--fee-bp", min=0.0, help="Fee on the value traded; default 0.2."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal models.")
+    ] = 0,
+    json: JsonOption = False,
+) -> int:
+    """Write a quantized version and compare it with its parent; exit code 1 when its gate failed.
+
+    What failed is written too, for a look at it, and refused by whatever loads models.
+
+    For example: bellwire model quantize models/tactical/1 -m int8-static -c bars.csv -o models
+    """
+    from bellwire.cli.quantizing import QuantizeFlags, run_quantize
+
+    flags = QuantizeFlags(folder, method, calibrate, out, held_out, fee_bp)
+    return run_quantize(flags, seed=seed, as_json=json)
+
+
+@app.command()
+def show(folder: FolderArgument, json: JsonOption = False) -> None:
+    """Show a version: its tensors, where it comes from, what its gate measured."""
+    from bellwire.cli.model_view import show_model
+
+    show_model(folder, as_json=json)
+
+
+@app.command("list")
+def list_models(
+    models: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of models: <name>/<version>/model.json.")
+    ],
+    json: JsonOption = False,
+) -> None:
+    """List versions, and which of them may be served."""
+    from bellwire.cli.model_view import list_versions
+
+    list_versions(models, as_json=json)

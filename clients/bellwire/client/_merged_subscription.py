@@ -215,6 +215,8 @@ class MergedSubscription(Subscription):
         self._turns.remove(part)
         if part.stream is not None:
             await part.stream.close()
+            if not self._is_named:
+                part.stream.bring_given_back()
             # What is left comes before what comes next of the same topics.
             self._ended.add(part.stream, hands_over=not self._is_named)
             for place in part.position():

@@ -122,6 +122,13 @@ class EphemeralResume:
         if len(returned) < RETURNED_MAX:
             returned.update(range(first, last + 1))
 
+    def on_brought(self, key: Key, first: int, last: int) -> None:
+        """Note what was given back and needs no delivery any more: it comes again from our side."""
+        returned = self._returned.get(key, set())
+        returned.difference_update(range(first, last + 1))
+        if not returned:
+            self._returned.pop(key, None)
+
     def on_accepted(self, key: Key, first: int, last: int, log_id: int = 0) -> None:
         """Nothing to note: everything received counts as done."""
 
@@ -200,6 +207,9 @@ class NamedResume:
 
     def on_released(self, key: Key, first: int, last: int) -> None:
         """Nothing to note: the coordinator delivers it again."""
+
+    def on_brought(self, key: Key, first: int, last: int) -> None:
+        """Nothing to note: nothing of a named subscription comes again from our side."""
 
     def on_accepted(self, key: Key, first: int, last: int, log_id: int = 0) -> None:
         """Note what the user is done with.

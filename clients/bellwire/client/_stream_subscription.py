@@ -171,7 +171,8 @@ class StreamSubscription(Subscription):
             return
         self._closed = self._side.closing = True
         await self._link.close()
-        self._side.end_direct()
+        # Where the coordinator hangs the link is cut off, and its side has not heard of the end; twice is harmless.
+        self._side.on_lost()
         self._side.inbox.arrived.set()
         if self._on_close is not None:
             self._on_close(self)
@@ -207,6 +208,10 @@ class StreamSubscription(Subscription):
     async def opened(self, seconds: float) -> None:
         """Wait until the stream is open; raises what `__aenter__` does, and closes nothing."""
         await self._link.opened(seconds)
+
+    def bring_given_back(self) -> None:
+        """Hand over again what was given back and has not come again, once this is closed and others go on."""
+        self._side.bring_given_back()
 
     @property
     def has_more(self) -> bool:

@@ -63,6 +63,11 @@ class SubscribeOptions:
         """Whether a new cursor begins in what a topic holds already, and not at its end or where a list says."""
         return self.start is not None and self.start.policy in _BEHIND
 
+    @property
+    def begins_at_beginning(self) -> bool:
+        """Whether a new cursor begins with all that a topic holds."""
+        return self.start is not None and self.start.policy == START_POLICY_EARLIEST
+
     def concerns(self, topic: str) -> bool:
         """Tell whether a topic is asked for."""
         return any(TopicPattern(text).matches(topic) for text in self.topics)
@@ -98,9 +103,12 @@ class SubscribeOptions:
         start = self.start or _START
         if resume is None:
             return start
+        # Some may never have been reached: their part had not opened when the map changed.
+        reached = {(p.topic, p.partition) for p in resume.positions}
+        rest = [p for p in start.positions if (p.topic, p.partition) not in reached]
         return StartPosition(
             policy=resume.policy,
-            positions=resume.positions,
+            positions=[*resume.positions, *rest],
             time_unix_nano=start.time_unix_nano,
             unlisted=start.policy if self.begins_behind else start.unlisted,
         )

@@ -30,6 +30,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
 )
 from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceStub
 from bellwire.client._direct_reader import DirectReader
+from bellwire.client._given_back import GivenBack
 from bellwire.client._inbox import Inbox
 from bellwire.client._lease import Lease
 from bellwire.client._provisional import Provisional
@@ -101,6 +102,7 @@ class SubscribeSide:
         self._lingering: list[Batch] = []
         self._linger_until: float | None = None
         self._provisional = Provisional()
+        self._given_back = GivenBack(options.window_messages, options.window_bytes)
         self._resume: Resume = (
             NamedResume(options.window_messages) if options.subscription else EphemeralResume()
         )
@@ -167,18 +169,17 @@ class SubscribeSide:
         """Begin where others are, with those of their topics that belong here and are asked for.
 
         What was read in another group begins anew in this one: in the log that it has here, from its beginning. Where
-        the user asked for the beginning, or for a time, that is so already, and a list would end it for what it lacks.
+        the user asked for the beginning that is so already, and a coordinator too old to know of a rule for what a
+        list lacks would begin that at its end.
         """
         resume, options = self._resume, self._options
         if not isinstance(resume, EphemeralResume):
             return
-        others = () if options.begins_behind else origin.elsewhere
-        for other in others if origin.here is None else (*others, origin.here):
+        here = () if origin.here is None else (origin.here,)
+        if not here and options.begins_at_beginning:
+            return
+        for other in (*origin.elsewhere, *here):
             resume.go_on_after(other, lambda topic: belongs(topic) and options.concerns(topic))
-
-    def end_direct(self) -> None:
-        """End every direct route."""
-        self._direct.end_all()
 
     # ------------------------------------------------------------ for the subscription
 
@@ -203,14 +204,16 @@ class SubscribeSide:
         if batch.lease != self.lease:
             self._settle_stale(batch, first, last, disposition, delay_millis)
             return
+        now = asyncio.get_running_loop().time()
         if disposition == DISPOSITION_RELEASE:
             self._resume.on_released(key, first_offset, last_offset)
+            if not self._options.subscription:
+                self._given_back.add(batch.part(first, last), now + delay_millis / MILLIS)
         first_tag, last_tag = batch.first_tag + first, batch.first_tag + last
         if disposition != DISPOSITION_ACCEPT:
             self._provisional.remember(first_tag, last_tag, batch, first, last)
         if disposition == DISPOSITION_RENEW:
             batch.void_at = self._lease.void_at()
-        now = asyncio.get_running_loop().time()
         if self._settlements.add(first_tag, last_tag, disposition, delay_millis, reason, now):
             self.crowded = self._settlements.urgent
             self.wake()
@@ -234,10 +237,22 @@ class SubscribeSide:
 
     def _bring_again(self, batch: Batch, first: int, last: int, delay_millis: int) -> None:
         """Hand over again what the coordinator has nothing more to do with."""
-        again = batch.part(first, last)
+        self._put_back(batch.part(first, last), delay_millis / MILLIS)
+
+    def _put_back(self, again: Batch, delay_seconds: float) -> None:
         again.attempt += 1
-        loop = asyncio.get_running_loop()
-        loop.call_later(delay_millis / MILLIS, self.inbox.put_back, again)
+        asyncio.get_running_loop().call_later(delay_seconds, self.inbox.put_back, again)
+
+    def bring_given_back(self) -> None:
+        """Hand over again, when it is due, what was given back and the coordinator will not deliver any more.
+
+        To be called once no further stream follows. Whoever goes on where this ended need not deliver it then.
+        """
+        now = asyncio.get_running_loop().time()
+        for batch, due_at in self._given_back.take_all():
+            first, last = batch.first_offset, batch.first_offset + len(batch) - 1
+            self._resume.on_brought((batch.topic, batch.partition), first, last)
+            self._put_back(batch, max(0.0, due_at - now))
 
     def holds(self, batch: Batch) -> bool:
         """Tell whether the time of a batch is not up."""
@@ -384,6 +399,7 @@ class SubscribeSide:
         skipped = self._resume.on_received(
             key, delivery.first_offset, count, delivery.attempt, delivery.log_id
         )
+        self._given_back.forget(*key, delivery.first_offset, delivery.first_offset + count - 1)
         if self._options.direct:
             self._direct.relayed(delivery, skipped)
         else:
@@ -392,6 +408,10 @@ class SubscribeSide:
     def _on_settle_failure_frame(self, frame: subscriber_pb2.SettleFailure) -> None:
         failure, reopened = self._provisional.refused(frame)
         self._in_flight += reopened
+        if reopened:
+            self._given_back.forget(
+                failure.topic, failure.partition, failure.first_offset, failure.last_offset
+            )
         self.settle_failures.append(failure)
         if self._on_settle_failure is None:
             return

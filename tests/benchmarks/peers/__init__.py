@@ -2,7 +2,7 @@
 
 import sys
 from importlib import import_module
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tests.benchmarks.environment import Environment
 from tests.benchmarks.peers.peer import (
@@ -12,6 +12,7 @@ from tests.benchmarks.peers.peer import (
     Peer,
     PeerPublisher,
     Receiver,
+    Server,
 )
 
 
@@ -27,6 +28,7 @@ class Entry(NamedTuple):
 
 AUTOGEN: Final = Environment("autogen")
 SLIM: Final = Environment("slim")
+LITSERVE: Final = Environment("litserve")
 
 PEERS: Final[dict[str, Entry]] = {
     "nats": Entry("NATS core", "nats", "NATS"),
@@ -47,6 +49,10 @@ PEERS: Final[dict[str, Entry]] = {
     "aiokafka": Entry("aiokafka", "kafka_aiokafka", "AIOKAFKA"),
     "bellwire_kafka": Entry("Bellwire on Kafka", "bellwire_kafka", "BELLWIRE_KAFKA"),
 }
+# They carry no messages: studies ask them.
+SERVERS: Final[dict[str, Entry]] = {
+    "litserve": Entry("LitServe", "litserve", "LITSERVE", LITSERVE),
+}
 # They only keep a broker busy while another system is measured on it.
 NEIGHBOURS: Final[dict[str, Entry]] = {
     "nats_neighbour": Entry("NATS core", "nats", "NATS_NEIGHBOUR"),
@@ -64,14 +70,23 @@ FLOORS: Final[dict[str, Entry]] = {
 
 def load_peer(name: str) -> Peer:
     """Import one system, so that a process carries only the libraries of the one it measures."""
-    entry = (PEERS | NEIGHBOURS | FLOORS)[name]
-    peer: Peer = getattr(import_module(f"{__name__}.{entry.module}"), entry.attribute)
+    peer: Peer = _load((PEERS | NEIGHBOURS | FLOORS)[name])
     return peer
+
+
+def load_server(name: str) -> Server:
+    """Import what one system serves with."""
+    server: Server = _load((PEERS | SERVERS | NEIGHBOURS | FLOORS)[name])
+    return server
+
+
+def _load(entry: Entry) -> Any:
+    return getattr(import_module(f"{__name__}.{entry.module}"), entry.attribute)
 
 
 def interpreter_of(name: str) -> str:
     """Give the interpreter that the processes of a system run in."""
-    entry = (PEERS | NEIGHBOURS).get(name)
+    entry = (PEERS | SERVERS | NEIGHBOURS).get(name)
     environment = entry.environment if entry else None
     return str(environment.interpreter) if environment else sys.executable
 
@@ -80,6 +95,7 @@ __all__ = [
     "FLOORS",
     "NEIGHBOURS",
     "PEERS",
+    "SERVERS",
     "AcknowledgingPublisher",
     "Broker",
     "CommitTimes",
@@ -87,6 +103,8 @@ __all__ = [
     "Peer",
     "PeerPublisher",
     "Receiver",
+    "Server",
     "interpreter_of",
     "load_peer",
+    "load_server",
 ]

@@ -59,8 +59,8 @@ class AcknowledgingPublisher(PeerPublisher, Protocol):
         """Ask the broker; None when it keeps no such figures."""
 
 
-class Peer(Protocol):
-    """One system under test."""
+class Server(Protocol):
+    """One system under test, or the part of it that serves."""
 
     def missing(self) -> str | None:
         """Tell why it cannot be measured here and how to install it; None when it can."""
@@ -70,6 +70,10 @@ class Peer(Protocol):
 
     def serve(self, directory: Path) -> AbstractAsyncContextManager[Broker]:
         """Run a broker; `directory` is private to this run and short enough for a socket path."""
+
+
+class Peer(Server, Protocol):
+    """One system that carries messages."""
 
     def publisher(
         self, address: str, *, batch_messages_max: int | None

@@ -1,4 +1,4 @@
-"""Questions about Bellwire alone that need processes, figures and tables of their own."""
+"""Questions, most of them about Bellwire alone, that need processes, figures and tables of their own."""
 
 from importlib import import_module
 from typing import Final
@@ -14,6 +14,8 @@ MODULES: Final = {
     "sink": "sink_writes",
     "cache": "cache_levels",
     "restart": "restart_times",
+    "inference": "inference_speed",
+    "inference-bus": "inference_bus",
     "inference-batcher": "inference_batcher",
 }
 

@@ -31,6 +31,8 @@ ROLES: Final = {
     "study-traced-publisher": Opener("traced", "open_traced_publisher"),
     "study-relay": Opener("relay", "open_relay"),
     "study-traced-subscriber": Opener("traced", "open_traced_subscriber"),
+    "study-inference-caller": Opener("inference_caller", "open_inference_caller"),
+    "study-litserve-caller": Opener("litserve_caller", "open_litserve_caller"),
 }
 TAKES_DIRECTORY: Final = ("study-broker",)
 

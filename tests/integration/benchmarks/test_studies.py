@@ -4,10 +4,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from tests.benchmarks.peers import load_server
 from tests.benchmarks.process import Workplace
 from tests.benchmarks.scenario import Durations
 from tests.benchmarks.studies.cache_levels import KINDS, CacheStudy
 from tests.benchmarks.studies.curves import SERIES, Curve, CurvesStudy
+from tests.benchmarks.studies.inference_bus import STUDY as INFERENCE_BUS
+from tests.benchmarks.studies.inference_bus_table import IN_FLIGHT
+from tests.benchmarks.studies.inference_speed import STUDY as INFERENCE
 from tests.benchmarks.studies.payload_size import BATCHED, HTTP, IDENTITY, LZ4, PACED, PayloadStudy
 from tests.benchmarks.studies.restart_times import COLD, WARM, RestartStudy
 from tests.benchmarks.studies.sink_writes import (
@@ -19,6 +23,7 @@ from tests.benchmarks.studies.sink_writes import (
 )
 from tests.benchmarks.studies.slow_subscriber import SlowSubscriberStudy
 from tests.benchmarks.studies.tracing import AGENT, CLIENT, RATIOS, TracingStudy
+from tests.benchmarks.tactical_models import FP32, INT8
 
 from bellwire.sink import QuerySettings, ask
 
@@ -128,3 +133,26 @@ async def test_killed_agents_come_back_cold_and_with_a_spare(workplace):
     (table,) = study.tables("Restarts", [measured])
     assert len(table.rows) == 2 * len(measured["restart"])
     assert "with a spare" in study.headline(measured)
+
+
+async def test_the_network_in_process_is_measured_in_floats_and_in_8_bits(workplace):
+    brief = Durations(warm_up_seconds=0.0, load_seconds=0.05)
+    measured = await INFERENCE.measure("bellwire_tcp", brief, workplace)
+    (table,) = INFERENCE.tables("Network", [measured])
+    assert [row[0] for row in table.rows] == [FP32, INT8]
+    assert all(each.value for each in INFERENCE.figures([measured]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("peer", ["bellwire_tcp", "bellwire_socket", "litserve"])
+async def test_a_model_in_another_process_answers_every_message(workplace, peer):
+    if peer == "litserve" and (reason := load_server(peer).missing()):
+        pytest.skip(reason)
+    brief = Durations(warm_up_seconds=0.05, load_seconds=0.4)
+    measured = await INFERENCE_BUS.measure(peer, brief, workplace)
+    measured |= {"peer": peer, "round": 1}
+    for cells in measured["ways"].values():
+        assert all(cells[str(count)]["messages"] > 0 for count in IN_FLIGHT)
+    assert all(measured["rss_bytes"].values())
+    (table,) = INFERENCE_BUS.tables("Bus", [measured])
+    assert len(table.rows) == len(measured["ways"]) * len(IN_FLIGHT)

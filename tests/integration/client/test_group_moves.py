@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from bellwire.client import (
     Subscription,
     at_time,
     connect,
+    new_message,
 )
 from bellwire.client._stream_subscription import StreamSubscription
 from bellwire.coordinator.state import CoordinatorState
@@ -269,3 +272,65 @@ async def test_a_named_subscription_goes_on_when_a_topic_comes_to_a_group_that_h
         await put(client, "bars", b"b3")
         async with client.subscribe(*topics, subscription="s") as both:
             assert b"b3" in await read(both, b"b3")
+
+
+async def test_a_name_is_moved_to_a_time_though_a_topic_of_another_group_has_a_log_here(
+    groups: Groups, tmp_path: Path
+) -> None:
+    await groups.start("a", data=str(tmp_path), default_log="sqlite")
+    await groups.start("b")
+    async with groups.alone("a") as early:
+        await put(early, "orders", b"old")
+    groups.own(a=(), b=("orders",))
+    topics = ("bars", "orders")
+    async with groups.client() as client:
+        await put(client, "bars", b"b1")
+        await put(client, "orders", b"o1")
+        for _ in range(2):  # The second time because it was moved.
+            async with client.subscribe(*topics, subscription="s") as both:
+                assert sorted(await read(both, b"b1", b"o1")) == [b"b1", b"o1"]
+            await client.admin.seek("s", at_time(1))
+
+
+async def test_who_began_at_a_time_gets_all_of_a_topic_that_passes_on_whatever_its_messages_times(
+    groups: Groups,
+) -> None:
+    for name in ("a", "b"):
+        await groups.start(name)
+    groups.own(a=(), b=("never",))
+    now = time.time_ns()
+    old = now - 3_600_000_000_000  # What is told late of an hour ago.
+    async with (
+        groups.client() as client,
+        groups.alone("b") as early,
+        client.subscribe("orders", "bars", start=at_time(now)) as both,
+    ):
+        publisher = client.publisher("test")
+        await publisher.publish_message("orders", new_message(data=b"1", time_unix_nano=old))
+        assert await read(both, b"1") == [b"1"]
+        groups.own(a=(), b=("orders",))
+        late = new_message(data=b"2", time_unix_nano=old + 1)
+        await early.publisher("test").publish_message("orders", late)
+        await publisher.publish_message("orders", new_message(data=b"3", time_unix_nano=now + 1))
+        assert await read(both, b"3") == [b"2", b"3"]
+
+
+async def test_what_was_given_back_and_had_not_come_again_comes_when_its_topic_passes_on(
+    groups: Groups,
+) -> None:
+    for name in ("a", "b"):
+        await groups.start(name)
+    groups.own(a=(), b=("never",))
+    async with (
+        groups.client() as client,
+        client.subscribe("orders", "bars", settle="manual") as both,
+    ):
+        await put(client, "orders", b"1")
+        first = await anext(aiter(both))
+        await both.release(first, delay_seconds=0.3)
+        groups.own(a=(), b=("orders",))
+        await put(client, "orders", b"2")
+        assert sorted(await read(both, b"1", b"2")) == [b"1", b"2"]
+        groups.own(a=(), b=("never",))
+        await put(client, "orders", b"3")
+        assert await read(both, b"3") == [b"3"]  # And once only, where it was before, too.

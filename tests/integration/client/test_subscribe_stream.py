@@ -325,3 +325,26 @@ async def test_closing_sends_what_is_settled_without_waiting_for_the_linger_time
             await anext(events)
     await done.wait()
     assert found == [(1, 2, DISPOSITION_ACCEPT)]
+
+
+async def test_what_is_given_back_after_a_hanging_coordinator_was_left_comes_again(script) -> None:
+    left = asyncio.Event()
+
+    async def subscribe(line) -> None:
+        await line.start_subscribe()
+        await line.write(delivery(0, 1))
+        await left.wait()  # It does not read that the client ends the stream.
+
+    script.subscribe = subscribe
+    async with script.client(QUICK) as client:
+        subscription = client.subscribe("bars", settle="manual")
+        async with asyncio.timeout(5), subscription:
+            batch = await subscription.next_batch()
+        arrived = subscription._side.inbox.arrived
+        arrived.clear()
+        await batch.release()
+        async with asyncio.timeout(5):
+            await arrived.wait()
+        again = subscription.batch_nowait()
+        assert (again.messages[0].data, again.attempt) == (b"0", 1)
+        left.set()

@@ -61,3 +61,10 @@ def test_who_goes_on_begins_in_new_topics_where_the_user_said(
 def test_topics_of_other_groups_are_told_beside_those_asked_for() -> None:
     frame = options(None, elsewhere=("orders",)).start_frame(None, "").start
     assert (list(frame.topics), list(frame.topics_elsewhere)) == ([">"], ["orders"])
+
+
+def test_who_goes_on_keeps_the_listed_positions_that_it_never_reached() -> None:
+    never, reached = Position(topic="ticks", offset=3), Position(topic="bars", offset=1)
+    start = at_positions([never, reached])
+    found = options(start).start_frame(RESUME, "").start.start_position
+    assert list(found.positions) == [*RESUME.positions, never]

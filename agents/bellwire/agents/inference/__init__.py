@@ -13,10 +13,12 @@ from bellwire.agents.inference.errors import (
     EngineFailedError,
     EngineMissingError,
     EngineTimeoutError,
+    GateFailedError,
     InvalidModelError,
     InvalidTensorError,
     UnknownModelError,
 )
+from bellwire.agents.inference.gate import check_gate
 from bellwire.agents.inference.model import ModelManifest, read_manifest
 from bellwire.agents.inference.tensor import DTYPES, Array, Tensors, TensorSpec
 
@@ -31,6 +33,7 @@ __all__ = [
     "EngineTimeoutError",
     "Fallback",
     "FallbackReason",
+    "GateFailedError",
     "InferenceRequest",
     "InferenceResult",
     "InvalidModelError",
@@ -39,5 +42,6 @@ __all__ = [
     "TensorSpec",
     "Tensors",
     "UnknownModelError",
+    "check_gate",
     "read_manifest",
 ]

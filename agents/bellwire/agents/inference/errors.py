@@ -83,3 +83,21 @@ class EngineMissingError(BellwireError):
         self.engine = engine
         self.missing = missing
         super().__init__(f"engine {engine!r} needs {missing}; {remedy}")
+
+
+class GateFailedError(CallerError):
+    """The model's quantization changed more than its gate allows, or no gate has looked at it."""
+
+    reason = "MODEL_GATE_FAILED"
+    code = StatusCode.FAILED_PRECONDITION
+
+    def __init__(self, model: str, reasons: tuple[str, ...], parent: str = "") -> None:
+        """Name the model, why it was refused, and the model it was quantized from, where that is known."""
+        self.model = model
+        self.reasons = reasons
+        self.parent = parent
+        remedy = f"serve {parent}" if parent else "serve the model it was quantized from"
+        super().__init__(
+            f"model {model!r} must not be served: {'; '.join(reasons)}; {remedy}, or quantize it another way",
+            metadata={"model": model},
+        )

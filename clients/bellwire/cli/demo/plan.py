@@ -58,7 +58,7 @@ class DemoOptions:
     seed: int
     config: Path | None
     assignments: Sequence[str]
-    policy: str = RULES
+    policy: str = TACTICAL
     """Who decides: `rules` or `tactical`."""
     model: Path | None = None
     """Folder of the tactical policy's model, absolute; None = the bundled one."""

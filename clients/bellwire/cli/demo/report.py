@@ -115,6 +115,7 @@ def report_json(report: Report) -> dict[str, object]:
         },
         "trading": {
             "signals": report.trading.signals,
+            "decided_by": dict(report.trading.decided_by),
             "decisions": report.trading.decisions,
             "orders": report.trading.orders,
             **_plain(asdict(report.trading.quality)),

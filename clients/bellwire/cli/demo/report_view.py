@@ -15,6 +15,7 @@ from bellwire.cli.demo.report import (
     Report,
     TopicFacts,
 )
+from bellwire.cli.demo.trading import TradingSummary
 from bellwire.cli.output import Style, plain_table
 from bellwire.cli.units import bytes_text, count_text, duration_text, moment_text
 from bellwire.cli.waterfall import draw_waterfall
@@ -91,13 +92,20 @@ def _topic_cells(topic: TopicFacts) -> tuple[str, ...]:
     )
 
 
+def _deciders(trading: TradingSummary) -> str:
+    """Who decided the signals; with numbers where the model was not always the one."""
+    if len(trading.decided_by) == 1:
+        return f"by {next(iter(trading.decided_by))}"
+    return ", ".join(f"{count:,} by {name}" for name, count in trading.decided_by.items())
+
+
 def _trading(report: Report) -> Table:
     quality = report.trading.quality
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style=Style.FAINT, no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
-    table.add_row("signals", count_text(report.trading.signals), "")
+    table.add_row("signals", count_text(report.trading.signals), _deciders(report.trading))
     table.add_row("decisions", count_text(report.trading.decisions), _verdicts(quality))
     table.add_row("orders", count_text(report.trading.orders), _ends(quality))
     table.add_row("fills", count_text(quality.fills), f"{quality.partial_fills:,} of them partial")

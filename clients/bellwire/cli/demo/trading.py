@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bellwire.cli.demo.recording import Recording
@@ -18,6 +20,8 @@ class TradingSummary:
     """The trading side of a run."""
 
     signals: int
+    decided_by: Mapping[str, int]
+    """Signals by what decided them, "tactical 1" or "rules-fvg 0.1.0", most first."""
     decisions: int
     orders: int
     quality: QualityReport
@@ -31,9 +35,19 @@ def summarize_trading(recording: Recording) -> TradingSummary:
         collector.on_decision(decision)
     for _, report in recording.of(ExecutionReport):
         collector.on_report(report)
+    models = Counter(signal_model(signal) for _, signal in recording.of(Signal))
     return TradingSummary(
-        signals=sum(1 for _ in recording.of(Signal)),
+        signals=models.total(),
+        decided_by=dict(models.most_common()),
         decisions=len(decisions),
         orders=sum(1 for _ in recording.of(OrderRequest)),
         quality=collector.report(),
     )
+
+
+def signal_model(signal: Signal) -> str:
+    """Name what decided a signal: its model, the version and how it is quantized, if it is."""
+    model = signal.model
+    quantization = "" if model.quantization in ("", "none") else model.quantization
+    words = (model.name or signal.strategy_id or "unnamed", model.version, quantization)
+    return " ".join(filter(None, words))

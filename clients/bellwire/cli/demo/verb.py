@@ -40,8 +40,8 @@ def demo(
         typer.Option("--run-dir", metavar="DIR", help="Empty folder for logs and traces."),
     ] = None,
     policy: Annotated[
-        Policy, typer.Option("--policy", help="Who decides: plain rules, or a trained model.")
-    ] = Policy.RULES,
+        Policy, typer.Option("--policy", help="Who decides: a trained model, or plain rules.")
+    ] = Policy.TACTICAL,
     model: Annotated[
         Path | None,
         typer.Option("--model", metavar="DIR", help="Model of --policy tactical, not the bundled."),

@@ -16,11 +16,18 @@ from bellwire.bus.v1.subscriber_pb2 import (
     OverflowPolicy,
     StartPosition,
 )
-from bellwire.coordinator.core.binding import PATTERNS_MAX, check_same, further_topics
+from bellwire.coordinator.core.binding import (
+    PATTERNS_MAX,
+    check_same,
+    further_that_fit,
+    further_topics,
+)
+from bellwire.coordinator.core.cursor import Cursor
 from bellwire.coordinator.core.dedupe import ProducerIds
 from bellwire.coordinator.core.journal import Journal
 from bellwire.coordinator.core.logs import Logs
 from bellwire.coordinator.core.member import Member
+from bellwire.coordinator.core.ownership import Ownership
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.positions import sought, start_offset
 from bellwire.coordinator.core.subscription import Graveyard, Subscription
@@ -90,6 +97,7 @@ class Bus(Topics):
         self.named: dict[str, Subscription] = {}
         self.ephemeral: dict[Subscription, None] = {}  # A set that keeps its order.
         self._graveyard = graveyard
+        self._unrecorded: list[Cursor] = []  # Restored without a record of where they stand.
 
     # ------------------------------------------------------------ who reads which topic
 
@@ -118,6 +126,17 @@ class Bus(Topics):
                 for p in topic.partitions
                 if p not in read
             )
+
+    def share(self, ownership: Ownership) -> list[Topic]:
+        """See `Topics.share`; what was restored reads of other groups' topics only what it has read before."""
+        others = super().share(ownership)
+        unrecorded, self._unrecorded = self._unrecorded, []
+        for cursor in unrecorded:
+            if cursor.partition.topic.name in self.served:
+                cursor.mark()
+            elif not cursor.detached:
+                cursor.subscription.detach(cursor)
+        return others
 
     def note_elsewhere(self, subscription: Subscription) -> NotOwnerError | None:
         """Note which topics of a subscription other groups own now.
@@ -230,7 +249,7 @@ class Bus(Topics):
     def _bind(self, subscription: Subscription, elsewhere: Sequence[str]) -> None:
         """Have it read topics once they are ours that it was not told of before."""
         texts = [pattern.text for pattern in subscription.patterns]
-        more = further_topics(texts, elsewhere)
+        more = further_that_fit(texts, elsewhere)
         if not more:
             return
         subscription.patterns += tuple(more)
@@ -254,7 +273,12 @@ class Bus(Topics):
     def restore_subscription(
         self, record: SubscriptionRecord, cursors: dict[int, CursorRecord]
     ) -> None:
-        """Bring a named subscription back; topics must be there already."""
+        """Bring a named subscription back; topics must be there already.
+
+        What no record is of is read from its beginning: the crash came between topic and cursor. Where groups share
+        out topics it may also be another group's, bound to and never read: the first `share` tells, before anything
+        is served. Until then nothing of it is recorded, so that the next start knows no more than this one.
+        """
         subscription = Subscription(
             record.name,
             [TopicPattern(text) for text in record.patterns],
@@ -273,6 +297,9 @@ class Bus(Topics):
             ),
             cursors,
         )
+        self._unrecorded += [
+            c for c in subscription.cursors if c.partition.log.log_id not in cursors
+        ]
 
     def delete_subscription(self, name: str) -> None:
         """Delete a named subscription with its cursors.

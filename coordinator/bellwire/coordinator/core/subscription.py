@@ -127,17 +127,21 @@ class Subscription:
         starts: Iterable[tuple[Partition, int]],
         records: dict[int, CursorRecord] | None = None,
     ) -> None:
-        """Begin to read partitions, each at its next offset, or where a record of its log says."""
+        """Begin to read partitions, each at its next offset, or where a record of its log says.
+
+        Args:
+            starts: Partitions and next offsets.
+            records: By log, when restored: those without one are not marked, for they may be somebody else's.
+        """
         fresh = [Cursor(self, partition, next_offset) for partition, next_offset in starts]
         self.cursors += fresh
         for cursor in fresh:
             cursor.partition.cursors.append(cursor)
             cursor.partition.direct_version += self.direct is not None
-            record = (records or {}).get(cursor.partition.log.log_id)
-            if record is not None:
-                cursor.restore(record)
-            else:
+            if records is None:
                 cursor.mark()
+            elif (record := records.get(cursor.partition.log.log_id)) is not None:
+                cursor.restore(record)
         if self.members:
             self._assign()
         for cursor in fresh:
@@ -153,10 +157,20 @@ class Subscription:
         self.cursors.clear()
         self._shared_ready.clear()
 
+    def detach(self, cursor: Cursor) -> None:
+        """Stop reading a partition."""
+        cursor.detached = True
+        cursor.partition.cursors.remove(cursor)
+        cursor.partition.topic.on_room(cursor.partition)
+        self._forget_detached()
+
     def detach_topic(self, topic: str) -> None:
         """Forget the partitions of a topic that was deleted."""
         for cursor in self.cursors:
             cursor.detached |= cursor.partition.topic.name == topic
+        self._forget_detached()
+
+    def _forget_detached(self) -> None:
         self.cursors = [cursor for cursor in self.cursors if not cursor.detached]
         for queue in (self._shared_ready, *(member.ready for member in self.members)):
             queue.drop(lambda cursor: cursor.detached)

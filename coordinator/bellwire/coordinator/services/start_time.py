@@ -19,19 +19,28 @@ from bellwire.wire.topic import TopicPattern
 async def resolved(
     state: CoordinatorState, start: StartPosition, topics: Sequence[str]
 ) -> StartPosition:
-    """Return the start as it is, or as positions where it names a time and a durable topic is concerned."""
-    is_listed = start.policy == START_POLICY_POSITIONS
-    if (start.unlisted if is_listed else start.policy) != START_POLICY_TIME:
+    """Return a start in some topics with what `resolved_in` finds; those of other groups are none to begin in."""
+    if not _names_time(start):  # Before every topic is looked at: most starts do not.
         return start
-    listed = {(p.topic, p.partition): p for p in start.positions if is_listed}
     patterns = [TopicPattern(text) for text in topics]
     partitions = [
         partition
-        for name, topic in state.bus.topics.items()
+        for name, topic in state.bus.served.items()
         if any(pattern.matches(name) for pattern in patterns)
         for partition in topic.partitions
-        if (name, partition.index) not in listed
     ]
+    return await resolved_in(state, start, partitions)
+
+
+async def resolved_in(
+    state: CoordinatorState, start: StartPosition, partitions: Sequence[Partition]
+) -> StartPosition:
+    """Return the start as it is, or as positions where it names a time and a durable partition is concerned."""
+    if not _names_time(start):
+        return start
+    is_listed = start.policy == START_POLICY_POSITIONS
+    listed = {(p.topic, p.partition): p for p in start.positions if is_listed}
+    partitions = [p for p in partitions if (p.topic.name, p.index) not in listed]
     if not any(partition.log.durable for partition in partitions):
         return start
     return StartPosition(
@@ -51,6 +60,11 @@ async def resolved(
         time_unix_nano=start.time_unix_nano,
         unlisted=START_POLICY_TIME,  # Of a topic that was made while the store was asked.
     )
+
+
+def _names_time(start: StartPosition) -> bool:
+    is_listed = start.policy == START_POLICY_POSITIONS
+    return (start.unlisted if is_listed else start.policy) == START_POLICY_TIME
 
 
 async def _offset_at(state: CoordinatorState, partition: Partition, time_ns: int) -> int:

@@ -17,7 +17,7 @@ from bellwire.coordinator.services.latest import get_latest
 from bellwire.coordinator.services.once import once
 from bellwire.coordinator.services.pull import PullLeases
 from bellwire.coordinator.services.replay import replay
-from bellwire.coordinator.services.start_time import resolved
+from bellwire.coordinator.services.start_time import resolved, resolved_in
 from bellwire.coordinator.state import CoordinatorState
 from bellwire.coordinator.tracing import record_routes
 from bellwire.transport.serving.status import ServicerContext
@@ -52,8 +52,10 @@ class SubscriberService:
         async def carry_out() -> pb.SeekResponse:
             bus = self._state.bus
             found = bus.existing_subscription(request.subscription)
-            topics = list(request.topics) or [pattern.text for pattern in found.patterns]
-            position = await resolved(self._state, request.position, topics)
+            # Of what it reads and nothing else: it may be bound to a topic of another group that has a log here.
+            read = [cursor.partition for cursor in found.cursors]
+            wanted = [p for p in read if not request.topics or p.topic.name in request.topics]
+            position = await resolved_in(self._state, request.position, wanted)
             subscription = bus.seek(request.subscription, position, request.topics)
             return pb.SeekResponse(positions=positions_of(subscription))
 

@@ -31,5 +31,5 @@ def test_the_rates_at_most_clients_are_judged():
 def test_a_load_counts_what_clients_were_told():
     cell = asyncio.run(load(OrtEngine(), clients=4, seconds=0.02))
     assert cell["requests_per_second"] > 0
-    assert cell["batch_rows"] == 4
+    assert 2 < cell["batch_rows"] <= 4  # Some end before the others: the last batch may be smaller.
     assert 0 < cell["p50_us"] <= cell["p99_us"]

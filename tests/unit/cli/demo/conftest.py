@@ -14,7 +14,7 @@ from bellwire.trading.v1 import order_pb2, risk_pb2
 from bellwire.trading.v1.market_data_pb2 import Bar
 from bellwire.trading.v1.order_pb2 import ExecutionReport, OrderRequest
 from bellwire.trading.v1.risk_pb2 import RiskDecision
-from bellwire.trading.v1.signal_pb2 import SIDE_BUY, SIGNAL_ACTION_ENTER, Signal
+from bellwire.trading.v1.signal_pb2 import SIDE_BUY, SIGNAL_ACTION_ENTER, Model, Signal
 
 MICROS = 1000
 START_UNIX_NANO = 1_700_000_000_000_000_000
@@ -86,7 +86,13 @@ def play(run="a", *, order_qty="5", ack_text="", wait_us=0):
     bar = made.send("bars.1h", Bar(symbol="EURUSD", sequence=0), 0)
     signal = made.send(
         "signals.tactical",
-        Signal(signal_id="s1", symbol="EURUSD", side=SIDE_BUY, action=SIGNAL_ACTION_ENTER),
+        Signal(
+            signal_id="s1",
+            symbol="EURUSD",
+            side=SIDE_BUY,
+            action=SIGNAL_ACTION_ENTER,
+            model=Model(name="tactical", version="1"),
+        ),
         400,
         cause=bar,
         parent=f"{1:016x}",

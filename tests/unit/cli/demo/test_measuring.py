@@ -16,7 +16,8 @@ from bellwire.cli.demo.hops import RunSpans, measure_hops
 from bellwire.cli.demo.json_size import message_json
 from bellwire.cli.demo.recording import Recording
 from bellwire.cli.demo.statistics import distribution
-from bellwire.cli.demo.trading import summarize_trading
+from bellwire.cli.demo.trading import signal_model, summarize_trading
+from bellwire.trading.v1.signal_pb2 import Model, Signal
 
 
 def hops_of(made):
@@ -88,6 +89,7 @@ def test_a_payload_of_an_unknown_type_counts_as_base64():
 def test_trading_is_counted_by_the_definitions_of_the_execution_layer(hand_made_run):
     found = summarize_trading(hand_made_run().recording)
     assert (found.signals, found.decisions, found.orders) == (1, 1, 1)
+    assert found.decided_by == {"tactical 1": 1}
     assert found.quality.venue == "paper"
     assert (found.quality.fills, found.quality.partial_fills) == (2, 1)
     assert found.quality.order_fill_rate.share == 1.0
@@ -126,3 +128,16 @@ def test_of_one_hundred_values_the_95th_is_the_95th():
 
 def test_nothing_recorded_has_no_distribution():
     assert distribution([]) is None
+
+
+@pytest.mark.parametrize(
+    ("signal", "expected"),
+    [
+        (Signal(model=Model(name="tactical", version="2", quantization="int8")), "tactical 2 int8"),
+        (Signal(model=Model(name="tactical", version="1", quantization="none")), "tactical 1"),
+        (Signal(strategy_id="breakout"), "breakout"),
+        (Signal(), "unnamed"),
+    ],
+)
+def test_a_signal_names_what_decided_it(signal, expected):
+    assert signal_model(signal) == expected

@@ -21,9 +21,9 @@ def plan(*assignments, **options):
     return DemoPlan(data, RunDirectory(Path("/nowhere")), chosen, settings)
 
 
-def test_the_rules_decide_unless_another_policy_is_asked_for():
+def test_the_trained_model_decides_unless_another_policy_is_asked_for():
     first, *others = plan().traders()
-    assert first.name == "rules"
+    assert first.name == "tactical"
     assert [each.name for each in others] == ["risk", "paper"]
 
 

@@ -74,7 +74,7 @@ def test_every_part_of_the_report_is_printed(report):
         "digest  " + report.digest,
         "  all topics           4,000    3,990     977 KiB  1.91 MiB    50%",
         "  10.0 s of playing, 400 messages/s, after 2.50 s of starting processes",
-        "  signals              1",
+        "  signals              1  by tactical 1",
         "  decisions            1  1 accept",
         "  orders               1  1 filled",
         "  fills                2  1 of them partial",

@@ -28,13 +28,26 @@ from bellwire.coordinator.core.topic import LogKind, Topic, TopicSettings
 from bellwire.coordinator.log.protocol import Entry
 from bellwire.coordinator.log.records import Record
 from bellwire.wire.batch import encode_batch
-from bellwire.wire.errors import BellwireError
+from bellwire.wire.errors import BellwireError, NotOwnerError
 from bellwire.wire.message import new_message
 from bellwire.wire.window import Window
 
 TOPIC = "bars.1h"
 EARLIEST = StartPosition(policy=START_POLICY_EARLIEST)
 WIDE = 1 << 30
+
+
+class Shared:
+    """Whoever else there is has some topics."""
+
+    def __init__(self, *others: str) -> None:
+        self.others = set(others)
+
+    def owns(self, topic: str) -> bool:
+        return topic not in self.others
+
+    def refusal(self, topic: str) -> NotOwnerError:
+        return NotOwnerError("elsewhere", metadata={"topic": topic})
 
 
 class Stage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from tests.unit.coordinator.core.stage import Stage, all_offsets, offsets
+from tests.unit.coordinator.core.stage import TOPIC, Shared, Stage, all_offsets, offsets
 
 from bellwire.bus.v1.subscriber_pb2 import (
     OVERFLOW_POLICY_BLOCK,
@@ -216,3 +216,48 @@ def test_what_a_seek_moved_back_to_is_kept_though_the_store_has_not_heard_of_it(
     stage.bus.seek("risk", StartPosition(policy=START_POLICY_EARLIEST))
     assert not stage.topic.partitions[0].make_room()
     assert all_offsets(stage.take_all(member)) == list(range(8))
+
+
+@pytest.mark.parametrize("topics", [[TOPIC], [">"]], ids=["by-name", "by-pattern"])
+def test_a_name_does_not_read_what_is_left_of_a_topic_that_it_was_only_bound_to(topics):
+    stage = Stage(durable=True)
+    others = "orders.new"
+    stage.publish(3, topic=stage.bus.create_topic(others, stage.bus.default_settings, 0))
+    stage.engine.share(Shared(others))
+    stage.subscribe("s", topics=topics, elsewhere=[others])
+    after = restarted(stage, stage.commit())
+    after.commit()  # What is committed before the groups are known must say nothing of it.
+    after.engine.share(Shared(others))
+    name = after.bus.named["s"]
+    assert [cursor.partition.topic.name for cursor in name.cursors] == [TOPIC]
+    assert all(
+        len(topic.partitions[0].cursors) == (topic.name == TOPIC)
+        for topic in after.bus.topics.values()
+    )
+    assert after.subscribe("s", topics=[]) is name
+    after.engine.share(Shared())
+    assert [cursor.partition.topic.name for cursor in name.cursors] == [TOPIC, others]
+
+
+def test_a_name_still_reads_what_is_left_of_a_topic_that_it_read():
+    stage = Stage(durable=True)
+    others = "orders.new"
+    stage.publish(3, topic=stage.bus.create_topic(others, stage.bus.default_settings, 0))
+    stage.subscribe("s", topics=[TOPIC, others])
+    stage.engine.share(Shared(others))
+    after = restarted(stage, stage.commit())
+    after.engine.share(Shared(others))
+    cursors = after.bus.named["s"].cursors
+    assert [cursor.partition.topic.name for cursor in cursors] == [TOPIC, others]
+
+
+def test_a_topic_without_a_cursor_is_read_from_its_beginning_and_recorded_once_it_is_ours():
+    stage = Stage(durable=True)
+    stage.subscribe("s")
+    stage.publish(3)
+    records: list[Record] = [r for r in stage.commit() if not isinstance(r, CursorRecord)]
+    after = restarted(stage, records)
+    assert [cursor.next_offset for cursor in after.bus.named["s"].cursors] == [0]
+    assert after.commit() == []
+    after.engine.share(Shared())
+    assert [(r.subscription, r.next_offset) for r in after.commit()] == [("s", 0)]  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.unit.coordinator.core.stage import TOPIC, Stage, all_offsets
+from tests.unit.coordinator.core.stage import TOPIC, Shared, Stage, all_offsets
 
 from bellwire.coordinator.core.binding import PATTERNS_MAX
 from bellwire.coordinator.log.records import SubscriptionRecord
@@ -19,19 +19,6 @@ from bellwire.wire.errors import (
 from bellwire.wire.message import new_message
 
 OTHERS = "orders.new"
-
-
-class Shared:
-    """Whoever else there is has some topics."""
-
-    def __init__(self, *others: str) -> None:
-        self.others = set(others)
-
-    def owns(self, topic: str) -> bool:
-        return topic not in self.others
-
-    def refusal(self, topic: str) -> NotOwnerError:
-        return NotOwnerError("elsewhere", metadata={"topic": topic})
 
 
 def refused(ask: Callable[[], object]) -> str:
@@ -225,3 +212,32 @@ def test_who_was_told_of_a_topic_elsewhere_is_not_disturbed_when_another_one_mov
     stage.engine.share(Shared(OTHERS, "ticks"))
     assert here.failed is None
     assert isinstance(moves.failed, NotOwnerError)
+
+
+def test_who_changes_a_name_in_one_group_has_not_changed_it_where_it_would_be_refused() -> None:
+    stage = Stage()
+    shared = Shared("t2", "t3")
+    stage.engine.share(shared)
+    name = stage.subscribe("s", elsewhere=["t2"])
+    for elsewhere in (
+        ["t3"],
+        ["t2", "t3"],
+    ):  # Another list, or a longer one: t2's group refuses both.
+        with pytest.raises(SubscriptionMismatchError, match="'t3'"):
+            stage.subscribe("s", elsewhere=elsewhere)
+    assert [pattern.text for pattern in name.patterns] == [TOPIC, "t2"]
+    shared.others = {"t2"}
+    stage.engine.share(shared)
+    assert stage.subscribe("s", elsewhere=["t2"]) is name
+
+
+def test_a_name_that_exists_is_bound_to_as_many_topics_elsewhere_as_fit() -> None:
+    stage = Stage()
+    here, there = [f"a{n}" for n in range(40)], [f"b{n}" for n in range(30)]
+    stage.engine.share(Shared(*there))
+    name = stage.subscribe("s", topics=here)
+    for _ in range(2):
+        assert stage.subscribe("s", topics=here, elsewhere=there) is name
+    assert [pattern.text for pattern in name.patterns] == [*here, *there][:PATTERNS_MAX]
+    with pytest.raises(CallerError, match="70 topics were given"):
+        stage.subscribe("t", topics=here, elsewhere=there)

@@ -1,0 +1,167 @@
+"""What 8-bit ranges are fixed by, and what the gate holds out; seeded, so that a model can be made again."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bellwire.agents.features import COLUMNS, ROWS
+from bellwire.agents.quantize.bars import BarWindows, read_windows
+from bellwire.agents.quantize.errors import CalibrationError
+from bellwire.agents.quantize.settings import CalibrationSettings
+
+OBSERVATION_SIZE: Final = ROWS * COLUMNS
+ROWS_MIN: Final = 16  # fewer say nothing of a range
+FILE_BYTES_MAX: Final = 512 * 1024 * 1024  # 300,000 observations
+EMBARGO_BARS: Final = ROWS  # observations nearer than that share bars
+_SUFFIXES: Final = (".npz", ".npy")
+_EXPECTED: Final = (
+    f"finite numbers (n, {OBSERVATION_SIZE}) or (n, {ROWS}, {COLUMNS}), n ≥ {ROWS_MIN}"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Rows that stand for what the model will be asked."""
+
+    source: str
+    """The file's name, or what the caller calls its arrays."""
+    observations: NDArray[np.float32]
+    """(n, 420)"""
+    positions: NDArray[np.float32]
+    """(n, 1) in [-1, 1]"""
+    seed: int
+
+    @property
+    def data_sha256(self) -> str:
+        """Hash of the rows as little-endian bytes, observations first: equal rows, equal hash."""
+        digest = sha256(self.observations.astype("<f4").tobytes())
+        digest.update(self.positions.astype("<f4").tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """All that a quantization needs to know of the market."""
+
+    calibration: Calibration
+    held_out: BarWindows
+
+
+def read_data(calibrate: str, held_out: str, settings: CalibrationSettings) -> Data:
+    """Read what to calibrate with and what to hold out. Blocks while it reads.
+
+    Args:
+        calibrate: An `.npz` with `observation` and perhaps `position`, an `.npy` of observations, an OHLCV file, or
+            the name of a bundled series.
+        held_out: Bars as above; empty = the newest of those to calibrate with, which are left out there.
+        settings: Rows, share and seed.
+
+    Raises:
+        CalibrationError: A file is absent, damaged, of another shape, holds NaN, or nothing can be held out.
+        OhlcvFileError, InvalidBarError: Bars that cannot be used.
+    """
+    if Path(calibrate).suffix in _SUFFIXES:
+        if not held_out:
+            raise CalibrationError(calibrate, "no bars", "bars to hold out, named apart")
+        return Data(_from_file(Path(calibrate), settings), read_windows(held_out))
+    bars = read_windows(calibrate)
+    if not held_out:
+        return _split(bars, settings)
+    apart = read_windows(held_out)
+    if apart.sha256 == bars.sha256:
+        raise CalibrationError(held_out, "the bars calibrated with", "other bars, or none")
+    return Data(calibration_of(bars.source, bars.observations, None, settings), apart)
+
+
+def calibration_of(
+    source: str,
+    observations: ArrayLike,
+    positions: ArrayLike | None,
+    settings: CalibrationSettings,
+) -> Calibration:
+    """Check arrays and draw from them, without repetition, at most as many rows as the settings say.
+
+    Args:
+        source: What errors and the manifest call them.
+        observations: (n, 420) or (n, 60, 7).
+        positions: (n,) or (n, 1) in [-1, 1]; None = drawn evenly from all of that range, both ends included.
+        settings: Rows and seed.
+
+    Raises:
+        CalibrationError: Another shape, too few rows, NaN or infinity, or a position out of range.
+    """
+    given = _observations(source, np.asarray(observations))
+    random = np.random.default_rng(settings.seed)
+    count = min(settings.rows, len(given))
+    chosen = np.sort(random.permutation(len(given))[:count])
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        rows = np.ascontiguousarray(given[chosen], np.float32).reshape(count, OBSERVATION_SIZE)
+    if not np.isfinite(rows).all():
+        raise CalibrationError(source, "observations with NaN or infinity", _EXPECTED)
+    if positions is None:
+        drawn = random.permutation(np.linspace(-1.0, 1.0, count))[:, np.newaxis]  # (n, 1)
+    else:
+        drawn = _positions(source, np.asarray(positions), len(given))[chosen]
+    return Calibration(source, rows, drawn.astype(np.float32), settings.seed)
+
+
+def _observations(source: str, given: NDArray[Any]) -> NDArray[Any]:
+    fits = given.shape[1:] in ((OBSERVATION_SIZE,), (ROWS, COLUMNS)) and given.dtype.kind in "fiu"
+    if not fits or len(given) < ROWS_MIN:
+        raise CalibrationError(
+            source, f"observations are {given.dtype} of shape {given.shape}", _EXPECTED
+        )
+    return given
+
+
+def _positions(source: str, given: NDArray[Any], rows: int) -> NDArray[np.float32]:
+    expected = f"finite numbers from -1 to 1 of shape ({rows},) or ({rows}, 1)"
+    if given.shape not in ((rows,), (rows, 1)) or given.dtype.kind not in "fiu":
+        raise CalibrationError(
+            source, f"positions are {given.dtype} of shape {given.shape}", expected
+        )
+    if not (np.abs(given) <= 1.0).all():
+        raise CalibrationError(source, "positions that are NaN or out of range", expected)
+    return given.astype(np.float32).reshape(rows, 1)
+
+
+def _split(bars: BarWindows, settings: CalibrationSettings) -> Data:
+    """Calibrate with the oldest and hold out the newest, so far apart that they share no bar."""
+    end = int(len(bars) * settings.share)
+    held_out = bars.part(slice(end + EMBARGO_BARS, None))
+    if end < ROWS_MIN or not len(held_out):
+        found = f"{len(bars)} bars that can be decided on"
+        raise CalibrationError(bars.source, found, "more bars, or others to hold out")
+    oldest = bars.part(slice(end))
+    return Data(calibration_of(bars.source, oldest.observations, None, settings), held_out)
+
+
+def _from_file(path: Path, settings: CalibrationSettings) -> Calibration:
+    try:
+        size = path.stat().st_size
+        if size > FILE_BYTES_MAX:
+            raise CalibrationError(str(path), f"{size} bytes", f"at most {FILE_BYTES_MAX}")
+        observations, positions = _load(path)
+    except (OSError, BadZipFile, ValueError, EOFError, KeyError) as error:
+        expected = "an .npz with `observation`, or an .npy"
+        raise CalibrationError(str(path), _cause(error), expected) from error
+    return calibration_of(path.name, observations, positions, settings)
+
+
+def _load(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    with path.open("rb") as file:
+        loaded = np.load(file, allow_pickle=False)  # A pickle could run anything.
+        if isinstance(loaded, np.ndarray):
+            return loaded, None
+        return loaded["observation"], loaded.get("position")
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error.args[0]) if error.args else type(error).__name__

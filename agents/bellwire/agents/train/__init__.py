@@ -1,0 +1,35 @@
+"""Training of the tactical agents: data, environment, MAPPO, evaluation and an honest model card.
+
+Only `actor_critic`, `mappo` and `trainer` import torch; what evaluates needs numpy alone.
+"""
+
+from bellwire.agents.train.data import KNOWN_DATA, BarArrays, load_bars
+from bellwire.agents.train.errors import CheckpointError, TooFewBarsError, UnknownDataError
+from bellwire.agents.train.evaluate import Evaluation, buy_and_hold, evaluate
+from bellwire.agents.train.policy import Policy, policy_of
+from bellwire.agents.train.settings import MappoSettings, SplitSettings, TrainSettings
+from bellwire.agents.train.synthetic import SyntheticSettings
+from bellwire.agents.train.tape import Tape, record
+from bellwire.agents.train.walk_forward import Split, walk_forward
+
+__all__ = [
+    "KNOWN_DATA",
+    "BarArrays",
+    "CheckpointError",
+    "Evaluation",
+    "MappoSettings",
+    "Policy",
+    "Split",
+    "SplitSettings",
+    "SyntheticSettings",
+    "Tape",
+    "TooFewBarsError",
+    "TrainSettings",
+    "UnknownDataError",
+    "buy_and_hold",
+    "evaluate",
+    "load_bars",
+    "policy_of",
+    "record",
+    "walk_forward",
+]

@@ -1,0 +1,82 @@
+"""A training on disk: everything needed to go on as if it had never stopped."""
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bellwire.agents.train.errors import CheckpointError
+
+FILE_BYTES_MAX: Final = 256 * 1024 * 1024  # the larger dense variant with its moments has 2.5 MB
+_ABOUT: Final = "about"  # JSON beside the arrays; their names have a dot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """The state between two updates."""
+
+    step: int
+    """Joint steps made."""
+    seconds: float
+    """Time they took, over all parts of an interrupted training."""
+    arrays: Mapping[str, NDArray[np.float32]]
+    """Weights and the optimiser's moments."""
+    random: Mapping[str, object]
+    """State of the one generator of random numbers, as numpy gives it."""
+    origin: Mapping[str, object]
+    """JSON of what it was begun with: settings and data. Another origin is another training."""
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint beside the old one, sync it, then take the old one's place. Blocks.
+
+    A crash leaves the old one or the new one, whole.
+    """
+    about = {
+        "step": checkpoint.step,
+        "seconds": checkpoint.seconds,
+        "random": checkpoint.random,
+        "origin": checkpoint.origin,
+    }
+    arrays: dict[str, Any] = {_ABOUT: np.array(json.dumps(about)), **checkpoint.arrays}
+    unfinished = path.with_name(f"{path.name}.new")
+    with unfinished.open("wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def load(path: Path, origin: Mapping[str, object]) -> Checkpoint:
+    """Read a checkpoint of the training that was begun with `origin`; nothing in it is executed.
+
+    Raises:
+        CheckpointError: absent, damaged, or begun with something else, which is named.
+    """
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise CheckpointError(path, "too large", f"at most {FILE_BYTES_MAX} bytes")
+        # numpy closes a file that it opened itself only where that was no damaged archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        about = json.loads(str(arrays.pop(_ABOUT)))
+        about["arrays"] = arrays
+        found = Checkpoint(**about)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(path, f"unreadable ({error})", "a saved checkpoint") from error
+    _check_origin(path, found.origin, json.loads(json.dumps(origin)))
+    return found
+
+
+def _check_origin(path: Path, found: Mapping[str, object], expected: Mapping[str, object]) -> None:
+    for name in sorted({*found, *expected}):
+        if found.get(name) != expected.get(name):
+            raise CheckpointError(
+                path, f"begun with {name} {found.get(name)!r}", f"{expected.get(name)!r}"
+            )

@@ -1,0 +1,73 @@
+"""bellwire train tactical, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+pytest.importorskip("torch", reason="make test-torch installs it")
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.torch]
+
+STEPS = "16384"  # two updates
+END_SECONDS = 50  # torch alone takes seconds to import on a busy machine
+
+
+async def train(bellwire, *arguments):
+    return await bellwire.run("train", "tactical", *arguments, seconds=END_SECONDS)
+
+
+async def test_it_writes_a_model_with_its_card_and_shows_the_comparison(bellwire):
+    code, out, err = await train(bellwire, "--out", "model", "--steps", STEPS)
+    assert code == 0, err
+    assert "EURUSD 1h  tested on 2017-09-13T11:00:00Z … 2017-12-29T21:00:00Z" in out
+    for line in ("trained", "buy and hold", "flat", "untrained, mean of 5"):
+        assert line in out
+    assert "train: 16,384 of 16,384 steps" in err
+    found = {path.name for path in (bellwire.folder / "model").iterdir()}
+    files = {"card.json", "card.md", "checkpoint-1.npz", "model.json", "model.onnx", "weights.npz"}
+    assert found == files
+
+
+async def test_ctrl_c_keeps_the_checkpoint_and_resume_goes_on(bellwire):
+    arguments = ("--out", "model", "--steps", "100000")
+    async with bellwire.started("train", "tactical", *arguments) as command:
+        assert command.process.stderr is not None
+        while b"steps" not in await command.process.stderr.readline():
+            assert not command.process.stderr.at_eof()
+        command.signal(signal.SIGINT)
+        code, _, err = await command.end(END_SECONDS)
+    assert code == 130
+    assert "stopped; the checkpoint is kept: go on with --resume --out model" in err
+    assert not (bellwire.folder / "model" / "card.json").exists()
+    # What was made already is enough for these; so nothing is trained anew.
+    code, out, err = await train(
+        bellwire, "--resume", "--json", "--out", "model", "--steps", "9000"
+    )
+    assert code == 0, err
+    assert json.loads(out)["steps"] >= 25_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--data", "absent.csv"), "data 'absent.csv' is no file; give an OHLCV file or one of"),
+        (("--data", "bad.csv"), "bad.csv, line 2, column 'close'"),
+        (("--data", "short.csv"), "short has 3 bars, training and testing need at least"),
+        (("--data", "ibm-1d", "--data", "ibm-1d"), "--data names IBM twice; one file a symbol"),
+        (("--variant", "huge"), "variant is 'huge'; expected"),
+        (("--resume",), "No such file"),
+    ],
+)
+async def test_what_cannot_be_trained_on_is_refused_in_one_line(bellwire, arguments, words):
+    bars = [f"2024-01-0{day},10,11,9,10.5,100" for day in (1, 2, 3)]
+    header = "time,open,high,low,close,volume"
+    (bellwire.folder / "short.csv").write_text("\n".join((header, *bars)))
+    bad = (header, bars[0].replace("10.5", "high"), *bars[1:])
+    (bellwire.folder / "bad.csv").write_text("\n".join(bad))
+    code, out, err = await train(bellwire, "--out", "model", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
