@@ -283,6 +283,18 @@ async def test_int8_that_fails_is_answered_for_by_fp32(
             await server.infer(asking("actor-int8", version=1))
 
 
+async def test_a_quantized_version_without_a_gate_is_not_loaded(
+    tmp_path: Path, publish: Publish
+) -> None:
+    publish(1)
+    publish(8, "actor-int8", quantization="int8-static")
+    async with ModelServer(tmp_path, settings_of(chains=(CHAIN,), guard=PATIENT)) as server:
+        assert "gate" in server.problems["actor-int8:1"]
+        result = await server.infer(asking())
+        assert result.answered_by == "actor:1"
+        assert result.fallbacks == (Fallback("actor-int8", FallbackReason.NOT_LOADED),)
+
+
 async def test_without_hold_the_last_error_is_told(
     tmp_path: Path, publish: Publish, trouble: Trouble
 ) -> None:
