@@ -16,6 +16,7 @@ from bellwire.agents.inference.endpoint import (
 from bellwire.agents.inference.engine import Engine
 from bellwire.agents.inference.engines import EngineSettings, load_engine
 from bellwire.agents.inference.errors import InvalidModelError, InvalidTensorError
+from bellwire.agents.inference.gate import check_gate
 from bellwire.agents.inference.model import ModelManifest, read_manifest
 from bellwire.agents.inference.tensor import DTYPES, Tensors
 from bellwire.agents.tactical.onnx_graph import OBSERVATION, POSITION, PROBABILITIES
@@ -28,10 +29,12 @@ def open_endpoint(folder: Path) -> Endpoint:
 
     Raises:
         InvalidModelError: Absent, damaged, or no tactical model.
+        GateFailedError: It is quantized, and no gate has passed it.
         EngineMissingError: ONNX Runtime is not installed.
         EngineFailedError: It cannot compute.
     """
     manifest = read_manifest(folder)
+    check_gate(manifest)
     _check_tactical(folder, manifest)
     endpoint = EngineEndpoint(load_engine(folder, manifest, EngineSettings()))
     endpoint.compute({s.name: np.zeros((1, *s.shape), DTYPES[s.dtype]) for s in manifest.inputs})

@@ -10,6 +10,7 @@ from tests.unit.agents.tactical.networks.conftest import draw_batch
 from bellwire.agents.inference import (
     EngineFailedError,
     EngineMissingError,
+    GateFailedError,
     InferenceRequest,
     InvalidModelError,
     InvalidTensorError,
@@ -77,6 +78,12 @@ def test_a_file_that_is_no_graph_is_refused(folder):
 
     rewrite_manifest(folder, sha256=hashlib.sha256(b"no graph").hexdigest())
     with pytest.raises(InvalidModelError, match="expected an ONNX model"):
+        open_endpoint(folder)
+
+
+def test_a_quantized_model_without_a_gate_is_refused(folder):
+    rewrite_manifest(folder, quantization="int8-static")
+    with pytest.raises(GateFailedError, match="gate"):
         open_endpoint(folder)
 
 
