@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from bellwire.agents.inference.model_server.agent import (
     statistics_json,
 )
 from bellwire.agents.inference.model_server.settings import ModelServerSettings
-from bellwire.agents.inference.repository import RepositorySettings, scan
+from bellwire.agents.inference.repository import scan
 from bellwire.cli.faults import CommandError, ExitCode, UsageFault
 from bellwire.cli.output import Style, console, error_console, harmless, print_json
 from bellwire.cli.session import run_async
@@ -58,7 +58,7 @@ class ServePlan:
             server = ModelServerSettings(
                 refresh_seconds=self.refresh_seconds,
                 chains=self.chains,
-                repository=RepositorySettings(versions=self.versions),
+                repository=replace(ModelServerSettings().repository, versions=self.versions),
             )
             return ModelServerAgentSettings(
                 model=self.model or self._only_model(server),

@@ -56,4 +56,5 @@ def test_options_reach_the_server(models):
     assert (settings.model, settings.models) == ("other", str(models))
     assert (settings.server.refresh_seconds, settings.server.chains) == (3.0, ("safe=actor,hold",))
     assert settings.server.repository.versions == "latest:2"
+    assert settings.server.repository.warm_batches == (1, 256)
     assert (settings.kserve_grpc, settings.kserve_http) == ("127.0.0.1:1", "127.0.0.1:2")

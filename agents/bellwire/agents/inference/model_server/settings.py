@@ -51,7 +51,11 @@ class ModelServerSettings:
         default=ResultCacheSettings(), metadata=setting(unit="", why="as everywhere")
     )
     repository: RepositorySettings = field(
-        default=RepositorySettings(), metadata=setting(unit="", why="as everywhere")
+        default=RepositorySettings(warm_batches=(1, BatchSettings().batch_rows_max)),
+        metadata=setting(
+            unit="",
+            why="warm at the sizes that batches have; at 4,096 rows the bundled tactical model keeps 13 MB more",
+        ),
     )
     engine: EngineSettings = field(
         default=EngineSettings(), metadata=setting(unit="", why="as everywhere")
