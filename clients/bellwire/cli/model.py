@@ -1,4 +1,4 @@
-"""`bellwire model`: the files that agents infer with, and smaller versions of them."""
+"""`bellwire model`: the files that agents infer with, smaller versions of them, and how they come into service."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
+from bellwire.cli import rollout
+from bellwire.cli.model_serve import serve
 from bellwire.cli.options import JsonOption
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Quantize models, list them and look into them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Serve models, bring new versions into service, quantize them and look into them.",
+    no_args_is_help=True,
+)
+app.command()(serve)
+app.add_typer(rollout.app, name="rollout")
 
 FolderArgument = Annotated[
     Path,

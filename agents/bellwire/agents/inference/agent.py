@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bellwire.agent.v1.inference_pb2 import InferRequest, InferResponse
 from bellwire.agents.inference.endpoint import Endpoint
@@ -72,10 +72,12 @@ class InferenceAgent(Agent):
     version = "0.1.0"
     publishes = ("{results_topic}",)
     default_settings = to_json(InferenceAgentSettings())
+    settings_type: ClassVar[type[InferenceAgentSettings]] = InferenceAgentSettings
+    """What `default_settings` are read as; a subclass with more of them names its own."""
 
     def __init__(self, settings: Mapping[str, object] | None = None, *, agent_id: str = "") -> None:
         super().__init__(settings, agent_id=agent_id)
-        self.options = from_json(InferenceAgentSettings, self.settings)
+        self.options = from_json(self.settings_type, self.settings)
         self.doors: KserveDoors | None = None
         """Where it is asked beside the bus; None = nowhere, or not yet."""
         self._open = AsyncExitStack()

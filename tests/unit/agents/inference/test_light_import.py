@@ -8,6 +8,7 @@ import pytest
 SERVING = (
     "bellwire.agents.inference",
     "bellwire.agents.inference.engines",
+    "bellwire.agents.inference.model_server.agent",
     "bellwire.agents.inference.repository",
     "bellwire.agents.inference.rollout",
 )

@@ -34,6 +34,7 @@ class Stage(StrEnum):
 class StepKind(StrEnum):
     """What was done."""
 
+    PIN = "PIN"
     START = "START"
     MOVE = "MOVE"
     PROMOTE = "PROMOTE"
@@ -79,6 +80,16 @@ class Rollout:
     """Version that served before the last promotion; 0 = none, or gone back to."""
     records: tuple[StepRecord, ...] = ()
     """Oldest first."""
+
+    def pin(self, author: Author, now_unix_nano: int) -> "Rollout":
+        """Let the version in service serve until a step says otherwise, whatever newer ones come.
+
+        Raises:
+            RolloutStepError: It is not the first step.
+        """
+        is_first = not self.records and self.stage is Stage.SERVING
+        self._demand(StepKind.PIN, is_first, f"version {self.serving} is in service by a step")
+        return self._recorded(StepKind.PIN, author, now_unix_nano)
 
     def start(
         self, candidate: int, stage: Stage, share: float, author: Author, now_unix_nano: int

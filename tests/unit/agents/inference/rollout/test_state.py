@@ -98,3 +98,13 @@ def test_records_and_their_texts_are_bounded() -> None:
         rollout = rollout.move(Stage.CANARY, 0.1, ADA, number)
     assert len(rollout.records) == RECORDS_MAX
     assert rollout.records[-1].time_unix_nano == RECORDS_MAX + 4
+
+
+def test_a_version_is_pinned_by_the_first_step_only() -> None:
+    pinned = Rollout("actor", 1).pin(Author("ada", "first"), 5)
+    assert (pinned.serving, pinned.stage) == (1, Stage.SERVING)
+    assert [(record.step, record.serving, record.time_unix_nano) for record in pinned.records] == [
+        (StepKind.PIN, 1, 5)
+    ]
+    with pytest.raises(RolloutStepError, match="PIN is not possible"):
+        pinned.pin(Author("ada", "again"), 6)

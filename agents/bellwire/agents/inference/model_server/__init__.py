@@ -1,0 +1,27 @@
+"""A folder of models as one endpoint: loaded, batched, rolled out, cached, and with steps to fall back on."""
+
+from bellwire.agents.inference.model_server.chain_plan import HOLD, ChainPlan, parse_chain
+from bellwire.agents.inference.model_server.server import ModelServer
+from bellwire.agents.inference.model_server.settings import ModelServerSettings
+from bellwire.agents.inference.model_server.statistics import (
+    CacheStatistics,
+    ChainStatistics,
+    RolloutStatistics,
+    ServerStatistics,
+    StepStatistics,
+    VersionStatistics,
+)
+
+__all__ = [
+    "HOLD",
+    "CacheStatistics",
+    "ChainPlan",
+    "ChainStatistics",
+    "ModelServer",
+    "ModelServerSettings",
+    "RolloutStatistics",
+    "ServerStatistics",
+    "StepStatistics",
+    "VersionStatistics",
+    "parse_chain",
+]

@@ -1,0 +1,141 @@
+"""The life of `bellwire model serve`: load, announce, answer until a signal, say what was done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bellwire.agents.inference.errors import InvalidModelError
+from bellwire.agents.inference.model_server.agent import (
+    ModelServerAgent,
+    ModelServerAgentSettings,
+    statistics_json,
+)
+from bellwire.agents.inference.model_server.settings import ModelServerSettings
+from bellwire.agents.inference.repository import scan
+from bellwire.cli.faults import CommandError, ExitCode, UsageFault
+from bellwire.cli.output import Style, console, error_console, harmless, print_json
+from bellwire.cli.session import run_async
+from bellwire.cli.units import counted_text
+from bellwire.risk.json_settings import to_json
+from bellwire.runtime import run_agent
+from bellwire.wire.settings import SettingsError
+
+if TYPE_CHECKING:
+    from bellwire.cli.session import Target
+
+__all__ = ["ServePlan", "run_server"]
+
+
+class _CalledOff(CommandError):
+    """Told to stop before the models were loaded."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True)
+class ServePlan:
+    """What one `bellwire model serve` does; fields as the verb's options."""
+
+    models: Path
+    model: str
+    chains: tuple[str, ...]
+    versions: str
+    refresh_seconds: float
+    kserve_grpc: str
+    kserve_http: str
+
+    def settings(self) -> ModelServerAgentSettings:
+        """Return them as the agent takes them.
+
+        Raises:
+            UsageFault: One of them cannot be used, or no model is there to be meant.
+        """
+        try:
+            server = ModelServerSettings(
+                refresh_seconds=self.refresh_seconds,
+                chains=self.chains,
+                repository=replace(ModelServerSettings().repository, versions=self.versions),
+            )
+            return ModelServerAgentSettings(
+                model=self.model or self._only_model(server),
+                models=str(self.models),
+                server=server,
+                kserve_grpc=self.kserve_grpc,
+                kserve_http=self.kserve_http,
+            )
+        except (SettingsError, InvalidModelError) as error:
+            raise UsageFault(error.message) from error
+
+    def _only_model(self, server: ModelServerSettings) -> str:
+        """Return the only name that may be meant: that of the only chain, or of the only model."""
+        chains = [plan.name for plan in server.plans()]
+        names = chains or sorted({found.name for found in scan(self.models)})
+        if len(names) != 1:
+            listed = ", ".join(map(harmless, names)) or "none"
+            raise UsageFault(f"name one with --model; in {self.models} there are: {listed}")
+        return names[0]
+
+
+def run_server(plan: ServePlan, target: Target, *, as_json: bool) -> None:
+    """Answer until told to stop.
+
+    Raises:
+        UsageFault: The models or an option cannot be used.
+    """
+    agent = ModelServerAgent(to_json(plan.settings()), agent_id=f"models-{os.getpid()}")
+
+    async def run() -> None:
+        await run_agent(
+            agent,
+            target.address,
+            client_settings=target.client,
+            on_ready=lambda: _announce(agent, as_json=as_json),
+        )
+
+    try:
+        run_async(run)
+    except asyncio.CancelledError as error:
+        raise _CalledOff("told to stop before the models were loaded") from error
+    _say_stopped(agent, as_json=as_json)
+
+
+def _announce(agent: ModelServerAgent, *, as_json: bool) -> None:
+    assert agent.server is not None, "it has started"
+    doors = agent.doors
+    facts = {
+        "event": "ready",
+        "capability": f"infer.{agent.options.model}",
+        "models": [manifest.key for manifest in agent.server.manifests()],
+        "kserve_grpc": doors.grpc_address if doors else "",
+        "kserve_http": doors.http_address if doors else "",
+        "problems": agent.server.problems,
+        "pid": os.getpid(),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    out = console()
+    keys = [manifest.key for manifest in agent.server.manifests()]
+    out.print(f"serving {', '.join(keys) or 'no model yet'}", style=Style.NAME, soft_wrap=True)
+    out.print(f"on the bus as {facts['capability']}", soft_wrap=True, markup=False)
+    for word in ("grpc", "http"):
+        if facts[f"kserve_{word}"]:
+            out.print(f"over {word} on {facts[f'kserve_{word}']}", soft_wrap=True, markup=False)
+    for about, problem in agent.server.problems.items():
+        text = harmless(f"{about}: {problem}")
+        error_console().print(text, style=Style.WARN, soft_wrap=True, markup=False)
+    out.print(f"pid {os.getpid()}; Ctrl-C drains and stops", style=Style.FAINT)
+
+
+def _say_stopped(agent: ModelServerAgent, *, as_json: bool) -> None:
+    if agent.last is None:
+        return
+    if as_json:
+        print_json({"event": "stopped", "statistics": statistics_json(agent.last)})
+        return
+    requests = sum(version.requests for version in agent.last.versions)
+    console().print(f"stopped; {counted_text(requests, 'request')} to models", style=Style.FAINT)

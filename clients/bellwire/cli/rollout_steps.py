@@ -1,0 +1,136 @@
+"""Steps of rollouts, taken in the folder of models that servers follow."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from bellwire.agents.inference.errors import InvalidModelError
+from bellwire.agents.inference.repository import scan
+from bellwire.agents.inference.rollout import Author, Rollout, RolloutFile, Stage
+from bellwire.cli.faults import UsageFault
+from bellwire.cli.output import harmless
+from bellwire.cli.rollout_view import print_rollout
+
+__all__ = [
+    "Place",
+    "take_move",
+    "take_pin",
+    "take_promote",
+    "take_rollback",
+    "take_start",
+]
+
+Signed: TypeAlias = "tuple[str, str]"
+"""Author, empty being the shell's user, and reason."""
+Split: TypeAlias = "tuple[str, float]"
+"""Stage as it was typed, and share of the keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One model in a folder of them."""
+
+    models: Path
+    model: str
+
+    def versions(self) -> tuple[int, ...]:
+        """Return the model's versions, ascending.
+
+        Raises:
+            UsageFault: The folder cannot be read, or has no such model.
+        """
+        try:
+            found = scan(self.models)
+        except InvalidModelError as error:
+            raise UsageFault(error.message) from error
+        versions = tuple(each.version for each in found if each.name == self.model)
+        if not versions:
+            names = ", ".join(sorted({harmless(each.name) for each in found})) or "none"
+            raise UsageFault(f"{self.models} has no model {self.model!r}; there are: {names}")
+        return versions
+
+    def file(self) -> RolloutFile:
+        """Return the model's rollout."""
+        return RolloutFile(self.models, self.model)
+
+
+def take_pin(place: Place, version: int, signed: Signed, *, as_json: bool) -> None:
+    """Have a version serve from now on."""
+    _demand(place, version)
+    author, now = _author(signed), time.time_ns()
+    _take(place, lambda rollout: rollout.pin(author, now), serving=version, as_json=as_json)
+
+
+def take_start(
+    place: Place, versions: tuple[int, int], split: Split, signed: Signed, *, as_json: bool
+) -> None:
+    """Begin to look at a candidate; `versions` are its own and the one in service, 0 = the one before it."""
+    candidate, serving = versions
+    _demand(place, candidate)
+    if serving:
+        _demand(place, serving)
+    stage, author, now = _stage(split), _author(signed), time.time_ns()
+    before = serving or max((each for each in place.versions() if each < candidate), default=0)
+    if not before and place.file().read() is None:
+        raise UsageFault(
+            f"no version of {place.model!r} is below {candidate}; name the one in service with --serving"
+        )
+    _take(
+        place,
+        lambda rollout: rollout.start(candidate, stage, split[1], author, now),
+        serving=before,
+        as_json=as_json,
+    )
+
+
+def take_move(place: Place, split: Split, signed: Signed, *, as_json: bool) -> None:
+    """Give the candidate another stage or share."""
+    stage, author, now = _stage(split), _author(signed), time.time_ns()
+    _take(place, lambda rollout: rollout.move(stage, split[1], author, now), as_json=as_json)
+
+
+def take_promote(place: Place, signed: Signed, *, as_json: bool) -> None:
+    """Let the candidate serve."""
+    author, now = _author(signed), time.time_ns()
+    _take(place, lambda rollout: rollout.promote(author, now), as_json=as_json)
+
+
+def take_rollback(place: Place, signed: Signed, *, as_json: bool) -> None:
+    """Drop the candidate, or go back to the version before."""
+    author, now = _author(signed), time.time_ns()
+    _take(place, lambda rollout: rollout.rollback(author, now), as_json=as_json)
+
+
+def _take(
+    place: Place, step: Callable[[Rollout], Rollout], *, as_json: bool, serving: int = 0
+) -> None:
+    place.versions()
+    if not serving and place.file().read() is None:
+        raise UsageFault(f"model {place.model!r} has no rollout yet; begin with pin or start")
+    print_rollout(place.file().take(step, serving), as_json=as_json)
+
+
+def _demand(place: Place, version: int) -> None:
+    versions = place.versions()
+    if version not in versions:
+        known = ", ".join(map(str, versions))
+        raise UsageFault(f"model {place.model!r} has no version {version}; there are {known}")
+
+
+def _stage(split: Split) -> Stage:
+    stage = {each.value.lower(): each for each in Stage if each is not Stage.SERVING}.get(split[0])
+    if stage is None:
+        raise UsageFault(f"--stage is {split[0]!r}; expected shadow, canary or ab")
+    return stage
+
+
+def _author(signed: Signed) -> Author:
+    name, reason = signed
+    if not reason.strip():
+        raise UsageFault("--reason is empty; say why, for those who ask later")
+    return Author(name or getpass.getuser(), reason)

@@ -1,0 +1,117 @@
+"""bellwire.cli.rollout: steps on a folder of models, and what is said of those that cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bellwire.agents.inference import ModelManifest, TensorSpec
+from bellwire.agents.inference.engines import numpy_model
+from bellwire.agents.inference.repository import publish_version
+from bellwire.cli.app import run
+
+WHY = ("-r", "because")
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder with three versions of one model."""
+    layer = {"op": "dense", "weights": "w", "to": "y"}
+    content = numpy_model([layer], {"w": np.zeros((1, 1), "<f4")})
+    spec = (TensorSpec("x", "FP32", (1,)),)
+    outputs = (TensorSpec("y", "FP32", (1,)),)
+    manifest = ModelManifest("actor", 1, "numpy", "actor.npz", "0" * 64, spec, outputs)
+    for _ in range(3):
+        publish_version(tmp_path, manifest, content)
+    return tmp_path
+
+
+@pytest.fixture
+def step(models, capsys):
+    """Runs a verb; returns exit code, stdout and stderr."""
+
+    def call(verb: str, *arguments: str) -> tuple[int, str, str]:
+        status = run(["model", "rollout", verb, *arguments, "--models", str(models)])
+        told = capsys.readouterr()
+        return status, told.out, told.err
+
+    return call
+
+
+def test_a_canary_is_started_moved_promoted_and_rolled_back(step):
+    told = [
+        step("start", "actor", "2", "--share", "0.1", *WHY),
+        step("move", "actor", "--stage", "ab", "--share", "0.5", *WHY),
+        step("promote", "actor", *WHY),
+        step("rollback", "actor", *WHY),
+    ]
+    assert told == [
+        (0, "actor: version 1 serves, 2 answers for 0.1 of the keys (CANARY)\n", ""),
+        (0, "actor: version 1 serves, 2 answers for 0.5 of the keys (AB)\n", ""),
+        (0, "actor: version 2 serves; a rollback leads to 1\n", ""),
+        (0, "actor: version 1 serves\n", ""),
+    ]
+    lines = step("show", "actor")[1].splitlines()
+    assert [line.split()[2] for line in lines[2:]] == ["START", "MOVE", "PROMOTE", "ROLLBACK"]
+
+
+def test_the_version_before_the_candidate_serves_unless_another_is_named(step):
+    assert step("start", "actor", "3", "--stage", "shadow", *WHY)[1] == (
+        "actor: version 2 serves, 3 is its shadow\n"
+    )
+
+
+def test_another_version_in_service_can_be_named_for_a_first_step(step):
+    assert step("start", "actor", "3", "--serving", "1", "--share", "1", *WHY)[1] == (
+        "actor: version 1 serves, 3 answers for 1 of the keys (CANARY)\n"
+    )
+
+
+def test_a_pinned_version_serves_and_is_not_pinned_twice(step):
+    assert step("pin", "actor", "1", *WHY)[:2] == (0, "actor: version 1 serves\n")
+    status, _, err = step("pin", "actor", "2", *WHY)
+    assert (status, "PIN is not possible" in err) == (1, True)
+    shown = json.loads(step("show", "actor", "--json")[1])
+    assert [each["step"] for each in shown["records"]] == ["PIN"]
+    assert shown["records"][0]["author"] != ""
+
+
+def test_without_a_rollout_show_says_what_serves(step):
+    assert step("show", "actor")[:2] == (
+        0,
+        "actor: no rollout yet; the newest version that loads serves\n",
+    )
+    shown = json.loads(step("show", "actor", "--json")[1])
+    assert shown == {"model": "actor", "stage": None, "versions": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("show", "ghost"), "has no model 'ghost'; there are: actor"),
+        (("pin", "actor", "9", *WHY), "has no version 9; there are 1, 2, 3"),
+        (("start", "actor", "9", *WHY), "has no version 9"),
+        (("start", "actor", "2", "--serving", "8", *WHY), "has no version 8"),
+        (("start", "actor", "1", "--share", "0.1", *WHY), "name the one in service with --serving"),
+        (("start", "actor", "2", "--stage", "serving", *WHY), "expected shadow, canary or ab"),
+        (("start", "actor", "2", "--share", "0.1", "-r", " "), "--reason is empty"),
+        (("promote", "actor", *WHY), "has no rollout yet; begin with pin or start"),
+        (("rollback", "actor", *WHY), "has no rollout yet"),
+    ],
+)
+def test_what_the_command_line_cannot_ask_for_is_refused(step, arguments, words):
+    status, out, err = step(*arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
+def test_a_step_that_is_not_possible_fails_and_changes_nothing(step):
+    step("start", "actor", "2", "--stage", "shadow", *WHY)
+    status, _, err = step("start", "actor", "3", "--stage", "shadow", *WHY)
+    assert (status, "roll back or promote first" in err) == (1, True)
+    status, _, err = step("move", "actor", "--stage", "canary", *WHY)
+    assert (status, "share 0.0 of the keys" in err) == (1, True)
+    assert step("show", "actor")[1].count("START") == 1
