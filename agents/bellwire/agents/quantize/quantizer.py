@@ -78,7 +78,7 @@ def quantize_model(job: Job) -> Outcome:
     file = read_model_file(job.parent, parent)
     check_parent(parent, job.method)
     _check_held_out(job.data, job.gate)
-    package("onnxruntime")
+    package("onnxruntime")  # the engine would name the extra of those that serve
     before = policy_in(load_onnx(parent, file, EngineSettings()))
     made = _quantized(parent, file.content, job)
     after = policy_in(_quantized_engine(parent, ModelFile(file.path, made), job.method))
