@@ -18,6 +18,7 @@ from bellwire.wire.errors import CallerError
 
 if TYPE_CHECKING:
     from bellwire.agents.inference import ModelManifest, TensorSpec
+    from bellwire.agents.inference.repository import FoundVersion
 
 __all__ = ["ListedVersion", "found_versions", "list_versions", "model_table", "show_model"]
 
@@ -42,18 +43,19 @@ def show_model(folder: Path, *, as_json: bool) -> None:
     Raises:
         UsageFault: Files are absent or damaged.
     """
-    from bellwire.agents.quantize.version_folder import read_model
+    from bellwire.agents.inference import read_manifest
 
     try:
-        manifest, content = read_model(folder)
+        manifest = read_manifest(folder)
+        size_bytes = _size_bytes(folder, manifest)
     except CallerError as error:
         raise UsageFault(error.message) from error
     refusal = _refusal(manifest)
     if as_json:
         values = json.loads(manifest.to_json())
-        print_json({**values, "bytes": len(content), "servable": not refusal})
+        print_json({**values, "bytes": size_bytes, "servable": not refusal})
         return
-    console().print(model_table(manifest, len(content), refusal))
+    console().print(model_table(manifest, size_bytes, refusal))
 
 
 def model_table(manifest: ModelManifest, size_bytes: int, refusal: str) -> Table:
@@ -83,8 +85,8 @@ def list_versions(models: Path, *, as_json: bool) -> None:
     """
     try:
         versions = found_versions(models)
-    except OSError as error:
-        raise UsageFault(f"{models}: {error.strerror or error}") from error
+    except CallerError as error:
+        raise UsageFault(error.message) from error
     if as_json:
         for each in versions:
             print_json(_listed_json(models, each))
@@ -120,26 +122,28 @@ def found_versions(models: Path) -> list[ListedVersion]:
     """Return every version, by name and number; what is damaged says so.
 
     Raises:
-        OSError: The folder cannot be read.
+        InvalidModelError: The folder cannot be read.
     """
-    from bellwire.agents.quantize.version_folder import versions_in
+    from bellwire.agents.inference.repository import scan
 
-    names = sorted(
-        each for each in models.iterdir() if each.is_dir() and not each.name.startswith(".")
-    )
-    places = [name / str(version) for name in names for version in versions_in(name)]
-    return [_listed(models, place) for place in places[:VERSIONS_MAX]]
+    return [_listed(version) for version in scan(models)[:VERSIONS_MAX]]
 
 
-def _listed(models: Path, folder: Path) -> ListedVersion:
-    from bellwire.agents.quantize.version_folder import read_model
-
-    place = str(folder.relative_to(models))
+def _listed(found: FoundVersion) -> ListedVersion:
+    place = f"{found.name}/{found.version}"
     try:
-        manifest, content = read_model(folder)
+        manifest = found.read_manifest()
+        size_bytes = _size_bytes(found.folder, manifest)
     except CallerError as error:
         return ListedVersion(place, problem=error.message)
-    return ListedVersion(place, manifest.quantization, len(content), _refusal(manifest))
+    return ListedVersion(place, manifest.quantization, size_bytes, _refusal(manifest))
+
+
+def _size_bytes(folder: Path, manifest: ModelManifest) -> int:
+    """Return the size of the model's file, which must be the one that the manifest names."""
+    from bellwire.agents.inference.engines.model_file import read_model_file
+
+    return len(read_model_file(folder, manifest).content)
 
 
 def _refusal(manifest: ModelManifest) -> str:

@@ -5,9 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bellwire.agents.quantize.agreement import compare
-from bellwire.agents.quantize.held_out import moved, walk
 from bellwire.agents.quantize.nibbles import pack
+from bellwire.agents.train import SyntheticSettings, evaluate, record
+from bellwire.agents.train.data import generate
+from bellwire.agents.train.position import moved
 
+TAPE = record(generate(SyntheticSettings(bars=200)))
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -40,7 +43,7 @@ def test_a_position_never_leaves_its_range_and_a_fee_never_helps(seed, bars):
         assert (np.abs(positions) <= 1.0).all()
         return random.random((len(observations), 3, 3)).astype("f4")
 
-    done = walk(policy, np.zeros((bars, 60, 7), "f4"), random.normal(0, 0.01, bars))
+    done = evaluate(policy, TAPE, TAPE.decisions[:bars])
     assert np.abs(done.seen).max() <= 1.0
     assert 0.0 <= done.turnover <= 2.0 * bars
     assert done.net_log_return(5.0) <= done.gross_log_return

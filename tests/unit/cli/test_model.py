@@ -134,7 +134,7 @@ def test_an_empty_folder_has_no_models_and_a_missing_one_is_a_mistake(tmp_path, 
     ("arguments", "line"),
     [
         (("-m", "int2"), "error: method 'int2' is unknown; choose int8-static, int8-dynamic, int4"),
-        (("-m", "int8-static", "-c", "nowhere.csv"), "error: data 'nowhere.csv': no such file; "),
+        (("-m", "int8-static", "-c", "nowhere.csv"), "error: data 'nowhere.csv' is no file; give "),
         (("-m", "int8-static", "--fee-bp", "9999"), "error: GateSettings.fee_bp is 9999.0; expec"),
         (("-m", "int8-static", "--held-out", "eurusd-1h"), "error: data 'eurusd-1h': the bars ca"),
     ],

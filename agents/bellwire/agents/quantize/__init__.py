@@ -4,7 +4,6 @@ Needs the extra `models`; nothing that serves imports it. What serves asks `infe
 """
 
 from bellwire.agents.quantize.agreement import Agreement
-from bellwire.agents.quantize.bars import BarWindows, read_windows, windows_of
 from bellwire.agents.quantize.calibration import Calibration, Data, calibration_of, read_data
 from bellwire.agents.quantize.errors import (
     CalibrationError,
@@ -20,7 +19,6 @@ from bellwire.agents.quantize.timing import Speed, TimingSettings
 
 __all__ = [
     "Agreement",
-    "BarWindows",
     "Calibration",
     "CalibrationError",
     "CalibrationSettings",
@@ -38,6 +36,4 @@ __all__ = [
     "calibration_of",
     "quantize_model",
     "read_data",
-    "read_windows",
-    "windows_of",
 ]

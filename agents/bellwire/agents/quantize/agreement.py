@@ -1,10 +1,17 @@
 """How far two models' answers to the same questions lie apart; numpy and no I/O."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bellwire.agents.quantize.held_out import HEADS, Doubles, Floats, Policy, moved
+from bellwire.agents.tactical.networks import AGENTS
+from bellwire.agents.train.policy import Floats, Policy
+from bellwire.agents.train.position import moved
+from bellwire.agents.train.tape import Tape
+
+Doubles: TypeAlias = NDArray[np.float64]
 
 _ROWS_AT_ONCE = 1_024  # 1.7 MB of observations: bounded whatever the number of bars
 
@@ -24,17 +31,25 @@ class Agreement:
     @property
     def shares(self) -> dict[str, float]:
         """All four shares by name: "fvg", "momentum", "entry", "decision"."""
-        return {**dict(zip(HEADS, self.heads, strict=True)), "decision": self.decision}
+        return {**dict(zip(AGENTS, self.heads, strict=True)), "decision": self.decision}
 
 
-def answers(policy: Policy, observations: Floats, positions: Doubles) -> Floats:
-    """Return the probabilities (n, 3, 3) for all rows, asked for in batches of a bounded size."""
+def answers(policy: Policy, tape: Tape, bars: range, positions: Doubles) -> Floats:
+    """Return the probabilities (n, 3, 3) for n bars, asked for in batches of a bounded size.
+
+    Args:
+        policy: To be asked.
+        tape: What it is asked about.
+        bars: Which of them; n ≥ 1.
+        positions: (n,) that it is asked with.
+    """
+    asked = np.arange(bars.start, bars.stop)
     parts = [
         policy(
-            observations[start : start + _ROWS_AT_ONCE].reshape(-1, observations[0].size),
+            tape.observations(asked[start : start + _ROWS_AT_ONCE]),
             positions[start : start + _ROWS_AT_ONCE, np.newaxis].astype(np.float32),
         )
-        for start in range(0, len(positions), _ROWS_AT_ONCE)
+        for start in range(0, len(bars), _ROWS_AT_ONCE)
     ]
     return np.concatenate(parts)  # (n, heads, actions)
 

@@ -1,27 +1,32 @@
 """What 8-bit ranges are fixed by, and what the gate holds out; seeded, so that a model can be made again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bellwire.agents.features import COLUMNS, ROWS
-from bellwire.agents.quantize.bars import BarWindows, read_windows
 from bellwire.agents.quantize.errors import CalibrationError
 from bellwire.agents.quantize.settings import CalibrationSettings
+from bellwire.agents.tactical.networks import OBSERVATION_SIZE
+from bellwire.agents.train.data import load_bars
+from bellwire.agents.train.settings import SplitSettings
+from bellwire.agents.train.tape import Tape, record
+from bellwire.agents.train.walk_forward import walk_forward
 
-OBSERVATION_SIZE: Final = ROWS * COLUMNS
 ROWS_MIN: Final = 16  # fewer say nothing of a range
 FILE_BYTES_MAX: Final = 512 * 1024 * 1024  # 300,000 observations
-EMBARGO_BARS: Final = ROWS  # observations nearer than that share bars
 _SUFFIXES: Final = (".npz", ".npy")
 _EXPECTED: Final = (
     f"finite numbers (n, {OBSERVATION_SIZE}) or (n, {ROWS}, {COLUMNS}), n ≥ {ROWS_MIN}"
 )
+
+_Rows: TypeAlias = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,33 +54,46 @@ class Data:
     """All that a quantization needs to know of the market."""
 
     calibration: Calibration
-    held_out: BarWindows
+    tape: Tape
+    """Bars to judge on are among these."""
+    held_out: range
+    """Which, oldest first; all can be decided on."""
 
 
-def read_data(calibrate: str, held_out: str, settings: CalibrationSettings) -> Data:
+def read_data(
+    calibrate: str,
+    held_out: str,
+    settings: CalibrationSettings,
+    split: SplitSettings | None = None,
+) -> Data:
     """Read what to calibrate with and what to hold out. Blocks while it reads.
 
     Args:
         calibrate: An `.npz` with `observation` and perhaps `position`, an `.npy` of observations, an OHLCV file, or
             the name of a bundled series.
         held_out: Bars as above; empty = the newest of those to calibrate with, which are left out there.
-        settings: Rows, share and seed.
+        settings: Rows and seed.
+        split: How bars are parted where `held_out` is empty; by default as the trainer does, so that what it has not
+            seen is held out here too. Of several folds the last counts.
 
     Raises:
         CalibrationError: A file is absent, damaged, of another shape, holds NaN, or nothing can be held out.
+        UnknownDataError: Bars that are neither a file nor a bundled series.
+        TooFewBarsError: Too few bars to part.
         OhlcvFileError, InvalidBarError: Bars that cannot be used.
     """
     if Path(calibrate).suffix in _SUFFIXES:
         if not held_out:
             raise CalibrationError(calibrate, "no bars", "bars to hold out, named apart")
-        return Data(_from_file(Path(calibrate), settings), read_windows(held_out))
-    bars = read_windows(calibrate)
+        apart = record(load_bars(held_out))
+        return Data(_from_file(Path(calibrate), settings), apart, apart.decisions)
+    tape = record(load_bars(calibrate))
     if not held_out:
-        return _split(bars, settings)
-    apart = read_windows(held_out)
-    if apart.sha256 == bars.sha256:
+        return _split(tape, settings, split or SplitSettings())
+    apart = record(load_bars(held_out))
+    if apart.bars.sha256 == tape.bars.sha256:
         raise CalibrationError(held_out, "the bars calibrated with", "other bars, or none")
-    return Data(calibration_of(bars.source, bars.observations, None, settings), apart)
+    return Data(_calibration_on(tape, tape.decisions, settings), apart, apart.decisions)
 
 
 def calibration_of(
@@ -96,17 +114,36 @@ def calibration_of(
         CalibrationError: Another shape, too few rows, NaN or infinity, or a position out of range.
     """
     given = _observations(source, np.asarray(observations))
+    asked = None if positions is None else _positions(source, np.asarray(positions), len(given))
+    return _drawn(source, (len(given), given.__getitem__), asked, settings)
+
+
+def _calibration_on(tape: Tape, bars: range, settings: CalibrationSettings) -> Calibration:
+    """Draw from the bars of a series; only what was drawn is cut out of it."""
+    if len(bars) < ROWS_MIN:
+        found = f"{len(bars)} bars that can be decided on"
+        raise CalibrationError(tape.bars.source, found, f"at least {ROWS_MIN} to calibrate with")
+    cut = len(bars), lambda chosen: tape.observations(chosen + bars.start)
+    return _drawn(tape.bars.source, cut, None, settings)
+
+
+def _drawn(
+    source: str,
+    given: tuple[int, Callable[[NDArray[np.intp]], _Rows]],
+    positions: _Rows | None,
+    settings: CalibrationSettings,
+) -> Calibration:
+    """Draw from so many rows, which a function hands out by their numbers."""
+    available, rows_of = given
     random = np.random.default_rng(settings.seed)
-    count = min(settings.rows, len(given))
-    chosen = np.sort(random.permutation(len(given))[:count])
+    count = min(settings.rows, available)
+    chosen = np.sort(random.permutation(available)[:count])
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
-        rows = np.ascontiguousarray(given[chosen], np.float32).reshape(count, OBSERVATION_SIZE)
+        rows = np.ascontiguousarray(rows_of(chosen), np.float32).reshape(count, OBSERVATION_SIZE)
     if not np.isfinite(rows).all():
         raise CalibrationError(source, "observations with NaN or infinity", _EXPECTED)
-    if positions is None:
-        drawn = random.permutation(np.linspace(-1.0, 1.0, count))[:, np.newaxis]  # (n, 1)
-    else:
-        drawn = _positions(source, np.asarray(positions), len(given))[chosen]
+    even = random.permutation(np.linspace(-1.0, 1.0, count))[:, np.newaxis]  # (n, 1)
+    drawn = even if positions is None else positions[chosen]
     return Calibration(source, rows, drawn.astype(np.float32), settings.seed)
 
 
@@ -130,15 +167,11 @@ def _positions(source: str, given: NDArray[Any], rows: int) -> NDArray[np.float3
     return given.astype(np.float32).reshape(rows, 1)
 
 
-def _split(bars: BarWindows, settings: CalibrationSettings) -> Data:
+def _split(tape: Tape, settings: CalibrationSettings, split: SplitSettings) -> Data:
     """Calibrate with the oldest and hold out the newest, so far apart that they share no bar."""
-    end = int(len(bars) * settings.share)
-    held_out = bars.part(slice(end + EMBARGO_BARS, None))
-    if end < ROWS_MIN or not len(held_out):
-        found = f"{len(bars)} bars that can be decided on"
-        raise CalibrationError(bars.source, found, "more bars, or others to hold out")
-    oldest = bars.part(slice(end))
-    return Data(calibration_of(bars.source, oldest.observations, None, settings), held_out)
+    bars = tape.bars
+    parts = walk_forward(bars.symbol, tape.decisions, split, train_bars_min=ROWS_MIN)[-1]
+    return Data(_calibration_on(tape, parts.train, settings), tape, parts.test)
 
 
 def _from_file(path: Path, settings: CalibrationSettings) -> Calibration:

@@ -1,18 +1,15 @@
-"""Which models can be quantized here: tactical ones, in ONNX, at full precision."""
+"""Which models can be quantized here, and how they are asked: tactical ones, in ONNX, at full precision."""
 
 from typing import Final
 
-from bellwire.agents.inference.errors import InvalidModelError
+from bellwire.agents.inference.engine import Engine
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.tensor import TensorSpec
-from bellwire.agents.quantize.calibration import OBSERVATION_SIZE
 from bellwire.agents.quantize.errors import NotQuantizableError
-from bellwire.agents.quantize.held_out import ACTIONS, HEADS
 from bellwire.agents.quantize.method import Method
+from bellwire.agents.tactical.onnx_graph import OBSERVATION, POSITION, PROBABILITIES
+from bellwire.agents.train.policy import Floats, Policy
 
-OBSERVATION: Final = TensorSpec("observation", "FP32", (OBSERVATION_SIZE,))
-POSITION: Final = TensorSpec("position", "FP32", (1,))
-PROBABILITIES: Final = TensorSpec("probabilities", "FP32", (len(HEADS), ACTIONS))
 _INPUTS: Final = frozenset({OBSERVATION, POSITION})
 
 
@@ -40,9 +37,15 @@ def check_parent(manifest: ModelManifest, method: Method) -> None:
             raise NotQuantizableError(manifest.key, method, found, remedy)
 
 
-def invalid_graph(path: str, cause: str) -> InvalidModelError:
-    """Return the error for a file that is no ONNX model."""
-    return InvalidModelError(path, cause, "an ONNX model with its weights in the file")
+def policy_in(engine: Engine) -> Policy:
+    """Return what the model in an engine says; it raises `EngineFailedError` where that is no number."""
+
+    def probabilities(observations: Floats, positions: Floats) -> Floats:
+        inputs = {OBSERVATION.name: observations, POSITION.name: positions}
+        said: Floats = engine.infer(inputs)[PROBABILITIES.name]
+        return said
+
+    return probabilities
 
 
 def _named(specs: tuple[TensorSpec, ...]) -> str:

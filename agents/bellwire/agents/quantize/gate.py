@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 
 from bellwire.agents.quantize.agreement import Agreement
-from bellwire.agents.quantize.held_out import Walk
 from bellwire.agents.quantize.settings import GateSettings
+from bellwire.agents.train.evaluate import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,9 @@ class GateReport:
         }
 
 
-def judge(agreement: Agreement, before: Walk, after: Walk, settings: GateSettings) -> GateReport:
+def judge(
+    agreement: Agreement, before: Evaluation, after: Evaluation, settings: GateSettings
+) -> GateReport:
     """Return the report of the gate.
 
     Args:

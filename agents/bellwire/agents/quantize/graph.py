@@ -2,25 +2,31 @@
 
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bellwire.agents.inference.errors import EngineMissingError
-from bellwire.agents.quantize.session import REMEDY
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+REMEDY: Final = "pip install 'bellwire[models]'"
 
-def onnx_package() -> ModuleType:
-    """Return the package.
+
+def package(name: str) -> ModuleType:
+    """Return a package of the extra `models`, or a module in it.
 
     Raises:
         EngineMissingError: It is not installed.
     """
     try:
-        return import_module("onnx")
+        return import_module(name)
     except ImportError as error:
-        raise EngineMissingError("quantize", "the package onnx", REMEDY) from error
+        raise EngineMissingError("quantize", f"the package {name}", REMEDY) from error
+
+
+def onnx_package() -> ModuleType:
+    """Return `onnx`; errors as of `package`."""
+    return package("onnx")
 
 
 def parsed(content: bytes) -> "ModelProto":

@@ -8,18 +8,15 @@ On processors without VNNI such products may saturate: the gate's report is true
 """
 
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Final, Protocol
 
-from bellwire.agents.inference.errors import EngineMissingError
 from bellwire.agents.inference.tensor import Array
 from bellwire.agents.quantize.calibration import Calibration
-from bellwire.agents.quantize.contract import OBSERVATION, POSITION
-from bellwire.agents.quantize.graph import onnx_package, parsed, serialized
-from bellwire.agents.quantize.session import REMEDY
+from bellwire.agents.quantize.graph import onnx_package, package, parsed, serialized
+from bellwire.agents.tactical.onnx_graph import OBSERVATION, POSITION
 
 PRODUCTS: Final = ("MatMul", "Gemm", "Conv")
 BATCH_ROWS: Final = 64  # of calibration: what the quantizer keeps of one batch stays small
@@ -32,22 +29,22 @@ def int8_static(content: bytes, calibration: Calibration) -> bytes:
         EngineMissingError: onnx or onnxruntime is not installed.
         Exception: What the quantizer raises.
     """
-    package = _package()
+    tools = _tools()
 
     def quantize(source: Path, target: Path) -> None:
-        package.quantize_static(
+        tools.quantize_static(
             source,
             target,
             _Reader(calibration),
-            quant_format=package.QuantFormat.QDQ,
+            quant_format=tools.QuantFormat.QDQ,
             op_types_to_quantize=list(PRODUCTS),
             per_channel=True,
-            activation_type=package.QuantType.QUInt8,
-            weight_type=package.QuantType.QInt8,
+            activation_type=tools.QuantType.QUInt8,
+            weight_type=tools.QuantType.QInt8,
             extra_options={"OpTypesToExcludeOutputQuantization": list(PRODUCTS)},
         )
 
-    return _through_files(package, content, quantize)
+    return _through_files(tools, content, quantize)
 
 
 def int8_dynamic(content: bytes) -> bytes:
@@ -57,18 +54,18 @@ def int8_dynamic(content: bytes) -> bytes:
         EngineMissingError: onnx or onnxruntime is not installed.
         Exception: What the quantizer raises.
     """
-    package = _package()
+    tools = _tools()
 
     def quantize(source: Path, target: Path) -> None:
-        package.quantize_dynamic(
+        tools.quantize_dynamic(
             source,
             target,
             op_types_to_quantize=["MatMul"],  # a Gemm is taken apart first, convolutions stay float
             per_channel=True,
-            weight_type=package.QuantType.QInt8,
+            weight_type=tools.QuantType.QInt8,
         )
 
-    return _through_files(package, content, quantize)
+    return _through_files(tools, content, quantize)
 
 
 class _Reader:
@@ -93,21 +90,18 @@ class _Quantize(Protocol):
     def __call__(self, source: Path, target: Path) -> None: ...
 
 
-def _package() -> ModuleType:
-    onnx_package()
-    try:
-        return import_module("onnxruntime.quantization")
-    except ImportError as error:
-        raise EngineMissingError("quantize", "onnxruntime.quantization", REMEDY) from error
+def _tools() -> ModuleType:
+    onnx_package()  # without it the other one fails by saying less
+    return package("onnxruntime.quantization")
 
 
-def _through_files(package: ModuleType, content: bytes, quantize: _Quantize) -> bytes:
+def _through_files(tools: ModuleType, content: bytes, quantize: _Quantize) -> bytes:
     """Prepare and quantize by way of files: given a model in memory, the preparation spoils it."""
     with TemporaryDirectory(prefix="bellwire-quantize-") as folder:
         given, prepared, made = (Path(folder, f"{name}.onnx") for name in ("in", "prepared", "out"))
         given.write_bytes(content)
         # Folds constants and infers shapes, without which the quantizer trips over a Gemm. Symbolic
         # inference would need sympy, and finds nothing more in a graph with one free dimension.
-        package.quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
+        tools.quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
         quantize(prepared, made)
         return serialized(parsed(made.read_bytes()))

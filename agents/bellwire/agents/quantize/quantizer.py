@@ -5,27 +5,31 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from bellwire.agents.inference.errors import EngineMissingError
+from bellwire.agents.inference.engine import Engine
+from bellwire.agents.inference.engines.model_file import ModelFile, read_model_file
+from bellwire.agents.inference.engines.onnx_engine import load_onnx
+from bellwire.agents.inference.engines.settings import EngineSettings
+from bellwire.agents.inference.errors import EngineMissingError, InvalidModelError
 from bellwire.agents.inference.gate import GATE, PARENT
-from bellwire.agents.inference.model import ModelManifest
+from bellwire.agents.inference.model import ModelManifest, read_manifest
+from bellwire.agents.inference.repository import publish_version
 from bellwire.agents.quantize.agreement import answers, compare
-from bellwire.agents.quantize.bars import BarWindows
 from bellwire.agents.quantize.calibration import Data
-from bellwire.agents.quantize.contract import check_parent, invalid_graph
+from bellwire.agents.quantize.contract import check_parent, policy_in
 from bellwire.agents.quantize.errors import (
     CalibrationError,
     NotQuantizableError,
     QuantizationFailedError,
 )
 from bellwire.agents.quantize.gate import GateReport, judge
-from bellwire.agents.quantize.held_out import walk
+from bellwire.agents.quantize.graph import package
 from bellwire.agents.quantize.int4 import NothingToQuantizeError, int4_weights
 from bellwire.agents.quantize.int8 import int8_dynamic, int8_static
 from bellwire.agents.quantize.method import Method
-from bellwire.agents.quantize.session import LoadFailedError, Session
 from bellwire.agents.quantize.settings import GateSettings
 from bellwire.agents.quantize.timing import Speed, TimingSettings, measure
-from bellwire.agents.quantize.version_folder import add_version, read_model
+from bellwire.agents.train.evaluate import evaluate
+from bellwire.agents.train.policy import Policy
 
 QUANTIZATION: Final = "quantization"  # key of a manifest's metadata
 
@@ -70,63 +74,49 @@ def quantize_model(job: Job) -> Outcome:
         EngineFailedError: One of the models cannot compute; nothing was written.
         OSError: The folder cannot be written.
     """
-    parent, content = read_model(job.parent)
+    parent = read_manifest(job.parent)
+    file = read_model_file(job.parent, parent)
     check_parent(parent, job.method)
-    _check_held_out(job.data.held_out, job.gate)
-    before = _parent_session(job.parent / parent.file, parent, content)
-    made = _quantized(parent, content, job)
-    after = _quantized_session(parent, made, job.method)
-    report = measure_gate(before, after, job.data.held_out, job.gate)
-    rows = job.data.calibration.observations
-    speeds = measure(before.outputs, after.outputs, rows, job.timing)
-    manifest = add_version(job.models, _manifest(parent, report, job), made)
+    _check_held_out(job.data, job.gate)
+    package("onnxruntime")  # the engine would name the extra of those that serve
+    before = policy_in(load_onnx(parent, file, EngineSettings()))
+    made = _quantized(parent, file.content, job)
+    after = policy_in(_quantized_engine(parent, ModelFile(file.path, made), job.method))
+    report = measure_gate(before, after, job.data, job.gate)
+    speeds = measure(before, after, job.data.calibration.observations, job.timing)
+    manifest = publish_version(job.models, _manifest(parent, report, job), made)
     folder = job.models / manifest.name / str(manifest.version)
-    return Outcome(parent, manifest, folder, len(content), len(made), report, *speeds)
+    return Outcome(parent, manifest, folder, len(file.content), len(made), report, *speeds)
 
 
-def measure_gate(
-    before: Session, after: Session, held_out: BarWindows, settings: GateSettings
-) -> GateReport:
+def measure_gate(before: Policy, after: Policy, data: Data, settings: GateSettings) -> GateReport:
     """Return the report of the gate: both walk over the bars, and answer what the parent was asked on its way.
 
     Raises:
         EngineFailedError: One of them cannot compute.
     """
-    observations, log_returns = held_out.observations, held_out.log_returns
-    first = walk(before.probabilities, observations, log_returns)
-    second = walk(after.probabilities, observations, log_returns)
-    parent = answers(before.probabilities, observations, first.seen)
-    child = answers(after.probabilities, observations, first.seen)
+    tape, bars = data.tape, data.held_out
+    first, second = evaluate(before, tape, bars), evaluate(after, tape, bars)
+    parent = answers(before, tape, bars, first.seen)
+    child = answers(after, tape, bars, first.seen)
     return judge(compare(parent, child, first.seen), first, second, settings)
 
 
-def _check_held_out(held_out: BarWindows, settings: GateSettings) -> None:
-    if len(held_out) < settings.held_out_bars_min:
+def _check_held_out(data: Data, settings: GateSettings) -> None:
+    if len(data.held_out) < settings.held_out_bars_min:
         raise CalibrationError(
-            held_out.source,
-            f"{len(held_out)} bars are held out",
+            data.tape.bars.source,
+            f"{len(data.held_out)} bars are held out",
             f"at least {settings.held_out_bars_min}: the gate could not tell",
         )
 
 
-def _parent_session(path: Path, manifest: ModelManifest, content: bytes) -> Session:
+def _quantized_engine(parent: ModelManifest, made: ModelFile, method: Method) -> Engine:
+    named = replace(parent, name=f"{method} of {parent.name}")  # for errors: it has no number yet
     try:
-        session = Session(manifest.key, content)
-    except LoadFailedError as error:
-        raise invalid_graph(str(path), str(error)) from error
-    named = tuple(
-        tuple(sorted(spec.name for spec in specs)) for specs in (manifest.inputs, manifest.outputs)
-    )
-    if session.names != named:
-        raise invalid_graph(str(path), f"its tensors are {session.names}, its manifest's {named}")
-    return session
-
-
-def _quantized_session(parent: ModelManifest, made: bytes, method: Method) -> Session:
-    try:
-        return Session(f"{parent.key} as {method}", made)
-    except LoadFailedError as error:
-        raise QuantizationFailedError(parent.key, method, str(error)) from error
+        return load_onnx(named, made, EngineSettings())
+    except InvalidModelError as error:
+        raise QuantizationFailedError(parent.key, method, error.found) from error
 
 
 def _quantized(parent: ModelManifest, content: bytes, job: Job) -> bytes:
@@ -147,7 +137,7 @@ def _quantized(parent: ModelManifest, content: bytes, job: Job) -> bytes:
 
 
 def _manifest(parent: ModelManifest, report: GateReport, job: Job) -> ModelManifest:
-    calibration, held_out = job.data.calibration, job.data.held_out
+    calibration, held_out = job.data.calibration, job.data.tape.bars
     metadata = {
         PARENT: {"key": parent.key, "sha256": parent.sha256, "metadata": parent.metadata},
         QUANTIZATION: {

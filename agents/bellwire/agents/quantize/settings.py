@@ -7,7 +7,7 @@ from bellwire.wire.settings import check_settings, setting
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSettings:
-    """Which data fix the ranges of 8-bit inputs, and which are held out for the gate.
+    """Which of the data fix the ranges of 8-bit inputs.
 
     Raises:
         SettingsError: A value is of the wrong type or out of its range.
@@ -20,15 +20,6 @@ class CalibrationSettings:
             why="16 batches of 64 settle the ranges of bounded features; more only take time",
             ge=64,
             le=65_536,
-        ),
-    )
-    share: float = field(
-        default=0.7,
-        metadata=setting(
-            unit="share of the bars, the oldest",
-            why="the trainer's own split: what it has not seen is held out here too",
-            ge=0.1,
-            le=0.9,
         ),
     )
     seed: int = field(

@@ -4,15 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
-from bellwire.agents.inference.tensor import Array
-from bellwire.agents.quantize.held_out import Floats
+from bellwire.agents.train.policy import Floats, Policy
 from bellwire.wire.settings import check_settings, setting
 
-Answer: TypeAlias = Callable[[Floats, Floats], list[Array]]
 BATCHES: Final = (1, 64, 256)
 NANOS_PER_MICRO: Final = 1_000
 NANOS_PER_SECOND: Final = 1_000_000_000
@@ -59,8 +57,8 @@ class Speed:
 
 
 def measure(
-    before: Answer,
-    after: Answer,
+    before: Policy,
+    after: Policy,
     observations: Floats,
     settings: TimingSettings,
     *,
@@ -94,7 +92,7 @@ def _inputs(observations: Floats, batch: int) -> tuple[Floats, Floats]:
 
 
 def _timed(
-    model: Answer, inputs: tuple[Floats, Floats], count: int, clock: Callable[[], int]
+    model: Policy, inputs: tuple[Floats, Floats], count: int, clock: Callable[[], int]
 ) -> list[int]:
     durations = []
     for _ in range(count):

@@ -16,7 +16,6 @@ from bellwire.agents.inference.endpoint import (
 from bellwire.agents.inference.engine import Engine
 from bellwire.agents.inference.engines import EngineSettings, load_engine
 from bellwire.agents.inference.errors import InvalidModelError, InvalidTensorError
-from bellwire.agents.inference.gate import check_gate
 from bellwire.agents.inference.model import ModelManifest, read_manifest
 from bellwire.agents.inference.tensor import DTYPES, Tensors
 from bellwire.agents.tactical.onnx_graph import OBSERVATION, POSITION, PROBABILITIES
@@ -34,7 +33,6 @@ def open_endpoint(folder: Path) -> Endpoint:
         EngineFailedError: It cannot compute.
     """
     manifest = read_manifest(folder)
-    check_gate(manifest)
     _check_tactical(folder, manifest)
     endpoint = EngineEndpoint(load_engine(folder, manifest, EngineSettings()))
     endpoint.compute({s.name: np.zeros((1, *s.shape), DTYPES[s.dtype]) for s in manifest.inputs})

@@ -6,7 +6,6 @@ needed to write a graph, not to compute one.
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from bellwire.agents.features import COLUMNS, ROWS
+from bellwire.agents.inference.durable_file import replace_file
 from bellwire.agents.inference.errors import EngineMissingError
 from bellwire.agents.inference.model import MANIFEST, ModelManifest, read_manifest
 from bellwire.agents.inference.tensor import TensorSpec
@@ -82,8 +82,8 @@ def write_model(
         metadata={**(metadata or {}), "variant": str(weights.variant)},
     )
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / MODEL_FILE, content)
-    _replace(folder / MANIFEST, manifest.to_json().encode())
+    replace_file(folder / MODEL_FILE, content)
+    replace_file(folder / MANIFEST, manifest.to_json().encode())
     return read_manifest(folder)
 
 
@@ -99,13 +99,6 @@ def graph_bytes(weights: Weights) -> bytes:
     else:
         _dense(graph, fuse(weights))
     return graph.model().SerializeToString(deterministic=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside it and rename: whoever reads sees the old file or the new one, never a half."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
 
 
 class _Graph:

@@ -1,16 +1,17 @@
 """A training on disk: everything needed to go on as if it had never stopped."""
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bellwire.agents.inference.durable_file import replace_file
 from bellwire.agents.train.errors import CheckpointError
 
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024  # the larger dense variant with its moments has 2.5 MB
@@ -34,10 +35,7 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write the checkpoint beside the old one, sync it, then take the old one's place. Blocks.
-
-    A crash leaves the old one or the new one, whole.
-    """
+    """Put the checkpoint in the old one's place; a crash leaves one of the two, whole. Blocks."""
     about = {
         "step": checkpoint.step,
         "seconds": checkpoint.seconds,
@@ -45,12 +43,9 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "origin": checkpoint.origin,
     }
     arrays: dict[str, Any] = {_ABOUT: np.array(json.dumps(about)), **checkpoint.arrays}
-    unfinished = path.with_name(f"{path.name}.new")
-    with unfinished.open("wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    content = BytesIO()
+    np.savez(content, **arrays)
+    replace_file(path, content.getvalue())
 
 
 def load(path: Path, origin: Mapping[str, object]) -> Checkpoint:

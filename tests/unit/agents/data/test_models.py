@@ -1,4 +1,4 @@
-"""The model that ships with the package: its files are those its card speaks of."""
+"""The models that ship with the package: the files its card speaks of, and the version quantized from them."""
 
 import hashlib
 import json
@@ -6,13 +6,22 @@ import json
 import pytest
 
 from bellwire.agents.data import EURUSD_1H
+from bellwire.agents.inference.repository import (
+    ModelRepository,
+    RepositorySettings,
+    VersionState,
+)
+from bellwire.agents.quantize import CalibrationSettings, GateSettings, read_data
+from bellwire.agents.quantize.contract import policy_in
+from bellwire.agents.quantize.quantizer import measure_gate
 from bellwire.agents.tactical.networks import load_weights
 from bellwire.agents.train import evaluate, load_bars, policy_of, record
 
 # Other machines sum in another order: a tie may break otherwise, and a position last another bar.
 DECISIONS = 5
 LOG_RETURN = 1e-3
-FOLDER = EURUSD_1H.path.parent / "models" / "tactical" / "1"
+MODELS = EURUSD_1H.path.parent / "models"
+FOLDER = MODELS / "tactical" / "1"
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +47,38 @@ def test_the_weights_earn_what_the_card_says_and_act_as_it_says(card):
         assert counts == pytest.approx(told, abs=DECISIONS)
     for fee, net in result["trained"]["net_log_return"].items():
         assert found.net_log_return(float(fee)) == pytest.approx(net, abs=LOG_RETURN)
+
+
+@pytest.fixture
+def repository():
+    loaded = ModelRepository(MODELS, RepositorySettings(versions="all"))
+    loaded.refresh()
+    yield loaded
+    loaded.close()
+
+
+def test_both_versions_load_pass_the_gate_and_agree(repository):
+    statuses = repository.statuses()
+    found = [(each.version, each.state) for each in statuses]
+    assert found == [(1, VersionState.READY), (2, VersionState.READY)], statuses
+    data = read_data("eurusd-1h", "", CalibrationSettings())
+    with repository.acquire("tactical", 1) as parent, repository.acquire("tactical", 2) as child:
+        before, after = policy_in(parent), policy_in(child)
+        report = measure_gate(before, after, data, GateSettings())
+        manifest = child.manifest
+        assert manifest.metadata["parent"]["sha256"] == parent.manifest.sha256
+    assert manifest.quantization == "int8-static"
+    assert report.passed, report.reasons
+    written = manifest.metadata["gate"]
+    assert written["held_out_sha256"] == data.tape.bars.sha256
+    assert written["bars"] == report.agreement.rows == len(data.held_out)
+    assert report.agreement.shares == pytest.approx(written["agreement"], abs=0.01)
+
+
+def test_what_the_gate_measured_of_the_parent_is_what_the_card_says(card):
+    manifest = json.loads((MODELS / "tactical" / "2" / "model.json").read_text(encoding="utf-8"))
+    (result,) = card["results"]
+    gate = manifest["metadata"]["gate"]
+    assert gate["bars"] == result["trained"]["bars"]
+    told = result["trained"]["net_log_return"]["0.2"]
+    assert gate["net_log_return_before"] == pytest.approx(told, abs=LOG_RETURN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,21 @@ import numpy as np
 import pytest
 
 from bellwire.agents.inference import ModelManifest, TensorSpec
-from bellwire.agents.quantize import BarWindows, Calibration, CalibrationSettings, Data
+from bellwire.agents.inference.engines import EngineSettings
+from bellwire.agents.inference.engines.model_file import ModelFile
+from bellwire.agents.inference.engines.onnx_engine import load_onnx
+from bellwire.agents.inference.repository import publish_version
+from bellwire.agents.quantize import Calibration, CalibrationSettings, Data
 from bellwire.agents.quantize.calibration import calibration_of
+from bellwire.agents.quantize.contract import policy_in
+from bellwire.agents.tactical.onnx_graph import OBSERVATION, POSITION, PROBABILITIES, VALUE
+from bellwire.agents.train import Policy, SyntheticSettings, record
+from bellwire.agents.train.data import generate
 
 HIDDEN = 32
-INPUTS = (TensorSpec("observation", "FP32", (420,)), TensorSpec("position", "FP32", (1,)))
-OUTPUTS = (TensorSpec("probabilities", "FP32", (3, 3)), TensorSpec("value", "FP32", (1,)))
+INPUTS = (OBSERVATION, POSITION)
+OUTPUTS = (PROBABILITIES, VALUE)
+HELD_OUT_BARS = 300
 
 
 def graph_bytes(*, gemm: bool = False) -> bytes:
@@ -71,23 +79,26 @@ def graph_bytes(*, gemm: bool = False) -> bytes:
     return model.SerializeToString()
 
 
-def write_parent(folder: Path, content: bytes, **fields: Any) -> ModelManifest:
+def model_of(**fields: Any) -> ModelManifest:
+    """Return the manifest of the network, with other fields if asked."""
     values: dict[str, Any] = {
         "name": "tactical",
         "version": 1,
         "engine": "onnx",
         "file": "model.onnx",
-        "sha256": sha256(content).hexdigest(),
+        "sha256": "0" * 64,
         "inputs": INPUTS,
         "outputs": OUTPUTS,
         "metadata": {"variant": "test"},
         **fields,
     }
-    manifest = ModelManifest(**values)
-    folder.mkdir(parents=True)
-    (folder / manifest.file).write_bytes(content)
-    (folder / "model.json").write_text(manifest.to_json())
-    return manifest
+    return ModelManifest(**values)
+
+
+def policy_of(content: bytes) -> Policy:
+    """Return what these bytes say in ONNX Runtime."""
+    file = ModelFile(Path("model.onnx"), content)
+    return policy_in(load_onnx(model_of(), file, EngineSettings()))
 
 
 def some_observations(rows: int, seed: int = 3) -> np.ndarray:
@@ -107,11 +118,8 @@ def calibration() -> Calibration:
 
 @pytest.fixture(scope="session")
 def data(calibration: Calibration) -> Data:
-    random = np.random.default_rng(5)
-    held_out = BarWindows(
-        "held out", "0" * 64, some_observations(300, seed=4), random.normal(0, 1e-4, 300)
-    )
-    return Data(calibration, held_out)
+    tape = record(generate(SyntheticSettings(bars=500, seed=5)))
+    return Data(calibration, tape, tape.decisions[-HELD_OUT_BARS:])
 
 
 @pytest.fixture(scope="session")
@@ -124,8 +132,8 @@ def put_parent(tmp_path: Path) -> Callable[..., Path]:
     """Write a model below `models/tactical/1`, its manifest with other fields if asked; return its folder."""
 
     def put(content: bytes, **fields: Any) -> Path:
-        folder = tmp_path / "models" / "tactical" / "1"
-        write_parent(folder, content, **fields)
-        return folder
+        models = tmp_path / "models"
+        manifest = publish_version(models, model_of(**fields), content)
+        return models / "tactical" / str(manifest.version)
 
     return put

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from bellwire.agents.quantize.agreement import answers, compare
+from bellwire.agents.train import SyntheticSettings, record
+from bellwire.agents.train.data import generate
 
 
 def sure(*rows):
@@ -50,14 +52,16 @@ def test_probabilities_are_compared_one_by_one():
 
 
 def test_many_rows_are_asked_for_in_batches_of_a_bounded_size_and_in_order():
-    sizes = []
+    tape = record(generate(SyntheticSettings(bars=2_600)))
+    bars = tape.decisions[10:2_510]
+    seen = []
 
     def policy(observations, positions):
-        sizes.append(len(observations))
-        assert observations.shape[1:] == (420,)
+        seen.append(observations.copy())
         return np.repeat(positions, 9, axis=1).reshape(-1, 3, 3)
 
     positions = np.linspace(-1, 1, 2_500)
-    table = answers(policy, np.zeros((2_500, 60, 7), "f4"), positions)
-    assert sizes == [1_024, 1_024, 452]
+    table = answers(policy, tape, bars, positions)
+    assert [len(each) for each in seen] == [1_024, 1_024, 452]
+    assert np.array_equal(np.concatenate(seen), tape.observations(np.array(bars)))
     assert table[:, 0, 0] == pytest.approx(positions, abs=1e-6)

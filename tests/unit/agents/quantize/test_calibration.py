@@ -9,9 +9,14 @@ from bellwire.agents.quantize import (
     CalibrationSettings,
     calibration_of,
     read_data,
-    read_windows,
 )
-from bellwire.agents.quantize.calibration import EMBARGO_BARS
+from bellwire.agents.train import (
+    SplitSettings,
+    TooFewBarsError,
+    load_bars,
+    record,
+    walk_forward,
+)
 
 SETTINGS = CalibrationSettings(rows=64, seed=1)
 
@@ -119,22 +124,29 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path):
             read_data(str(tmp_path / name), "eurusd-1h", SETTINGS)
 
 
-def test_of_bars_the_newest_are_held_out_and_share_none_with_the_others():
-    every = read_windows("eurusd-1h")
-    data = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536, share=0.7))
-    calibrated = len(data.calibration.observations)
-    assert calibrated == int(len(every) * 0.7)
-    first_held_out = len(every) - len(data.held_out)
-    assert first_held_out == calibrated + EMBARGO_BARS
-    assert (data.held_out.observations[-1] == every.observations[-1]).all()
-    last = data.calibration.observations[-1].reshape(60, 7)
-    assert (last == every.observations[calibrated - 1]).all()
+def test_of_bars_those_the_trainer_tests_on_are_held_out_and_share_none_with_the_others():
+    tape = record(load_bars("eurusd-1h"))
+    data = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536))
+    (split,) = walk_forward("EURUSD", tape.decisions, SplitSettings(), train_bars_min=1)
+    assert data.held_out == split.test
+    last = data.held_out[0] - SplitSettings().embargo_bars - 1
+    everything = tape.observations(np.arange(tape.decisions[0], last + 1))
+    assert np.array_equal(data.calibration.observations, everything)
+    assert np.array_equal(data.tape.rows, tape.rows)
+
+
+def test_how_bars_are_parted_is_a_setting():
+    split = SplitSettings(test_share=0.5, folds=2, embargo_bars=100)
+    data = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536), split)
+    assert len(data.held_out) == len(data.tape.decisions) // 4
+    assert len(data.calibration.observations) == len(data.tape.decisions) * 3 // 4 - 100 + 1
 
 
 def test_bars_held_out_apart_leave_all_others_to_calibrate_with():
     data = read_data("ibm-1d", "eurusd-1h", CalibrationSettings(rows=65_536))
-    assert len(data.calibration.observations) == len(read_windows("ibm-1d"))
-    assert data.held_out.source == EURUSD_1H.file_name
+    assert len(data.calibration.observations) == len(record(load_bars("ibm-1d")).decisions)
+    assert data.tape.bars.source == EURUSD_1H.file_name
+    assert data.held_out == data.tape.decisions
 
 
 def test_the_bars_calibrated_with_are_not_held_out():
@@ -146,5 +158,9 @@ def test_bars_too_few_to_part_are_refused(tmp_path):
     path = tmp_path / "short.csv"
     lines = [f"{1_483_228_800 + 60 * bar},1,1,1,1,1" for bar in range(100)]
     path.write_text("\n".join(["time,open,high,low,close,volume", *lines]))
-    with pytest.raises(CalibrationError, match="20 bars that can be decided on"):
+    with pytest.raises(TooFewBarsError, match="has 100 bars"):
         read_data(str(path), "", SETTINGS)
+    short = tmp_path / "shorter.csv"
+    short.write_text("\n".join(["time,open,high,low,close,volume", *lines[:90]]))
+    with pytest.raises(CalibrationError, match="10 bars that can be decided on"):
+        read_data(str(short), "eurusd-1h", SETTINGS)

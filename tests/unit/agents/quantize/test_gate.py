@@ -4,13 +4,12 @@ import json
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from bellwire.agents.quantize.agreement import Agreement
 from bellwire.agents.quantize.gate import judge
-from bellwire.agents.quantize.held_out import Walk
 from bellwire.agents.quantize.settings import CalibrationSettings, GateSettings
+from bellwire.agents.train import Evaluation
 from bellwire.wire.settings import SettingsError
 
 SAME = Agreement(1_000, (1.0, 1.0, 1.0), 1.0, 0.0, 0.0)
@@ -18,7 +17,7 @@ SETTINGS = GateSettings(agreement_min=0.98, return_loss_max=0.01, fee_bp=10.0)
 
 
 def earned(gross, turnover=0.0):
-    return Walk(np.zeros(1_000), gross, turnover)
+    return Evaluation(1_000, gross, 0.0, turnover, ())
 
 
 def test_a_model_that_decides_and_earns_alike_passes():

@@ -4,11 +4,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from tests.unit.agents.quantize.conftest import policy_of
 
-from bellwire.agents.quantize.agreement import answers
 from bellwire.agents.quantize.int4 import BLOCK, NothingToQuantizeError, int4_weights
 from bellwire.agents.quantize.nibbles import pack
-from bellwire.agents.quantize.session import Session
 
 
 def unpacked_parent(content):
@@ -22,11 +21,11 @@ def unpacked_parent(content):
 
 
 def test_onnx_runtime_reads_the_weights_that_were_packed(graph, calibration):
-    asked = calibration.observations, calibration.positions[:, 0]
-    expected = answers(Session("floats", unpacked_parent(graph)).probabilities, *asked)
-    found = answers(Session("nibbles", int4_weights(graph)).probabilities, *asked)
+    asked = calibration.observations, calibration.positions
+    expected = policy_of(unpacked_parent(graph))(*asked)
+    found = policy_of(int4_weights(graph))(*asked)
     assert found == pytest.approx(expected, abs=0.05)  # inputs are in 8 bits within the product
-    before = answers(Session("before", graph).probabilities, *asked)
+    before = policy_of(graph)(*asked)
     assert np.abs(found - expected).mean() < 0.3 * np.abs(found - before).mean()
 
 

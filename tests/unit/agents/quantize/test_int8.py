@@ -3,11 +3,10 @@
 import numpy as np
 import onnx
 import pytest
+from tests.unit.agents.quantize.conftest import policy_of, some_observations
 
 from bellwire.agents.quantize import Method
-from bellwire.agents.quantize.agreement import answers
 from bellwire.agents.quantize.int8 import int8_dynamic, int8_static
-from bellwire.agents.quantize.session import Session
 
 # Of the probabilities, weights being random; the two products give about half of it.
 ERROR_MAX = 0.05
@@ -19,18 +18,21 @@ def quantized(method, content, calibration):
     return int8_dynamic(content)
 
 
+def others(calibration):
+    """As many observations, which it was not calibrated with."""
+    return some_observations(len(calibration.positions), seed=4).reshape(-1, 420)
+
+
 @pytest.mark.parametrize("method", [Method.INT8_STATIC, Method.INT8_DYNAMIC])
 @pytest.mark.parametrize("layers", ["graph", "gemm_graph"])
 def test_it_answers_nearly_as_its_parent_in_a_quarter_of_the_bytes(
-    request, layers, method, calibration, data
+    request, layers, method, calibration
 ):
     content = request.getfixturevalue(layers)
     made = quantized(method, content, calibration)
     assert len(made) < 0.45 * len(content)  # names and nodes weigh more in so small a network
-    observations, positions = data.held_out.observations, calibration.positions[:, 0]
-    asked = observations[: len(positions)], positions
-    before = answers(Session("before", content).probabilities, *asked)
-    after = answers(Session("after", made).probabilities, *asked)
+    asked = others(calibration), calibration.positions
+    before, after = policy_of(content)(*asked), policy_of(made)(*asked)
     error = abs(before - after).max()
     assert 0.0 < error < ERROR_MAX
     assert after.sum(axis=2) == pytest.approx(1.0, abs=1e-5)
@@ -55,12 +57,11 @@ def test_probabilities_are_not_rounded_to_256_steps(graph, calibration):
     assert made_by["probabilities"] == "Softmax"
 
 
-def test_a_static_row_is_answered_alike_alone_and_in_company(graph, calibration, data):
-    session = Session("after", int8_static(graph, calibration))
-    rows = data.held_out.observations[:8].reshape(8, 420)
-    positions = calibration.positions[:8]
-    together = session.probabilities(rows, positions)
-    alone = [session.probabilities(rows[i : i + 1], positions[i : i + 1])[0] for i in range(8)]
+def test_a_static_row_is_answered_alike_alone_and_in_company(graph, calibration):
+    policy = policy_of(int8_static(graph, calibration))
+    rows, positions = others(calibration)[:8], calibration.positions[:8]
+    together = policy(rows, positions)
+    alone = [policy(rows[i : i + 1], positions[i : i + 1])[0] for i in range(8)]
     assert together == pytest.approx(np.stack(alone), abs=1e-6)
 
 

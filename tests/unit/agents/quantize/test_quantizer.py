@@ -18,9 +18,7 @@ from bellwire.agents.inference import (
     read_manifest,
 )
 from bellwire.agents.quantize import (
-    BarWindows,
     CalibrationError,
-    Data,
     GateSettings,
     Job,
     Method,
@@ -76,7 +74,7 @@ def test_a_model_whose_gate_failed_is_written_and_refused(job):
 
 def test_the_gate_sees_what_a_wrong_calibration_does(job, calibration):
     narrow = replace(calibration, observations=calibration.observations * np.float32(0.02))
-    spoiled = Data(narrow, job.data.held_out)
+    spoiled = replace(job.data, calibration=narrow)
     good = quantize_model(job).report
     bad = quantize_model(replace(job, data=spoiled, gate=GateSettings())).report
     assert min(good.agreement.shares.values()) > 0.9
@@ -147,18 +145,18 @@ def test_a_model_that_the_gate_could_not_judge_is_refused(
 
 
 def test_too_few_held_out_bars_are_refused_before_anything_is_done(job):
-    bars = job.data.held_out
-    few = Data(job.data.calibration, bars.part(slice(50)))
+    few = replace(job.data, held_out=job.data.held_out[:50])
     gate = replace(LENIENT, held_out_bars_min=51)
     with pytest.raises(CalibrationError, match="50 bars are held out; expected at least 51"):
         quantize_model(replace(job, data=few, gate=gate))
 
 
 def test_a_model_that_answers_no_numbers_is_not_written(job):
-    bars = job.data.held_out
-    spoiled = BarWindows("x", "", np.full_like(bars.observations, np.nan), bars.log_returns)
-    with pytest.raises(EngineFailedError, match="'tactical:1' failed: it answers NaN"):
-        quantize_model(replace(job, data=Data(job.data.calibration, spoiled)))
+    tape = replace(job.data.tape, rows=np.full_like(job.data.tape.rows, np.nan))
+    with pytest.raises(
+        EngineFailedError, match="'tactical:1' failed: output 'probabilities' has NaN"
+    ):
+        quantize_model(replace(job, data=replace(job.data, tape=tape)))
     assert not job.models.exists()
 
 

@@ -46,9 +46,22 @@ def test_the_policy_sees_the_observation_of_the_bar_and_its_own_position(tape):
         seen.append((observation.copy(), position.copy()))
         return always(2, 1, 1)(observation, position)
 
-    evaluate(policy, tape, BARS)
+    found = evaluate(policy, tape, BARS)
     assert np.array_equal(seen[5][0], tape.observations(np.array([105])))
     assert [float(position[0, 0]) for _, position in seen[:4]] == [0.0, 0.5, 0.75, 0.875]
+    asked = [float(position[0, 0]) for _, position in seen]
+    assert found.seen == pytest.approx(asked, abs=1e-7), "a gate asks again with these"
+    assert {(a.shape, b.shape, b.dtype.name) for a, b in seen} == {((1, 420), (1, 1), "float32")}
+
+
+def test_going_half_way_each_bar_earns_what_was_computed_by_hand(tape):
+    first, second, third = tape.log_returns[100:103]
+    found = evaluate(always(2, 2, 1), tape, range(100, 103))
+    assert found.seen.tolist() == [0.0, 0.5, 0.75]
+    expected = 0.5 * first + 0.75 * second + 0.875 * third
+    assert found.gross_log_return == pytest.approx(expected)
+    assert found.turnover == pytest.approx(0.875)
+    assert found.net_log_return(10) == pytest.approx(expected - 0.000875)
 
 
 def test_the_fee_is_taken_from_what_was_traded(tape):

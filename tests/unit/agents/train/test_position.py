@@ -34,6 +34,15 @@ def test_each_joint_action_keeps_the_position_within_one_unit():
         assert np.abs(moved(np.full(len(JOINT), start), actions)).max() <= 1.0
 
 
+@pytest.mark.parametrize("position", [-1.0, 0.0, 0.25, 1.0])
+def test_each_joint_action_moves_as_the_rule_says(position):
+    for fvg, momentum, entry in JOINT:
+        target = max(-1, min(1, (fvg - 1) + (momentum - 1)))
+        expected = position + (target - position) * {0: 0.0, 1: 0.5, 2: 1.0}[entry]
+        after = moved(np.array([position]), np.array([[fvg, momentum, entry]]))
+        assert after.tolist() == [expected]
+
+
 def test_who_stays_flat_earns_exactly_nothing():
     flat = np.zeros(3)
     earned = rewards(flat, flat, np.array([0.3, -0.1, 0.0]), fee_bp=5.0)

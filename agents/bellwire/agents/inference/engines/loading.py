@@ -11,6 +11,7 @@ from bellwire.agents.inference.engines.onnx_engine import load_onnx
 from bellwire.agents.inference.engines.settings import EngineSettings
 from bellwire.agents.inference.engines.torch_engine import load_torch
 from bellwire.agents.inference.errors import InvalidModelError
+from bellwire.agents.inference.gate import check_gate
 from bellwire.agents.inference.model import MANIFEST, ModelManifest
 
 # None of these modules imports what it loads with before it is asked to.
@@ -23,12 +24,14 @@ ENGINES: Final = tuple(_LOADERS)
 
 
 def load_engine(folder: Path, manifest: ModelManifest, settings: EngineSettings) -> Engine:
-    """Check the file's hash and load it; blocks, from milliseconds to seconds. It is not warm yet.
+    """Check the gate and the file's hash, and load it; blocks, from milliseconds to seconds. It is not warm yet.
 
     Raises:
+        GateFailedError: It is quantized, and no gate has passed it.
         InvalidModelError: No such engine, or the file cannot be used.
         EngineMissingError: The package or the device that its engine needs is not there.
     """
+    check_gate(manifest)
     load = _LOADERS.get(manifest.engine)
     if load is None:
         raise InvalidModelError(

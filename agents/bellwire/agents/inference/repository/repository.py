@@ -10,7 +10,6 @@ from typing import Final, TypeAlias
 from bellwire.agents.inference.engine import Engine
 from bellwire.agents.inference.engines import EngineSettings, WarmRun, load_engine, warm_up
 from bellwire.agents.inference.errors import UnknownModelError
-from bellwire.agents.inference.gate import check_gate
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.repository.folder import FoundVersion, publish_version, scan
 from bellwire.agents.inference.repository.settings import RepositorySettings
@@ -203,7 +202,6 @@ class ModelRepository:
         engine: Engine | None = None
         try:
             manifest = slot.found.read_manifest()
-            check_gate(manifest)
             engine = self._load(slot.found.folder, manifest, self._engine_settings)
             sizes = self._settings.warm_batches or (1, manifest.batch_max)
             runs = warm_up(engine, sizes)

@@ -72,6 +72,26 @@ def test_version_that_cannot_be_loaded_is_reported_and_the_older_one_serves(
         repository.acquire("actor", 2)
 
 
+def test_version_whose_gate_failed_says_why_while_others_serve(
+    tmp_path: Path, publish: PUBLISH
+) -> None:
+    gate = {"passed": False, "reasons": ["entry agrees with the parent on 93 %"]}
+    publish(answer=1)
+    parent = {"key": "actor:1"}
+    publish(answer=2, quantization="int4-weights", metadata={"gate": gate, "parent": parent})
+    publish("other", answer=3)
+    publish("other", answer=4, quantization="int8-static", metadata={"gate": {"passed": True}})
+    repository = ModelRepository(tmp_path)
+    statuses = repository.refresh()
+    assert states(repository) == {"actor:1": READY, "actor:2": FAILED, "other:2": READY}
+    assert statuses[1].reason == (
+        "model 'actor:2' must not be served: entry agrees with the parent on 93 %; "
+        "serve actor:1, or quantize it another way"
+    )
+    assert answer_of(repository.acquire("actor").engine) == 1
+    assert answer_of(repository.acquire("other").engine) == 4
+
+
 def test_failed_version_is_tried_again_only_when_its_files_change(
     tmp_path: Path, publish: PUBLISH
 ) -> None:
