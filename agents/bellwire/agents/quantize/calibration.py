@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,13 +13,16 @@ from bellwire.agents.features import COLUMNS, ROWS
 from bellwire.agents.quantize.errors import CalibrationError
 from bellwire.agents.quantize.settings import CalibrationSettings
 from bellwire.agents.tactical.networks import OBSERVATION_SIZE
+from bellwire.agents.train.array_file import ALONE, UnreadableArraysError, read_arrays
 from bellwire.agents.train.data import load_bars
 from bellwire.agents.train.settings import SplitSettings
 from bellwire.agents.train.tape import Tape, record
 from bellwire.agents.train.walk_forward import walk_forward
 
 ROWS_MIN: Final = 16  # fewer say nothing of a range
-FILE_BYTES_MAX: Final = 512 * 1024 * 1024  # 300,000 observations
+FILE_BYTES_MAX: Final = 512 * 1024 * 1024  # on disk and unpacked; 300,000 observations
+_OBSERVATION: Final = "observation"
+_POSITION: Final = "position"
 _SUFFIXES: Final = (".npz", ".npy")
 _EXPECTED: Final = (
     f"finite numbers (n, {OBSERVATION_SIZE}) or (n, {ROWS}, {COLUMNS}), n ≥ {ROWS_MIN}"
@@ -176,25 +178,14 @@ def _split(tape: Tape, settings: CalibrationSettings, split: SplitSettings) -> D
 
 def _from_file(path: Path, settings: CalibrationSettings) -> Calibration:
     try:
-        size = path.stat().st_size
-        if size > FILE_BYTES_MAX:
-            raise CalibrationError(str(path), f"{size} bytes", f"at most {FILE_BYTES_MAX}")
-        observations, positions = _load(path)
-    except (OSError, BadZipFile, ValueError, EOFError, KeyError) as error:
-        expected = "an .npz with `observation`, or an .npy"
-        raise CalibrationError(str(path), _cause(error), expected) from error
-    return calibration_of(path.name, observations, positions, settings)
-
-
-def _load(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    with path.open("rb") as file:
-        loaded = np.load(file, allow_pickle=False)  # A pickle could run anything.
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        return loaded["observation"], loaded.get("position")
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error.args[0]) if error.args else type(error).__name__
+        arrays = read_arrays(path, bytes_max=FILE_BYTES_MAX, names=(_OBSERVATION, _POSITION))
+        alone = arrays.get(ALONE)
+        observations = arrays[_OBSERVATION] if alone is None else alone
+    except (UnreadableArraysError, KeyError) as error:
+        expected = (
+            f"an .npz with `{_OBSERVATION}`, or an .npy, of at most {FILE_BYTES_MAX} bytes unpacked"
+        )
+        missing = f"no `{_OBSERVATION}` in it"
+        found = missing if isinstance(error, KeyError) else str(error)
+        raise CalibrationError(str(path), found, expected) from error
+    return calibration_of(path.name, observations, arrays.get(_POSITION), settings)

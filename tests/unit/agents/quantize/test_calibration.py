@@ -10,6 +10,7 @@ from bellwire.agents.quantize import (
     calibration_of,
     read_data,
 )
+from bellwire.agents.quantize import calibration as module
 from bellwire.agents.train import (
     SplitSettings,
     TooFewBarsError,
@@ -122,6 +123,25 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path):
     for name in ("garbage.npz", "other.npz", "pickled.npz", "absent.npz"):
         with pytest.raises(CalibrationError, match=r"expected an \.npz with `observation`"):
             read_data(str(tmp_path / name), "eurusd-1h", SETTINGS)
+
+
+def test_a_damaged_npz_is_refused_whatever_its_reader_raises(tmp_path):
+    path = tmp_path / "damaged.npz"
+    np.savez_compressed(path, observation=rows())
+    whole = path.read_bytes()
+    path.write_bytes(
+        whole[:2_000] + bytes(each ^ 0xFF for each in whole[2_000:2_400]) + whole[2_400:]
+    )
+    with pytest.raises(CalibrationError, match=r"expected an \.npz with `observation`"):
+        read_data(str(path), "eurusd-1h", SETTINGS)
+
+
+def test_an_npz_that_would_unpack_to_more_than_the_limit_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, observation=np.zeros((1_000, 420), np.float32))
+    monkeypatch.setattr(module, "FILE_BYTES_MAX", 1_000_000)
+    with pytest.raises(CalibrationError, match="too large: 1680128 bytes unpacked"):
+        read_data(str(path), "eurusd-1h", SETTINGS)
 
 
 def test_of_bars_those_the_trainer_tests_on_are_held_out_and_share_none_with_the_others():
