@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from bellwire.agents.features import COLUMNS, ROWS
 from bellwire.agents.quantize.errors import CalibrationError
 from bellwire.agents.quantize.settings import CalibrationSettings
+from bellwire.agents.quantize.training import Training
 from bellwire.agents.tactical.networks import OBSERVATION_SIZE
 from bellwire.agents.train.array_file import ALONE, UnreadableArraysError, read_arrays
 from bellwire.agents.train.data import load_bars
-from bellwire.agents.train.settings import SplitSettings
 from bellwire.agents.train.tape import Tape, record
-from bellwire.agents.train.walk_forward import walk_forward
+from bellwire.agents.train.walk_forward import part_at, walk_forward
 
 ROWS_MIN: Final = 16  # fewer say nothing of a range
 FILE_BYTES_MAX: Final = 512 * 1024 * 1024  # on disk and unpacked; 300,000 observations
@@ -66,7 +66,7 @@ def read_data(
     calibrate: str,
     held_out: str,
     settings: CalibrationSettings,
-    split: SplitSettings | None = None,
+    training: Training | None = None,
 ) -> Data:
     """Read what to calibrate with and what to hold out. Blocks while it reads.
 
@@ -75,8 +75,8 @@ def read_data(
             the name of a bundled series.
         held_out: Bars as above; empty = the newest of those to calibrate with, which are left out there.
         settings: Rows and seed.
-        split: How bars are parted where `held_out` is empty; by default as the trainer does, so that what it has not
-            seen is held out here too. Of several folds the last counts.
+        training: Of the model to quantize; by default as the trainer's defaults. No bar it was trained on is held
+            out, of several folds the last counts; bars it does not know are parted as those it was trained on.
 
     Raises:
         CalibrationError: A file is absent, damaged, of another shape, holds NaN, or nothing can be held out.
@@ -84,18 +84,19 @@ def read_data(
         TooFewBarsError: Too few bars to part.
         OhlcvFileError, InvalidBarError: Bars that cannot be used.
     """
+    training = training or Training()
     if Path(calibrate).suffix in _SUFFIXES:
         if not held_out:
             raise CalibrationError(calibrate, "no bars", "bars to hold out, named apart")
         apart = record(load_bars(held_out))
-        return Data(_from_file(Path(calibrate), settings), apart, apart.decisions)
+        return Data(_from_file(Path(calibrate), settings), apart, _unseen(apart, training))
     tape = record(load_bars(calibrate))
     if not held_out:
-        return _split(tape, settings, split or SplitSettings())
+        return _split(tape, settings, training)
     apart = record(load_bars(held_out))
     if apart.bars.sha256 == tape.bars.sha256:
         raise CalibrationError(held_out, "the bars calibrated with", "other bars, or none")
-    return Data(_calibration_on(tape, tape.decisions, settings), apart, apart.decisions)
+    return Data(_calibration_on(tape, tape.decisions, settings), apart, _unseen(apart, training))
 
 
 def calibration_of(
@@ -169,10 +170,21 @@ def _positions(source: str, given: NDArray[Any], rows: int) -> NDArray[np.float3
     return given.astype(np.float32).reshape(rows, 1)
 
 
-def _split(tape: Tape, settings: CalibrationSettings, split: SplitSettings) -> Data:
-    """Calibrate with the oldest and hold out the newest, so far apart that they share no bar."""
+def _unseen(tape: Tape, training: Training) -> range:
+    """Return the bars of a series held out apart that the model was not trained on."""
+    cut = training.tested_from.get(tape.bars.sha256)
+    return tape.decisions if cut is None else part_at(tape, cut).test
+
+
+def _split(tape: Tape, settings: CalibrationSettings, training: Training) -> Data:
+    """Calibrate with the oldest and hold out the newest, with the embargo between them."""
     bars = tape.bars
-    parts = walk_forward(bars.symbol, tape.decisions, split, train_bars_min=ROWS_MIN)[-1]
+    cut = training.tested_from.get(bars.sha256)
+    if cut is None:
+        split = training.split
+        parts = walk_forward(bars.symbol, tape.decisions, split, train_bars_min=ROWS_MIN)[-1]
+    else:
+        parts = part_at(tape, cut, embargo_bars=training.split.embargo_bars)
     return Data(_calibration_on(tape, parts.train, settings), tape, parts.test)
 
 

@@ -7,6 +7,7 @@ from bellwire.agents.data import EURUSD_1H
 from bellwire.agents.quantize import (
     CalibrationError,
     CalibrationSettings,
+    Training,
     calibration_of,
     read_data,
 )
@@ -144,7 +145,7 @@ def test_an_npz_that_would_unpack_to_more_than_the_limit_is_refused(tmp_path, mo
         read_data(str(path), "eurusd-1h", SETTINGS)
 
 
-def test_of_bars_those_the_trainer_tests_on_are_held_out_and_share_none_with_the_others():
+def test_of_bars_those_the_trainer_tests_on_are_held_out_and_those_before_calibrated_with():
     tape = record(load_bars("eurusd-1h"))
     data = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536))
     (split,) = walk_forward("EURUSD", tape.decisions, SplitSettings(), train_bars_min=1)
@@ -157,9 +158,28 @@ def test_of_bars_those_the_trainer_tests_on_are_held_out_and_share_none_with_the
 
 def test_how_bars_are_parted_is_a_setting():
     split = SplitSettings(test_share=0.5, folds=2, embargo_bars=100)
-    data = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536), split)
+    data = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536), Training(split=split))
     assert len(data.held_out) == len(data.tape.decisions) // 4
     assert len(data.calibration.observations) == len(data.tape.decisions) * 3 // 4 - 100 + 1
+
+
+def test_no_bar_that_the_last_fold_was_trained_on_is_held_out():
+    tape = record(load_bars("eurusd-1h"))
+    split = SplitSettings(folds=5)
+    last = walk_forward("EURUSD", tape.decisions, split, train_bars_min=1)[-1]
+    closes = tape.bars.close_times
+    training = Training(0.2, split, {tape.bars.sha256: int(closes[last.test.start])})
+    parted = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536), training)
+    apart = read_data("ibm-1d", "eurusd-1h", SETTINGS, training)
+    assert parted.held_out == apart.held_out == last.test
+    assert len(parted.calibration.observations) == len(last.train)
+
+
+def test_a_cut_common_to_several_series_is_kept_where_one_of_them_is_quantized_with():
+    tape = record(load_bars("eurusd-1h"))
+    cut = int(tape.bars.close_times[5_900])  # later than the newest 30 % begin
+    training = Training(tested_from={tape.bars.sha256: cut})
+    assert read_data("eurusd-1h", "", SETTINGS, training).held_out.start == 5_900
 
 
 def test_bars_held_out_apart_leave_all_others_to_calibrate_with():
