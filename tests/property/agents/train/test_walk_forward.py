@@ -11,6 +11,7 @@ from bellwire.agents.bars.bar import NANOS_PER_SECOND
 from bellwire.agents.train.data import BarArrays
 from bellwire.agents.train.errors import SeriesApartError, TooFewBarsError
 from bellwire.agents.train.settings import SplitSettings
+from bellwire.agents.train.synthetic import Prices
 from bellwire.agents.train.tape import BARS_MIN, Tape
 from bellwire.agents.train.walk_forward import walk_forward, walk_forward_together
 
@@ -26,7 +27,8 @@ def tapes(draw):
         hours = draw(st.integers(0, 2_000)) + np.cumsum(gaps) * interval_seconds(interval) // 3_600
         ones = np.ones(count)
         times = hours * 3_600 * NANOS_PER_SECOND
-        bars = BarArrays(f"S{number}", interval, times, *[ones] * 5, source="", sha256=f"{number}")
+        prices = Prices(*[ones] * 5)
+        bars = BarArrays(f"S{number}", interval, times, *prices, source="", sha256=f"{number}")
         found.append(Tape(bars, np.zeros((count, 7), np.float32), np.zeros(count - 1)))
     return found
 
