@@ -41,7 +41,7 @@ def quantize(
             "--calibrate",
             "-c",
             metavar="DATA",
-            help="OHLCV file, eurusd-1h, ibm-1d, or .npz with `observation` (and `position`).",
+            help="OHLCV file, eurusd-1h, ibm-1d, synthetic, or .npz with `observation` (and `position`).",
         ),
     ],
     out: Annotated[
@@ -53,12 +53,16 @@ def quantize(
     held_out: Annotated[
         str,
         typer.Option(
-            "--held-out", metavar="BARS", help="Bars for the gate; else the newest 30 % of DATA."
+            "--held-out",
+            metavar="BARS",
+            help="Bars for the gate, less those trained on; else the newest of DATA, as in training.",
         ),
     ] = "",
     fee_bp: Annotated[
         float | None,
-        typer.Option("--fee-bp", min=0.0, help="Fee on the value traded; default 0.2."),
+        typer.Option(
+            "--fee-bp", min=0.0, help="Fee on the value traded; default: what it was trained with."
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal models.")

@@ -30,6 +30,7 @@ class QuantizeFlags:
     out: Path
     held_out: str = ""
     fee_bp: float | None = None
+    """None = what the model was trained to pay."""
 
 
 def run_quantize(flags: QuantizeFlags, *, seed: int, as_json: bool) -> ExitCode:
@@ -58,6 +59,7 @@ def run_quantize(flags: QuantizeFlags, *, seed: int, as_json: bool) -> ExitCode:
 
 
 def _quantize(flags: QuantizeFlags, seed: int) -> Outcome:
+    from bellwire.agents.inference.model import read_manifest
     from bellwire.agents.quantize import (
         CalibrationSettings,
         GateSettings,
@@ -65,11 +67,14 @@ def _quantize(flags: QuantizeFlags, seed: int) -> Outcome:
         Method,
         quantize_model,
         read_data,
+        training_of,
     )
 
-    gate = GateSettings() if flags.fee_bp is None else GateSettings(fee_bp=flags.fee_bp)
     method = Method.named(flags.method)
-    data = read_data(flags.calibrate, flags.held_out, CalibrationSettings(seed=seed))
+    training = training_of(read_manifest(flags.folder), flags.folder)
+    gate = GateSettings(fee_bp=training.fee_bp if flags.fee_bp is None else flags.fee_bp)
+    settings = CalibrationSettings(seed=seed)
+    data = read_data(flags.calibrate, flags.held_out, settings, training)
     return quantize_model(Job(flags.folder, flags.out, method, data, gate))
 
 

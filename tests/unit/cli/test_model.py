@@ -123,6 +123,29 @@ def test_show_prints_tensors_origin_and_gate(models, capsys):
         assert part in out
 
 
+def test_the_gate_charges_and_holds_out_what_the_parents_training_says(models, capsys):
+    path = models / "tactical" / "1" / "model.json"
+    values = json.loads(path.read_text())
+    split = {"test_share": 0.3, "folds": 5, "embargo_bars": 80}
+    values["metadata"] = {"fee_bp": 0.7, "split": split}
+    path.write_text(json.dumps(values))
+    assert quantize(models, "-m", "int8-dynamic", "--json") == 0
+    gate = json.loads(capsys.readouterr().out)["gate"]
+    assert gate["settings"]["fee_bp"] == 0.7
+    assert gate["bars"] == 1_843 // 5, "of five folds the last, which alone was not trained on"
+
+
+def test_a_manifest_that_tells_an_impossible_training_is_one_line_and_exit_code_2(models, capsys):
+    path = models / "tactical" / "1" / "model.json"
+    values = json.loads(path.read_text())
+    values["metadata"] = {"fee_bp": "none"}
+    path.write_text(json.dumps(values))
+    assert quantize(models, "-m", "int8-dynamic") == 2
+    printed = capsys.readouterr()
+    assert "metadata: GateSettings.fee_bp is 'none'" in printed.err
+    assert printed.err.count("\n") == 1
+
+
 def test_an_empty_folder_has_no_models_and_a_missing_one_is_a_mistake(tmp_path, capsys):
     assert run(["model", "list", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "no models yet\n"

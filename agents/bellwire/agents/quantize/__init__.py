@@ -16,6 +16,7 @@ from bellwire.agents.quantize.method import Method
 from bellwire.agents.quantize.quantizer import Job, Outcome, quantize_model
 from bellwire.agents.quantize.settings import CalibrationSettings, GateSettings
 from bellwire.agents.quantize.timing import Speed, TimingSettings
+from bellwire.agents.quantize.training import Training, training_of
 
 __all__ = [
     "Agreement",
@@ -32,8 +33,10 @@ __all__ = [
     "QuantizationFailedError",
     "Speed",
     "TimingSettings",
+    "Training",
     "UnknownMethodError",
     "calibration_of",
     "quantize_model",
     "read_data",
+    "training_of",
 ]

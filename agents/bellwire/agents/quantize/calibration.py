@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,14 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 from bellwire.agents.features import COLUMNS, ROWS
 from bellwire.agents.quantize.errors import CalibrationError
 from bellwire.agents.quantize.settings import CalibrationSettings
+from bellwire.agents.quantize.training import Training
 from bellwire.agents.tactical.networks import OBSERVATION_SIZE
+from bellwire.agents.train.array_file import ALONE, UnreadableArraysError, read_arrays
 from bellwire.agents.train.data import load_bars
-from bellwire.agents.train.settings import SplitSettings
 from bellwire.agents.train.tape import Tape, record
-from bellwire.agents.train.walk_forward import walk_forward
+from bellwire.agents.train.walk_forward import part_at, walk_forward
 
 ROWS_MIN: Final = 16  # fewer say nothing of a range
-FILE_BYTES_MAX: Final = 512 * 1024 * 1024  # 300,000 observations
+FILE_BYTES_MAX: Final = 512 * 1024 * 1024  # on disk and unpacked; 300,000 observations
+_OBSERVATION: Final = "observation"
+_POSITION: Final = "position"
 _SUFFIXES: Final = (".npz", ".npy")
 _EXPECTED: Final = (
     f"finite numbers (n, {OBSERVATION_SIZE}) or (n, {ROWS}, {COLUMNS}), n ≥ {ROWS_MIN}"
@@ -64,7 +66,7 @@ def read_data(
     calibrate: str,
     held_out: str,
     settings: CalibrationSettings,
-    split: SplitSettings | None = None,
+    training: Training | None = None,
 ) -> Data:
     """Read what to calibrate with and what to hold out. Blocks while it reads.
 
@@ -73,8 +75,8 @@ def read_data(
             the name of a bundled series.
         held_out: Bars as above; empty = the newest of those to calibrate with, which are left out there.
         settings: Rows and seed.
-        split: How bars are parted where `held_out` is empty; by default as the trainer does, so that what it has not
-            seen is held out here too. Of several folds the last counts.
+        training: Of the model to quantize; by default as the trainer's defaults. No bar it was trained on is held
+            out, of several folds the last counts; bars it does not know are parted as those it was trained on.
 
     Raises:
         CalibrationError: A file is absent, damaged, of another shape, holds NaN, or nothing can be held out.
@@ -82,18 +84,19 @@ def read_data(
         TooFewBarsError: Too few bars to part.
         OhlcvFileError, InvalidBarError: Bars that cannot be used.
     """
+    training = training or Training()
     if Path(calibrate).suffix in _SUFFIXES:
         if not held_out:
             raise CalibrationError(calibrate, "no bars", "bars to hold out, named apart")
         apart = record(load_bars(held_out))
-        return Data(_from_file(Path(calibrate), settings), apart, apart.decisions)
+        return Data(_from_file(Path(calibrate), settings), apart, _unseen(apart, training))
     tape = record(load_bars(calibrate))
     if not held_out:
-        return _split(tape, settings, split or SplitSettings())
+        return _split(tape, settings, training)
     apart = record(load_bars(held_out))
     if apart.bars.sha256 == tape.bars.sha256:
         raise CalibrationError(held_out, "the bars calibrated with", "other bars, or none")
-    return Data(_calibration_on(tape, tape.decisions, settings), apart, apart.decisions)
+    return Data(_calibration_on(tape, tape.decisions, settings), apart, _unseen(apart, training))
 
 
 def calibration_of(
@@ -167,34 +170,34 @@ def _positions(source: str, given: NDArray[Any], rows: int) -> NDArray[np.float3
     return given.astype(np.float32).reshape(rows, 1)
 
 
-def _split(tape: Tape, settings: CalibrationSettings, split: SplitSettings) -> Data:
-    """Calibrate with the oldest and hold out the newest, so far apart that they share no bar."""
+def _unseen(tape: Tape, training: Training) -> range:
+    """Return the bars of a series held out apart that the model was not trained on."""
+    cut = training.tested_from.get(tape.bars.sha256)
+    return tape.decisions if cut is None else part_at(tape, cut).test
+
+
+def _split(tape: Tape, settings: CalibrationSettings, training: Training) -> Data:
+    """Calibrate with the oldest and hold out the newest, with the embargo between them."""
     bars = tape.bars
-    parts = walk_forward(bars.symbol, tape.decisions, split, train_bars_min=ROWS_MIN)[-1]
+    cut = training.tested_from.get(bars.sha256)
+    if cut is None:
+        split = training.split
+        parts = walk_forward(bars.symbol, tape.decisions, split, train_bars_min=ROWS_MIN)[-1]
+    else:
+        parts = part_at(tape, cut, embargo_bars=training.split.embargo_bars)
     return Data(_calibration_on(tape, parts.train, settings), tape, parts.test)
 
 
 def _from_file(path: Path, settings: CalibrationSettings) -> Calibration:
     try:
-        size = path.stat().st_size
-        if size > FILE_BYTES_MAX:
-            raise CalibrationError(str(path), f"{size} bytes", f"at most {FILE_BYTES_MAX}")
-        observations, positions = _load(path)
-    except (OSError, BadZipFile, ValueError, EOFError, KeyError) as error:
-        expected = "an .npz with `observation`, or an .npy"
-        raise CalibrationError(str(path), _cause(error), expected) from error
-    return calibration_of(path.name, observations, positions, settings)
-
-
-def _load(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    with path.open("rb") as file:
-        loaded = np.load(file, allow_pickle=False)  # A pickle could run anything.
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        return loaded["observation"], loaded.get("position")
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error.args[0]) if error.args else type(error).__name__
+        arrays = read_arrays(path, bytes_max=FILE_BYTES_MAX, names=(_OBSERVATION, _POSITION))
+        alone = arrays.get(ALONE)
+        observations = arrays[_OBSERVATION] if alone is None else alone
+    except (UnreadableArraysError, KeyError) as error:
+        expected = (
+            f"an .npz with `{_OBSERVATION}`, or an .npy, of at most {FILE_BYTES_MAX} bytes unpacked"
+        )
+        missing = f"no `{_OBSERVATION}` in it"
+        found = missing if isinstance(error, KeyError) else str(error)
+        raise CalibrationError(str(path), found, expected) from error
+    return calibration_of(path.name, observations, arrays.get(_POSITION), settings)

@@ -61,7 +61,7 @@ class GateSettings:
         default=0.2,
         metadata=setting(
             unit="basis points of the value traded",
-            why="the trainer's default: what the model was trained to pay",
+            why="the trainer's default; `bellwire model quantize` takes what the parent was trained to pay",
             ge=0.0,
             le=1_000.0,
         ),

@@ -12,13 +12,13 @@ from bellwire.agents.features.fvg import (
     LOOKBACK_BARS_MIN,
 )
 from bellwire.agents.tactical.decision import Action, Decision, Side
+from bellwire.agents.tactical.followed import Followed
 from bellwire.agents.tactical.rules import RulesPolicy, RulesSettings
 from bellwire.risk.json_settings import from_json, to_json
 from bellwire.runtime import Agent, MessageContext, Outputs, Publication, subscribe, tool
 from bellwire.trading.v1 import signal_pb2
 from bellwire.trading.v1.market_data_pb2 import Bar
 from bellwire.trading.v1.signal_pb2 import Model, Signal
-from bellwire.wire.errors import CapacityError
 from bellwire.wire.settings import check_settings, setting
 
 SIGNALS_KEPT_MAX: Final = 1_000  # per symbol; an agent's window: no more bars can come again
@@ -29,18 +29,6 @@ _ACTIONS: Final = {
     Action.EXIT: signal_pb2.SIGNAL_ACTION_EXIT,
 }
 _SIDES: Final = {Side.BUY: signal_pb2.SIDE_BUY, Side.SELL: signal_pb2.SIDE_SELL}
-
-
-class TooManySymbolsError(CapacityError):
-    """The rules follow as many symbols as they may."""
-
-    reason = "RULES_SYMBOLS_EXCEEDED"
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        super().__init__(
-            f"{limit} symbols are followed, the limit; raise symbols_max or run another replica"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +63,10 @@ class RulesAgentSettings:
     symbols_max: int = field(
         default=1_000,
         metadata=setting(
-            unit="symbols", why="bounds memory against made-up names", ge=1, le=100_000
+            unit="symbols, each interval of one counted",
+            why="bounds memory against made-up names",
+            ge=1,
+            le=100_000,
         ),
     )
     rules: RulesSettings = field(default_factory=RulesSettings)
@@ -85,7 +76,7 @@ class RulesAgentSettings:
 
 
 @dataclass(slots=True)
-class _Symbol:
+class _Series:
     features: FeatureMatrix
     policy: RulesPolicy
     newest_close: int = -1
@@ -110,7 +101,7 @@ class RulesAgent(Agent):
     def __init__(self, settings: Mapping[str, object] | None = None, *, agent_id: str = "") -> None:
         super().__init__(settings, agent_id=agent_id)
         self.options = from_json(RulesAgentSettings, self.settings)
-        self._symbols: dict[str, _Symbol] = {}
+        self._followed = Followed(self.options.symbols_max, self._begin_series)
 
     @subscribe("{bars_topic}")
     async def on_bar(self, bar: Bar, context: MessageContext) -> Outputs:
@@ -118,9 +109,9 @@ class RulesAgent(Agent):
 
         Raises:
             InvalidBarError: no feature can be computed from the bar.
-            TooManySymbolsError: no room for its symbol.
+            TooManySymbolsError: no room for its symbol in its interval.
         """
-        state = self._state(bar.symbol)
+        state = self._followed.of(bar.symbol, bar.interval)
         if bar.close_time_unix_nano <= state.newest_close:
             signal = state.signals.get(bar.close_time_unix_nano)
         else:
@@ -132,31 +123,29 @@ class RulesAgent(Agent):
         return Publication("", signal, cause=cause)
 
     @tool(description="Why the rules signalled, or held, on the newest bar of a symbol.")
-    async def explain_last_signal(self, symbol: str) -> dict[str, object]:
-        """Return the newest decision, every vote behind it, and the last signal published."""
-        state = self._symbols.get(symbol)
-        if state is None:
-            return {"symbol": symbol, "known": False, "symbols": sorted(self._symbols)}
+    async def explain_last_signal(self, symbol: str, interval: str = "") -> dict[str, object]:
+        """Return the newest decision, every vote behind it, and the last signal published.
+
+        Of several intervals, unless one is named, that whose newest bar closed last counts.
+        """
+        found = self._followed.newest(symbol, interval)
+        if found is None:
+            return {"symbol": symbol, "known": False, "symbols": self._followed.symbols}
+        interval, state = found
         last = state.last_signal
         return {
             "symbol": symbol,
+            "interval": interval,
             "known": True,
             "bars": state.features.bar_count,
             "last_signal": None if last is None else _summary(last),
             **state.policy.explain(),
         }
 
-    def _state(self, symbol: str) -> _Symbol:
-        state = self._symbols.get(symbol)
-        if state is None:
-            if len(self._symbols) >= self.options.symbols_max:
-                raise TooManySymbolsError(self.options.symbols_max)
-            features = FeatureMatrix(self.options.lookback_bars)
-            state = _Symbol(features, RulesPolicy(self.options.rules))
-            self._symbols[symbol] = state
-        return state
+    def _begin_series(self) -> _Series:
+        return _Series(FeatureMatrix(self.options.lookback_bars), RulesPolicy(self.options.rules))
 
-    def _decide(self, state: _Symbol, bar: Bar) -> Signal | None:
+    def _decide(self, state: _Series, bar: Bar) -> Signal | None:
         prices = (bar.open, bar.high, bar.low, bar.close, bar.volume)
         state.features.push(*map(float, prices))
         state.newest_close = bar.close_time_unix_nano

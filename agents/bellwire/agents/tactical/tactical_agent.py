@@ -20,9 +20,9 @@ from bellwire.agents.tactical.agent import (
     SIGNALS_KEPT_MAX,
     RulesAgent,
     RulesAgentSettings,
-    TooManySymbolsError,
 )
 from bellwire.agents.tactical.aggregate import Rule, decide_move
+from bellwire.agents.tactical.followed import Followed
 from bellwire.agents.tactical.model_endpoint import BUNDLED_MODEL, open_endpoint
 from bellwire.agents.tactical.networks.weights import OBSERVATION_SIZE
 from bellwire.agents.tactical.onnx_graph import OBSERVATION, POSITION, PROBABILITIES
@@ -51,7 +51,7 @@ _RULES: Final = DecidedBy(RulesAgentSettings().strategy, RulesAgent.version)
 
 
 @dataclass(slots=True)
-class _Symbol:
+class _Series:
     features: FeatureMatrix
     rules: RulesPolicy
     position: float = 0.0
@@ -92,7 +92,7 @@ class TacticalAgent(Agent):
         self.options = from_json(TacticalAgentSettings, self.settings)
         self._endpoint = endpoint
         self._absent = "NOT_STARTED"
-        self._symbols: dict[str, _Symbol] = {}
+        self._followed = Followed(self.options.symbols_max, self._begin_series)
 
     async def on_start(self) -> Outputs:
         """Load the model, unless an endpoint was given."""
@@ -111,9 +111,9 @@ class TacticalAgent(Agent):
 
         Raises:
             InvalidBarError: no feature can be computed from the bar.
-            TooManySymbolsError: no room for its symbol.
+            TooManySymbolsError: no room for its symbol in its interval.
         """
-        state = self._state(bar.symbol)
+        state = self._followed.of(bar.symbol, bar.interval)
         if bar.close_time_unix_nano <= state.newest_close:
             signal = state.signals.get(bar.close_time_unix_nano)
         else:
@@ -125,14 +125,19 @@ class TacticalAgent(Agent):
         return Publication("", signal, cause=cause)
 
     @tool(description="What the tactical model decided on the newest bar of a symbol, and why.")
-    async def explain_last_signal(self, symbol: str) -> dict[str, object]:
-        """Return the newest verdict and the last signal published."""
-        state = self._symbols.get(symbol)
-        if state is None:
-            return {"symbol": symbol, "known": False, "symbols": sorted(self._symbols)}
+    async def explain_last_signal(self, symbol: str, interval: str = "") -> dict[str, object]:
+        """Return the newest verdict and the last signal published.
+
+        Of several intervals, unless one is named, that whose newest bar closed last counts.
+        """
+        found = self._followed.newest(symbol, interval)
+        if found is None:
+            return {"symbol": symbol, "known": False, "symbols": self._followed.symbols}
+        interval, state = found
         verdict, last = state.verdict, state.last_signal
         return {
             "symbol": symbol,
+            "interval": interval,
             "known": True,
             "bars": state.features.bar_count,
             "position": state.position,
@@ -142,17 +147,10 @@ class TacticalAgent(Agent):
             "last_signal": "" if last is None else last.signal_id,
         }
 
-    def _state(self, symbol: str) -> _Symbol:
-        state = self._symbols.get(symbol)
-        if state is None:
-            if len(self._symbols) >= self.options.symbols_max:
-                raise TooManySymbolsError(self.options.symbols_max)
-            features = FeatureMatrix(self.options.lookback_bars)
-            state = _Symbol(features, RulesPolicy(self.options.rules))
-            self._symbols[symbol] = state
-        return state
+    def _begin_series(self) -> _Series:
+        return _Series(FeatureMatrix(self.options.lookback_bars), RulesPolicy(self.options.rules))
 
-    async def _decide(self, state: _Symbol, bar: Bar) -> Signal | None:
+    async def _decide(self, state: _Series, bar: Bar) -> Signal | None:
         prices = (bar.open, bar.high, bar.low, bar.close, bar.volume)
         state.features.push(*map(float, prices))
         state.newest_close = bar.close_time_unix_nano
@@ -170,7 +168,7 @@ class TacticalAgent(Agent):
             state.signals.popitem(last=False)
         return signal
 
-    async def _judge(self, state: _Symbol, bar: Bar, observation: Observation) -> Verdict:
+    async def _judge(self, state: _Series, bar: Bar, observation: Observation) -> Verdict:
         """Ask the model, then the rules; never raises what keeps either of them from answering."""
         try:
             if self._endpoint is None:
@@ -195,7 +193,7 @@ class TacticalAgent(Agent):
             MODEL,
             {OBSERVATION.name: matrix, POSITION.name: held},
             key=bar.symbol,
-            cache_key=f"{bar.symbol}/{bar.close_time_unix_nano}",
+            cache_key=f"{bar.symbol}/{bar.interval}/{bar.close_time_unix_nano}",
         )
         async with asyncio.timeout(self.options.infer_seconds_max):
             return await endpoint.infer(request)
@@ -214,7 +212,7 @@ class TacticalAgent(Agent):
         return by_networks(actions, move, is_vote, decided_by, notes)
 
     def _without_model(
-        self, state: _Symbol, bar: Bar, observation: Observation, why: str
+        self, state: _Series, bar: Bar, observation: Observation, why: str
     ) -> Verdict:
         notes = (f"after {MODEL} {why}",)
         if self.options.fallback == "hold":

@@ -80,7 +80,10 @@ class TacticalAgentSettings:
     symbols_max: int = field(
         default=1_000,
         metadata=setting(
-            unit="symbols", why="bounds memory against made-up names", ge=1, le=100_000
+            unit="symbols, each interval of one counted",
+            why="bounds memory against made-up names",
+            ge=1,
+            le=100_000,
         ),
     )
     aggregation: AggregationSettings = field(default_factory=AggregationSettings)

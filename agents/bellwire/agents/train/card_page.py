@@ -10,9 +10,9 @@ PAGE: Final = "card.md"
 
 _INTRODUCTION: Final = (
     "Three agents (fvg, momentum, entry) that move one position between short and long, trained "
-    "by MAPPO. Test bars lie after all bars trained on. Returns are sums of log returns in "
-    "percent, of greedy actions, begun flat: gross, with one standard error, and net of a fee in bp "
-    "of the value traded. Costs beyond the fee are not modelled."
+    "by MAPPO. Test bars lie after all bars trained on, those of other symbols included. Returns "
+    "are sums of log returns in percent, of greedy actions, begun flat: gross, with one standard "
+    "error, and net of a fee in bp of the value traded. Costs beyond the fee are not modelled."
 )
 
 

@@ -1,7 +1,6 @@
 """A training on disk: everything needed to go on as if it had never stopped."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bellwire.agents.inference.durable_file import replace_file
+from bellwire.agents.train.array_file import read_arrays
 from bellwire.agents.train.errors import CheckpointError
 
-FILE_BYTES_MAX: Final = 256 * 1024 * 1024  # the larger dense variant with its moments has 2.5 MB
+FILE_BYTES_MAX: Final = (
+    256 * 1024 * 1024
+)  # on disk and unpacked; the larger dense variant with its moments has 2.5 MB
 _ABOUT: Final = "about"  # JSON beside the arrays; their names have a dot
 
 
@@ -55,18 +57,22 @@ def load(path: Path, origin: Mapping[str, object]) -> Checkpoint:
         CheckpointError: absent, damaged, or begun with something else, which is named.
     """
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise CheckpointError(path, "too large", f"at most {FILE_BYTES_MAX} bytes")
-        # numpy closes a file that it opened itself only where that was no damaged archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_arrays(path, bytes_max=FILE_BYTES_MAX)
         about = json.loads(str(arrays.pop(_ABOUT)))
         about["arrays"] = arrays
         found = Checkpoint(**about)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        _check_types(found)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(path, f"unreadable ({error})", "a saved checkpoint") from error
     _check_origin(path, found.origin, json.loads(json.dumps(origin)))
     return found
+
+
+def _check_types(found: Checkpoint) -> None:
+    if type(found.step) is not int or not isinstance(found.seconds, (int, float)):
+        raise TypeError(f"step {found.step!r}, seconds {found.seconds!r}")
+    if not isinstance(found.origin, dict) or not isinstance(found.random, dict):
+        raise TypeError("origin and random are no objects")
 
 
 def _check_origin(path: Path, found: Mapping[str, object], expected: Mapping[str, object]) -> None:

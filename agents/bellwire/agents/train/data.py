@@ -48,10 +48,21 @@ class BarArrays:
         """Return the number of bars."""
         return len(self.close)
 
+    @property
+    def close_times(self) -> NDArray[np.int64]:
+        """When each bar closed, nanoseconds since 1970-01-01 UTC."""
+        return self.open_times + interval_seconds(self.interval) * NANOS_PER_SECOND
+
     def close_time(self, bar: int) -> str:
         """Return when a bar closed, ISO 8601 UTC."""
-        seconds = int(self.open_times[bar]) // NANOS_PER_SECOND + interval_seconds(self.interval)
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return utc_text(
+            int(self.open_times[bar]) + interval_seconds(self.interval) * NANOS_PER_SECOND
+        )
+
+
+def utc_text(unix_nano: int) -> str:
+    """Return a time of the whole second it lies in, ISO 8601 UTC."""
+    return datetime.fromtimestamp(unix_nano // NANOS_PER_SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def load_bars(data: str, *, symbol: str = "", seed: int = 0) -> BarArrays:

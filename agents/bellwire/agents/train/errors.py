@@ -21,6 +21,26 @@ class TooFewBarsError(CallerError):
         )
 
 
+class SeriesApartError(CallerError):
+    """Series that are trained on together hardly share a time, so no common cut parts them all."""
+
+    reason = "TRAINING_SERIES_APART"
+
+    def __init__(self, symbol: str, block: str, found: tuple[int, int], needed: int) -> None:
+        """Name the series, the test block, its bars before and in it, and the fewest to train on."""
+        self.symbol = symbol
+        self.block = block
+        self.found = found
+        self.needed = needed
+        train, test = found
+        super().__init__(
+            f"{symbol} has {train} bars to train on before the common test {block}, and {test} in it; "
+            f"at least {needed} and 1 are needed: give series of the same time, fewer folds, or train "
+            f"on {symbol} apart",
+            metadata={"symbol": symbol, "train": str(train), "test": str(test)},
+        )
+
+
 class UnknownDataError(CallerError):
     """The data are neither a file nor a series that ships with the package."""
 
@@ -53,13 +73,16 @@ class CheckpointError(CallerError):
 
 
 class TrainingExistsError(CallerError):
-    """The folder holds a training already, which would be lost."""
+    """The folder holds a training or a model already, which would be lost."""
 
     reason = "TRAINING_EXISTS"
     code = StatusCode.ALREADY_EXISTS
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, found: str) -> None:
+        """Name the folder, and the file in it that tells of a training."""
         self.folder = folder
+        self.found = found
         super().__init__(
-            f"folder {folder} holds a training; go on with it (--resume) or name another folder"
+            f"folder {folder} holds {found} of another training; name another folder, or go on with "
+            "that one (--resume)"
         )

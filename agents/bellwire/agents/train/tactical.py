@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from bellwire.agents.inference.model import MANIFEST
 from bellwire.agents.tactical.networks import DenseWeights, Variant, save_weights
 from bellwire.agents.tactical.onnx_graph import write_model
 from bellwire.agents.train import checkpoint as checkpoints
@@ -30,10 +31,11 @@ from bellwire.agents.train.settings import MappoSettings, SplitSettings, TrainSe
 from bellwire.agents.train.tape import Tape
 from bellwire.agents.train.trainer import Trainer
 from bellwire.agents.train.vector_env import Ground
-from bellwire.agents.train.walk_forward import Split, walk_forward
+from bellwire.agents.train.walk_forward import Split, walk_forward_together
 
 MODEL: Final = "tactical"
 WEIGHTS: Final = "weights.npz"
+_RESULTS: Final = (WEIGHTS, CARD, MANIFEST)  # any of them tells of a model, whoever made it
 CHECKPOINT_SECONDS: Final = 15.0  # what a crash costs at most; a checkpoint takes 10 ms
 
 
@@ -80,16 +82,17 @@ def train_tactical(job: Job, watcher: Watcher | None = None) -> Card | None:
 
     Raises:
         TooFewBarsError: a series is too short to train and test on.
-        TrainingExistsError: the folder holds a training, and `resume` is False.
+        SeriesApartError: several series share too little time to be cut at the same times.
+        TrainingExistsError: the folder holds a training or a model, and `resume` is False.
         CheckpointError: the checkpoint cannot be gone on with.
         OSError: the folder cannot be written.
     """
     watcher = watcher or Watcher()
     began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     folds = _folds(job)
+    if not job.resume:
+        _check_nothing_is_lost(job.folder)
     job.folder.mkdir(parents=True, exist_ok=True)
-    if not job.resume and checkpoint_path(job.folder, 1).exists():
-        raise TrainingExistsError(job.folder)
     trained = []
     for fold, splits in enumerate(folds, 1):
         trainer = _trainer(job, fold, splits)
@@ -110,14 +113,16 @@ def checkpoint_path(folder: Path, fold: int) -> Path:
     return folder / f"checkpoint-{fold}.npz"
 
 
+def _check_nothing_is_lost(folder: Path) -> None:
+    for path in (checkpoint_path(folder, 1), *(folder / name for name in _RESULTS)):
+        if path.exists():
+            raise TrainingExistsError(folder, path.name)
+
+
 def _folds(job: Job) -> list[tuple[Split, ...]]:
-    """Return for each fold one split a tape."""
+    """Return for each fold one split a tape; all are cut at the same times."""
     episode = job.mappo.episode_bars
-    by_tape = [
-        walk_forward(tape.bars.symbol, tape.decisions, job.split, train_bars_min=episode + 1)
-        for tape in job.tapes
-    ]
-    return list(zip(*by_tape, strict=True))
+    return list(walk_forward_together(job.tapes, job.split, train_bars_min=episode + 1))
 
 
 def _trainer(job: Job, fold: int, splits: tuple[Split, ...]) -> Trainer:
@@ -178,12 +183,16 @@ def _result(
 
 def _origin(card: Card) -> dict[str, object]:
     """Return what the model's manifest says of its training; the card says the rest."""
+    # Of several folds the last counts: the weights are its own, and it has seen the tests before it.
+    tested_from = {result.data.sha256: result.data.test_first for result in card.results}
     return {
         "card": CARD,
-        "data_sha256": sorted({result.data.sha256 for result in card.results}),
+        "data_sha256": sorted(tested_from),
         "fee_bp": card.fee_bp,
         "seed": card.seed,
+        "split": card.split_settings,
         "steps": card.steps,
+        "tested_from": tested_from,
         "weights_sha256": card.weights_sha256,
     }
 

@@ -7,9 +7,11 @@ from bellwire.agents.data import EURUSD_1H
 from bellwire.agents.quantize import (
     CalibrationError,
     CalibrationSettings,
+    Training,
     calibration_of,
     read_data,
 )
+from bellwire.agents.quantize import calibration as module
 from bellwire.agents.train import (
     SplitSettings,
     TooFewBarsError,
@@ -124,7 +126,26 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path):
             read_data(str(tmp_path / name), "eurusd-1h", SETTINGS)
 
 
-def test_of_bars_those_the_trainer_tests_on_are_held_out_and_share_none_with_the_others():
+def test_an_npz_with_broken_compression_is_refused(tmp_path):
+    path = tmp_path / "damaged.npz"
+    np.savez_compressed(path, observation=rows())
+    whole = bytearray(path.read_bytes())
+    packed = 30 + int.from_bytes(whole[26:28], "little") + int.from_bytes(whole[28:30], "little")
+    whole[packed] = 0b111  # a last block of the type that deflate does not have
+    path.write_bytes(whole)
+    with pytest.raises(CalibrationError, match=r"expected an \.npz with `observation`"):
+        read_data(str(path), "eurusd-1h", SETTINGS)
+
+
+def test_an_npz_that_would_unpack_to_more_than_the_limit_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, observation=np.zeros((1_000, 420), np.float32))
+    monkeypatch.setattr(module, "FILE_BYTES_MAX", 1_000_000)
+    with pytest.raises(CalibrationError, match="too large: 1680128 bytes unpacked"):
+        read_data(str(path), "eurusd-1h", SETTINGS)
+
+
+def test_of_bars_those_the_trainer_tests_on_are_held_out_and_those_before_calibrated_with():
     tape = record(load_bars("eurusd-1h"))
     data = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536))
     (split,) = walk_forward("EURUSD", tape.decisions, SplitSettings(), train_bars_min=1)
@@ -137,9 +158,28 @@ def test_of_bars_those_the_trainer_tests_on_are_held_out_and_share_none_with_the
 
 def test_how_bars_are_parted_is_a_setting():
     split = SplitSettings(test_share=0.5, folds=2, embargo_bars=100)
-    data = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536), split)
+    data = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536), Training(split=split))
     assert len(data.held_out) == len(data.tape.decisions) // 4
     assert len(data.calibration.observations) == len(data.tape.decisions) * 3 // 4 - 100 + 1
+
+
+def test_no_bar_that_the_last_fold_was_trained_on_is_held_out():
+    tape = record(load_bars("eurusd-1h"))
+    split = SplitSettings(folds=5)
+    last = walk_forward("EURUSD", tape.decisions, split, train_bars_min=1)[-1]
+    closes = tape.bars.close_times
+    training = Training(0.2, split, {tape.bars.sha256: int(closes[last.test.start])})
+    parted = read_data("eurusd-1h", "", CalibrationSettings(rows=65_536), training)
+    apart = read_data("ibm-1d", "eurusd-1h", SETTINGS, training)
+    assert parted.held_out == apart.held_out == last.test
+    assert len(parted.calibration.observations) == len(last.train)
+
+
+def test_a_cut_common_to_several_series_is_kept_where_one_of_them_is_quantized_with():
+    tape = record(load_bars("eurusd-1h"))
+    cut = int(tape.bars.close_times[5_900])  # later than the newest 30 % begin
+    training = Training(tested_from={tape.bars.sha256: cut})
+    assert read_data("eurusd-1h", "", SETTINGS, training).held_out.start == 5_900
 
 
 def test_bars_held_out_apart_leave_all_others_to_calibrate_with():

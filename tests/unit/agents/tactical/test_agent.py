@@ -7,7 +7,8 @@ from bellwire.agents.data import EURUSD_1H
 from bellwire.agents.features import InvalidBarError
 from bellwire.agents.feed import to_message
 from bellwire.agents.tactical import agent as module
-from bellwire.agents.tactical.agent import RulesAgent, TooManySymbolsError
+from bellwire.agents.tactical.agent import RulesAgent
+from bellwire.agents.tactical.followed import TooManySymbolsError
 from bellwire.runtime.harness import AgentHarness
 from bellwire.trading.v1 import signal_pb2
 from bellwire.trading.v1.market_data_pb2 import Bar, Watermark
@@ -31,6 +32,15 @@ def message(bar):
         time_unix_nano=bar.close_time_unix_nano,
         traceparent=TRACE,
     )
+
+
+def in_minutes(bar):
+    """Return a bar of 15 minutes with the same prices that closes with it."""
+    other = Bar()
+    other.CopyFrom(bar)
+    other.interval = "15m"
+    other.open_time_unix_nano = bar.close_time_unix_nano - 900 * 10**9
+    return other
 
 
 def payload_of(item, cls):
@@ -134,6 +144,25 @@ async def test_symbols_do_not_share_history(bars):
     assert len({item.payload.signal_id for item in both}) == len(both)
 
 
+async def test_intervals_of_a_symbol_do_not_share_history(bars):
+    both = [each for bar in bars for each in (bar, in_minutes(bar))]
+    _, alone = await play(bars)
+    harness, mixed = await play(both)
+    hourly = [item.payload for item in mixed if item.payload.strategy_id == "rules-fvg-1h"]
+    quarterly = [item.payload for item in mixed if item.payload.strategy_id == "rules-fvg-15m"]
+    assert hourly == [item.payload for item in alone]
+    assert len(quarterly) == len(hourly)
+    explained = await harness.call("explain_last_signal", {"symbol": "EURUSD", "interval": "15m"})
+    assert (explained["interval"], explained["bars"]) == ("15m", BARS)
+    assert explained["last_signal"]["signal_id"] == quarterly[-1].signal_id
+
+
+async def test_an_interval_that_nobody_follows_is_not_known(bars):
+    harness, _ = await play(bars[:1])
+    explained = await harness.call("explain_last_signal", {"symbol": "EURUSD", "interval": "5m"})
+    assert explained == {"symbol": "EURUSD", "known": False, "symbols": ["EURUSD"]}
+
+
 async def test_symbols_are_bounded(bars):
     harness = AgentHarness(RulesAgent({"symbols_max": 1}))
     await harness.feed("bars.1h", message(bars[0]))
@@ -159,4 +188,4 @@ async def test_a_bar_no_feature_can_be_computed_from_is_refused_and_changes_noth
 async def test_remembered_signals_are_bounded(bars, monkeypatch):
     monkeypatch.setattr(module, "SIGNALS_KEPT_MAX", 3)
     harness, _ = await play(bars)
-    assert len(harness.agent._symbols["EURUSD"].signals) == 3
+    assert len(harness.agent._followed.of("EURUSD", "1h").signals) == 3

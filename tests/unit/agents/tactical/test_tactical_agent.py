@@ -13,7 +13,8 @@ from bellwire.agents.inference import (
     InferenceResult,
 )
 from bellwire.agents.tactical import tactical_agent as module
-from bellwire.agents.tactical.agent import RulesAgent, TooManySymbolsError
+from bellwire.agents.tactical.agent import RulesAgent
+from bellwire.agents.tactical.followed import TooManySymbolsError
 from bellwire.agents.tactical.tactical_agent import TacticalAgent
 from bellwire.execution.gateway import RiskGateway
 from bellwire.runtime.harness import AgentHarness
@@ -106,7 +107,7 @@ async def test_the_model_sees_the_position_its_signals_have_led_to(real_bars):
     assert held == [0.0, 0.5, 0.75, -1.0, 0.0]
     assert {request.inputs["observation"].shape for request in endpoint.requests} == {(1, 420)}
     newest = real_bars[FIRST + 3].close_time_unix_nano
-    assert endpoint.requests[-1].cache_key == f"EURUSD/{newest}"
+    assert endpoint.requests[-1].cache_key == f"EURUSD/1h/{newest}"
     assert endpoint.requests[-1].key == "EURUSD"
 
 
@@ -186,7 +187,9 @@ async def test_where_the_rules_are_switched_off_it_holds_and_says_why(real_bars,
 
 async def test_where_the_rules_fail_too_it_holds_and_says_both(real_bars, tmp_path):
     harness, _ = await play(real_bars[:FIRST], model_dir=str(tmp_path))
-    harness.agent._symbols["EURUSD"].position = float("nan")  # the one thing the rules refuse
+    harness.agent._followed.of("EURUSD", "1h").position = float(
+        "nan"
+    )  # the one thing the rules refuse
     await harness.feed("bars.1h", message(real_bars[FIRST]))
     explained = await explain(harness)
     assert explained["rationale"] == (
@@ -246,11 +249,30 @@ async def test_symbols_share_neither_history_nor_position(real_bars):
     assert [request.inputs["position"].item() for request in endpoint.requests] == [0.0, 0.0]
 
 
+async def test_intervals_of_a_symbol_share_neither_history_nor_position(real_bars):
+    both = []
+    for bar in real_bars[:FIRST]:
+        other = Bar()
+        other.CopyFrom(bar)
+        other.interval = "15m"
+        both += [bar, other]
+    endpoint = Saying(LONG)
+    harness, signals = await play(both, endpoint)
+    assert [signal.strategy_id for signal in signals] == ["tactical-1h", "tactical-15m"]
+    assert [request.inputs["position"].item() for request in endpoint.requests] == [0.0, 0.0]
+    close = real_bars[FIRST - 1].close_time_unix_nano
+    keys = [request.cache_key for request in endpoint.requests]
+    assert keys == [f"EURUSD/1h/{close}", f"EURUSD/15m/{close}"]
+    explained = await harness.call("explain_last_signal", {"symbol": "EURUSD", "interval": "15m"})
+    assert explained["last_signal"] == signals[1].signal_id
+    assert (explained["interval"], explained["bars"]) == ("15m", FIRST)
+
+
 async def test_symbols_and_remembered_signals_are_bounded(real_bars, monkeypatch):
     monkeypatch.setattr(module, "SIGNALS_KEPT_MAX", 2)
     harness, signals = await play(real_bars, Saying(*[LONG, SHORT] * 20), symbols_max=1)
     assert len(signals) > 2
-    assert len(harness.agent._symbols["EURUSD"].signals) == 2
+    assert len(harness.agent._followed.of("EURUSD", "1h").signals) == 2
     other = Bar()
     other.CopyFrom(real_bars[0])
     other.symbol = "OTHER"

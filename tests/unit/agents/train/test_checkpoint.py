@@ -1,8 +1,12 @@
 """bellwire.agents.train.checkpoint: whole, or refused."""
 
+import contextlib
+import json
+
 import numpy as np
 import pytest
 
+from bellwire.agents.train import checkpoint as module
 from bellwire.agents.train.checkpoint import Checkpoint, load, save
 from bellwire.agents.train.errors import CheckpointError
 
@@ -51,6 +55,36 @@ def test_that_of_another_training_is_refused_by_what_differs(path, saved, origin
 @pytest.mark.parametrize("keep", [0, 10, 200, -1])
 def test_a_damaged_file_is_refused(path, saved, keep):
     path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match="unreadable"):
+        load(path, ORIGIN)
+
+
+def test_damage_of_any_byte_is_refused_or_harmless(path, saved):
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(CheckpointError):
+            load(path, ORIGIN)
+
+
+def test_one_that_would_unpack_to_more_than_the_limit_is_refused(path, monkeypatch):
+    np.savez_compressed(path, zeros=np.zeros(100_000, np.uint8))
+    monkeypatch.setattr(module, "FILE_BYTES_MAX", 50_000)
+    with pytest.raises(CheckpointError, match=r"too large: 10\d+ bytes unpacked, limit is 50000"):
+        load(path, ORIGIN)
+
+
+@pytest.mark.parametrize("about", ['"text"', "[]", '{"step": "1"}', "[" * 100_000])
+def test_one_that_speaks_of_something_else_is_refused(path, about):
+    np.savez(path, about=np.array(about))
+    with pytest.raises(CheckpointError, match="unreadable"):
+        load(path, ORIGIN)
+
+
+@pytest.mark.parametrize(("name", "value"), [("step", "1"), ("origin", []), ("random", None)])
+def test_fields_of_other_types_are_refused(path, name, value):
+    about = {"step": 1, "seconds": 1.0, "random": {}, "origin": ORIGIN, name: value}
+    np.savez(path, about=np.array(json.dumps(about)))
     with pytest.raises(CheckpointError, match="unreadable"):
         load(path, ORIGIN)
 

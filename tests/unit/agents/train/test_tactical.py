@@ -13,7 +13,7 @@ from bellwire.agents.inference import read_manifest
 from bellwire.agents.tactical.networks import load_weights
 from bellwire.agents.tactical.onnx_graph import graph_bytes
 from bellwire.agents.train.card_page import verdict
-from bellwire.agents.train.data import generate, load_bars
+from bellwire.agents.train.data import generate
 from bellwire.agents.train.errors import (
     CheckpointError,
     TooFewBarsError,
@@ -149,9 +149,36 @@ def test_more_steps_go_on_from_where_it_was_done(job):
 def test_a_training_in_the_folder_is_never_overwritten(job):
     train_tactical(job)
     before = checkpoint_path(job.folder, 1).read_bytes()
-    with pytest.raises(TrainingExistsError, match="holds a training; go on with it"):
+    with pytest.raises(TrainingExistsError, match=r"holds checkpoint-1\.npz of another training"):
         train_tactical(job)
     assert checkpoint_path(job.folder, 1).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["model.json", "card.json", "weights.npz"])
+def test_a_model_in_the_folder_is_never_overwritten(job, name):
+    job.folder.mkdir()
+    (job.folder / name).write_text("somebody's")
+    with pytest.raises(TrainingExistsError, match=f"holds {name} of another training") as caught:
+        train_tactical(job)
+    assert caught.value.found == name
+    assert [path.name for path in job.folder.iterdir()] == [name]
+    assert (job.folder / name).read_text() == "somebody's"
+
+
+def test_no_symbol_is_tested_on_a_time_that_another_was_trained_on(job, small):
+    earlier = record(generate(SyntheticSettings(bars=800, seed=3)))
+    card = finished(replace(job, tapes=(small, earlier), train=TrainSettings(steps=256)))
+    trained = max(result.data.train_last for result in card.results)
+    tested = min(result.data.test_first for result in card.results)
+    assert trained < tested
+
+
+def test_the_manifest_says_how_bars_were_parted_and_from_when_the_last_fold_was_tested(job, small):
+    settings = SplitSettings(folds=2)
+    card = finished(replace(job, split=settings, train=TrainSettings(steps=256)))
+    metadata = read_manifest(job.folder).metadata
+    assert metadata["split"] == {"test_share": 0.3, "folds": 2, "embargo_bars": 80}
+    assert metadata["tested_from"] == {small.bars.sha256: card.results[-1].data.test_first}
 
 
 def test_a_checkpoint_of_other_data_is_refused(job, planted):
@@ -173,12 +200,17 @@ def test_a_series_too_short_for_one_episode_is_refused_before_anything_is_writte
 
 
 def test_every_symbol_and_every_fold_is_tested_apart(job, small, tmp_path):
-    other = record(load_bars("ibm-1d"))
+    other = record(generate(SyntheticSettings(bars=900, seed=3)))
     split = SplitSettings(folds=2)
     both = replace(job, tapes=(small, other), split=split, train=TrainSettings(steps=256))
     card = finished(both)
     found = [(result.fold, result.symbol) for result in card.results]
-    assert found == [(1, "SYNTHETIC2"), (1, "IBM"), (2, "SYNTHETIC2"), (2, "IBM")]
+    assert found == [
+        (1, "SYNTHETIC2"),
+        (1, "SYNTHETIC3"),
+        (2, "SYNTHETIC2"),
+        (2, "SYNTHETIC3"),
+    ]
     first, *_, last = card.results
     assert first.data.test_last < last.data.test_first or first.symbol != last.symbol
     stored = load_weights(job.folder / "weights.npz")
