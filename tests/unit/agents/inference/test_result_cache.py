@@ -271,7 +271,9 @@ async def test_a_flight_that_ends_by_anything_is_told_to_who_waits_and_leaves_th
     how: BaseException,
 ) -> None:
     cache = ResultCache(Ends(how))
-    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # The panic is told there, too.
+    asyncio.get_running_loop().set_exception_handler(
+        lambda *_: None
+    )  # The panic is told there, too.
     async with asyncio.timeout(5):
         begun, joined = (asyncio.create_task(cache.infer(request())) for _ in range(2))
         with pytest.raises(PeerError, match="was called off"):
