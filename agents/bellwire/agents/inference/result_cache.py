@@ -166,9 +166,7 @@ class ResultCache:
         if not request.cache_key:
             self.passed += 1
             return await self._endpoint.infer(request)
-        if (
-            not 0 <= request.priority < PRIORITIES
-        ):  # His own fault, not that of those who would join him.
+        if not 0 <= request.priority < PRIORITIES:  # His own fault, not of those who join him.
             raise CallerError(f"priority is {request.priority}, must be 0 … {PRIORITIES - 1}")
         key = key_of(request)
         tries_left = 1
