@@ -168,7 +168,8 @@ class SupervisedProcess:
         try:
             return await self._follow(process, began)
         except BaseException:
-            process.kill()  # Nobody would start it again, nor stop it.
+            if process.returncode is None:
+                process.kill()  # Nobody would watch it, nor start it again.
             raise
         finally:
             process.close()

@@ -14,6 +14,7 @@ from bellwire.agents.inference.endpoint import (
     Endpoint,
     InferenceRequest,
     InferenceResult,
+    as_remembered,
 )
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.result_key import ResultKey, key_of
@@ -261,19 +262,11 @@ class ResultCache:
             self._tell(flight, result, task)
 
     def _keep(self, flight: _Flight, result: InferenceResult) -> None:
-        kept = replace(
-            result,
-            is_cached=True,
-            batch_size=0,
-            close_reason=None,
-            queue_seconds=0.0,
-            compute_seconds=0.0,
-        )
         size_bytes = ENTRY_BYTES + sum(
             ARRAY_BYTES + array.nbytes for array in result.outputs.values()
         )
         size_bytes += sum(len(part) for part in flight[0] if isinstance(part, str))
-        self.cache.put(flight[0], kept, size_bytes, self._clock(), stamp=flight[1])
+        self.cache.put(flight[0], as_remembered(result), size_bytes, self._clock(), stamp=flight[1])
 
     def _tell(
         self,
