@@ -5,6 +5,11 @@ import pytest
 from tests.unit.agents.inference.scripted import ask, manifest
 
 from bellwire.agent.v1 import inference_pb2 as pb
+from bellwire.agent.v1.invocation_pb2 import (
+    CACHE_LEVEL_MEMORY,
+    CACHE_LEVEL_UNSPECIFIED,
+    CacheLevel,
+)
 from bellwire.agents.inference import CloseReason, EngineFailedError, InferenceResult
 from bellwire.agents.inference.bus_endpoint import BusEndpoint
 from bellwire.agents.inference.chain import FallbackChain
@@ -29,17 +34,21 @@ STRANGE = pb.Tensor(name="y", type=99, shape=[1, 1], data=b"1234")  # type: igno
 class Answering:
     """A client whose calls are all answered alike."""
 
-    def __init__(self, result: bytes, cache_level: int = 0) -> None:
+    def __init__(
+        self, result: bytes, cache_level: CacheLevel.ValueType = CACHE_LEVEL_UNSPECIFIED
+    ) -> None:
         self.result = result
         self.cache_level = cache_level
 
     async def call(self, *_: object, **__: object) -> CallReply:
         return CallReply(
-            self.result, "application/x-protobuf", False, "a-0", 1, False, self.cache_level
-        )  # type: ignore[arg-type]  # an enum's number
+            self.result, "application/x-protobuf", False, "a-0", cache_level=self.cache_level
+        )
 
 
-def remote(result: bytes, cache_level: int = 0) -> BusEndpoint:
+def remote(
+    result: bytes, cache_level: CacheLevel.ValueType = CACHE_LEVEL_UNSPECIFIED
+) -> BusEndpoint:
     return BusEndpoint(Answering(result, cache_level), "infer.toy")  # type: ignore[arg-type]  # of its methods only `call` is used
 
 
@@ -73,7 +82,7 @@ async def test_what_the_coordinator_remembered_was_not_computed_for_us() -> None
     answer = from_result(GOOD).SerializeToString()
     fresh = await remote(answer).infer(ask(1))
     assert (fresh.is_cached, fresh.batch_size, fresh.close_reason) == (False, 7, CloseReason.FULL)
-    known = await remote(answer, cache_level=1).infer(ask(1))
+    known = await remote(answer, cache_level=CACHE_LEVEL_MEMORY).infer(ask(1))
     assert (known.is_cached, known.batch_size, known.close_reason) == (True, 0, None)
     assert (known.queue_seconds, known.compute_seconds) == (0, 0)
     assert known.outputs["y"].shape == (1, 3)
