@@ -18,7 +18,7 @@ from bellwire.agents.inference.endpoint import (
 )
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.result_key import ResultKey, key_of
-from bellwire.agents.inference.tensor import Array, Tensors
+from bellwire.agents.inference.tensor import Tensors
 from bellwire.policy.bounded_cache import BoundedCache, CacheBounds
 from bellwire.policy.generations import Generations, Stamp
 from bellwire.policy.single_flight import SingleFlight
@@ -297,8 +297,8 @@ def _locked(result: InferenceResult) -> InferenceResult:
 
 def _frozen(outputs: Tensors) -> Tensors:
     """Return copies that nobody can write to: their memory belongs to a `bytes`, which numpy cannot unlock."""
-    return MappingProxyType({name: _frozen_array(array) for name, array in outputs.items()})
-
-
-def _frozen_array(array: Array) -> Array:
-    return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)  # as it was
+    copies = {
+        name: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)  # as it was
+        for name, array in outputs.items()
+    }
+    return MappingProxyType(copies)
