@@ -1,6 +1,7 @@
 """Answers the calls of an agent: bounded, within their deadlines, cancellable."""
 
 import asyncio
+import logging
 import time
 from typing import Final, TypeAlias
 
@@ -14,11 +15,14 @@ from bellwire.runtime.offer import Answer, Offer
 from bellwire.telemetry import call_span, end_span, names
 from bellwire.wire.errors import (
     AgentBusyError,
+    AgentFailedError,
     BellwireError,
     DeadlineExceededError,
     DrainingError,
     UnknownToolError,
 )
+
+logger = logging.getLogger(__name__)
 
 NANOS_PER_SECOND: Final = 1e9
 BUSY_RETRY_SECONDS: Final = 0.05  # about ten quick calls; the caller's router has others to ask
@@ -116,11 +120,21 @@ class CallDesk:
         except asyncio.CancelledError:
             failure = "CANCELLED"
             raise
+        except Exception as error:
+            # Whatever it is, who called is not to wait for his deadline.
+            logger.exception("call of %s could not be answered", call.capability)
+            failure = AgentFailedError.reason
+            await event.fail(self._fault(call.capability, error))
         finally:
             self._meter.call_ended(time.perf_counter() - started)
             self._counters.calls += 1
             self._counters.call_errors += bool(failure)
             end_span(span, error_type=failure)
+
+    def _fault(self, name: str, error: Exception) -> AgentFailedError:
+        return AgentFailedError(
+            f"{name!r} of agent {self._agent_id!r} met {type(error).__name__}: {error}"
+        )
 
     async def _within_deadline(self, event: IncomingCall, span: Span | None) -> Answer:
         call = event.call

@@ -102,7 +102,9 @@ def read_gpus() -> GpuInventory:
 def visible_gpus(uuids: tuple[str, ...], variable: str | None) -> tuple[str, ...]:
     """Return those that CUDA_VISIBLE_DEVICES leaves us, in its order; all when it is not set.
 
-    As CUDA does, names end at the first that is unknown.
+    As CUDA does, names end at the first that is unknown. Numbers are taken for places on the bus, which is what
+    CUDA means by them under CUDA_DEVICE_ORDER=PCI_BUS_ID; without it CUDA counts the fastest first, so where GPUs
+    differ from each other name them by their UUIDs.
 
     Args:
         uuids: All GPUs, by their places on the bus.
@@ -112,7 +114,7 @@ def visible_gpus(uuids: tuple[str, ...], variable: str | None) -> tuple[str, ...
         return uuids
     visible: list[str] = []
     for name in (part.strip() for part in variable.split(",")):
-        if name.isdigit():
+        if name.isdecimal():
             found = uuids[int(name) : int(name) + 1]
         else:
             found = tuple(uuid for uuid in uuids if name and uuid.startswith(name))

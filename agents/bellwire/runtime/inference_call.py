@@ -86,14 +86,14 @@ class Endpoints:
         Cancellation and time-outs pass through to whoever set them.
 
         Raises:
-            AgentFailedError: It raised something that is no BellwireError.
+            AgentFailedError: It raised something that is no BellwireError, or returned no InferResponse.
             BellwireError: What it raised.
         """
-        method: Callable[[InferRequest, CallContext], Awaitable[InferResponse]] = getattr(
+        method: Callable[[InferRequest, CallContext], Awaitable[object]] = getattr(
             self._agent, self.specs[name].method
         )
         try:
-            return await method(request, context)
+            response = await method(request, context)
         except BellwireError:
             raise
         except Exception as error:
@@ -103,6 +103,12 @@ class Endpoints:
                 f"endpoint {name!r} of agent {self._agent.agent_id!r} raised "
                 f"{type(error).__name__}: {error}"
             ) from error
+        if not isinstance(response, InferResponse):
+            raise AgentFailedError(
+                f"endpoint {name!r} of agent {self._agent.agent_id!r} returned "
+                f"{type(response).__name__}, expected an InferResponse"
+            )
+        return response
 
 
 def _request(name: str, arguments: bytes, *, is_json: bool) -> InferRequest:

@@ -5,7 +5,7 @@ import logging
 import time
 
 from bellwire.policy.backoff import Backoff
-from bellwire.runtime.errors import ProcessStartError
+from bellwire.runtime.errors import ProcessFailedError, ProcessStartError
 from bellwire.runtime.lifecycle import Lifecycle, ProcessState, RestartBudget
 from bellwire.runtime.process_log import ProcessLog
 from bellwire.runtime.ready import ReadyDetails, ReadyFile, ReadyPipe, ReadySignal
@@ -89,22 +89,40 @@ class SupervisedProcess:
             raise ProcessStartError(f"process {self.name!r} did not start: {reason}")
 
     async def wait_for(self, *states: ProcessState) -> ProcessState:
-        """Wait until it is in one of the states, or over; return its state."""
+        """Wait until it is in one of the states, or over; return its state.
+
+        Raises:
+            ProcessFailedError: Nobody watches it any more, by a fault of our own.
+        """
         while self.state not in states and not self._lifecycle.is_over:
             if self._task is not None and self._task.done():
-                await self._task  # raises why nobody watches the process any more
+                await self._watched()
             await self._changed.wait()
         return self.state
 
     async def stop(self) -> None:
-        """Send SIGTERM, after the grace SIGKILL, and wait until it is gone."""
+        """Send SIGTERM, after the grace SIGKILL, and wait until it is gone.
+
+        Raises:
+            ProcessFailedError: Nobody watched it any more, by a fault of our own; it is gone all the same.
+        """
         self._stop.set()
         if self._lifecycle.stop():
             self._notify()
             await self._terminate()
-        if self._task is not None:
-            await self._task
+        await self._watched()
         self._notify()
+
+    async def _watched(self) -> None:
+        """Wait until nobody watches the process any more; raise when that is by a fault of our own."""
+        if self._task is None:
+            return
+        try:
+            await self._task
+        except Exception as error:
+            raise ProcessFailedError(
+                f"process {self.name!r} was ended, for nobody watches it any more: {error!r}"
+            ) from error
 
     async def _run(self) -> None:
         """Spawn, watch, and spawn again until it is over."""
@@ -149,6 +167,10 @@ class SupervisedProcess:
         self._process = process
         try:
             return await self._follow(process, began)
+        except BaseException:
+            if process.returncode is None:
+                process.kill()  # Nobody would watch it, nor start it again.
+            raise
         finally:
             process.close()
 

@@ -1,5 +1,6 @@
 """The file that takes the output of a supervised process."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,15 @@ class ProcessLog:
 
     def tail(self) -> str:
         """Return its end as a part of a sentence; empty when there is none."""
-        if self._path is None or not self._path.exists():
+        if self._path is None:
             return ""
-        text = self._path.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
+        try:
+            with self._path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - TAIL_BYTES))
+                text = file.read(TAIL_BYTES).decode(errors="replace").strip()
+        except (
+            OSError
+        ):  # None was written, or it is not ours to read: the error is told without it.
+            return ""
         return f"; its log {self._path} ends:\n{text}"

@@ -55,9 +55,9 @@ class Standby:
         """Spawn a spare unless one is there; returns before it is warm."""
         if not self._spec.standby or self._spare is not None:
             return
-        warm = ReadyPipe(WARM_FD_VARIABLE)
         try:
-            spare = await spawn(self._spec, self._log, ReadyPipe(), warm)
+            ready, warm = _pipes()
+            spare = await spawn(self._spec, self._log, ready, warm)
         except OSError as error:
             logger.warning("process %s gets no spare: %s", self._spec.name, error)
             return
@@ -133,3 +133,13 @@ class Standby:
         self.state = state
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+def _pipes() -> tuple[ReadyPipe, ReadyPipe]:
+    """Open what a spare says READY and WARM on: both, or none and OSError."""
+    ready = ReadyPipe()
+    try:
+        return ready, ReadyPipe(WARM_FD_VARIABLE)
+    except OSError:
+        ready.close()
+        raise

@@ -89,7 +89,7 @@ class Supervisor:
         return await self.start(*processes)
 
     async def wait_failed(self) -> SupervisedProcess:
-        """Wait until a process is given up; return it."""
+        """Wait until a process is given up, or watched no more by a fault of our own; return it."""
         return await self._failed.get()
 
     async def wait_ended(self) -> None:
@@ -97,20 +97,30 @@ class Supervisor:
         await asyncio.gather(*(p.wait_for(ProcessState.STOPPED) for p in self.processes))
 
     async def stop(self) -> None:
-        """Stop the groups in reverse order of their start, each group's processes together."""
+        """Stop the groups in reverse order of their start, each group's processes together.
+
+        Raises:
+            ProcessFailedError: One was not watched any more; the first of them, once all are stopped.
+        """
+        faults: list[BaseException] = []
         while self._groups:
             group = self._groups.pop()
-            await asyncio.gather(*(process.stop() for process in group))
+            outcomes = await asyncio.gather(
+                *(process.stop() for process in group), return_exceptions=True
+            )
+            faults += [outcome for outcome in outcomes if outcome is not None]
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
+        if faults:
+            raise faults[0]
 
     async def run(self, specs: Sequence[AgentSpec], shared: ChildContext) -> None:
         """Run agents until SIGTERM, SIGINT or the end of all of them; then stop what runs.
 
         Raises:
             ProcessStartError: One did not get ready.
-            ProcessFailedError: One used its restart budget up.
+            ProcessFailedError: One used its restart budget up, or was not watched any more.
         """
         loop = asyncio.get_running_loop()
         told = asyncio.Event()
@@ -140,7 +150,10 @@ class Supervisor:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if failed.done():
                 process = failed.result()
+                await process.wait_for(ProcessState.FAILED)  # Raises where it is watched no more.
                 raise ProcessFailedError(f"process {process.name!r} is given up: {process.reason}")
+            if ended.done():
+                ended.result()
         finally:
             for task in (*waits, started, failed):
                 task.cancel()
@@ -153,7 +166,9 @@ class Supervisor:
         self._watchers.add(watcher)
 
         def over(task: asyncio.Task[ProcessState]) -> None:
-            if not task.cancelled() and task.result() is ProcessState.FAILED:
+            if task.cancelled():
+                return
+            if task.exception() is not None or task.result() is ProcessState.FAILED:
                 self._failed.put_nowait(process)
 
         watcher.add_done_callback(over)

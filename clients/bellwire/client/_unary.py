@@ -10,7 +10,7 @@ import grpc
 from bellwire.client.errors import timed_out
 from bellwire.policy.backoff import Backoff
 from bellwire.transport.status import error_from_rpc
-from bellwire.wire.errors import DeadlineExceededError, NotOwnerError, PeerError
+from bellwire.wire.errors import ClosedError, DeadlineExceededError, NotOwnerError, PeerError
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -37,6 +37,7 @@ async def request(
 
     Raises:
         DeadlineExceededError: No answer within `seconds`.
+        ClosedError: The client was closed meanwhile.
         BellwireError: What the peer answered instead.
     """
     try:
@@ -46,6 +47,12 @@ async def request(
         if type(rebuilt) is DeadlineExceededError:
             raise timed_out(seconds, waited_for, error.details() or "") from None
         raise rebuilt from None
+    except asyncio.CancelledError:
+        # gRPC raises this also where its channel is closed under a call; only a cancelled task may end by it.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ClosedError(f"the client was closed while it waited for {waited_for}") from None
 
 
 async def read(

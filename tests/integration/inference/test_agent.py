@@ -28,7 +28,7 @@ from bellwire.client import Client, DeadlineExceededError, NoCapableAgentError, 
 from bellwire.runtime import AgentRunner, CallContext, RunSettings, inference
 from bellwire.runtime.inference_call import REQUEST_TYPE
 from bellwire.testing import InMemoryBus, running_coordinator
-from bellwire.wire.errors import AgentBusyError, AgentFailedError
+from bellwire.wire.errors import AgentBusyError, AgentFailedError, ClosedError
 from bellwire.wire.settings import SettingsError
 
 pytestmark = pytest.mark.integration
@@ -176,6 +176,21 @@ async def test_a_model_that_hangs_costs_the_callers_deadline(server, client, end
             await BusEndpoint(client, CAPABILITY, timeout_seconds=0.1).infer(asking())
         endpoint.gate.set()
         assert (await BusEndpoint(client, CAPABILITY).infer(asking())).batch_size == 2
+
+
+async def test_a_client_that_is_closed_under_a_call_ends_it_with_an_error(endpoint):
+    endpoint.gate.clear()
+    async with (
+        running_coordinator() as coordinator,
+        running(lambda: connect(coordinator.unix), Tactical(endpoint)),
+    ):
+        async with connect(coordinator.unix) as closing:
+            under_way = asyncio.create_task(BusEndpoint(closing, CAPABILITY).infer(asking()))
+            await endpoint.until_asked()
+        await asyncio.wait([under_way], timeout=10)
+        endpoint.gate.set()
+    with pytest.raises(ClosedError, match=r"while it waited for the answer to 'infer\.tactical'"):
+        under_way.result()
 
 
 async def test_a_deadline_that_is_past_is_not_called(client):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bellwire.runtime.errors import ProcessStartError
+from bellwire.runtime.errors import ProcessFailedError, ProcessStartError
 from bellwire.runtime.lifecycle import ProcessState
-from bellwire.runtime.spec import ProcessSpec, SupervisorSettings
+from bellwire.runtime.process import SupervisedProcess
+from bellwire.runtime.spec import ChildContext, ProcessSpec, SupervisorSettings
+from bellwire.runtime.standby import Standby
 from bellwire.runtime.supervisor import Supervisor
 
 pytestmark = pytest.mark.integration
@@ -212,6 +214,53 @@ async def test_groups_stop_in_reverse_order(supervise, tmp_path: Path) -> None:
         await supervisor.start(ProcessSpec(name, (sys.executable, "-c", code, name)))
     await supervisor.stop()
     assert trail.read_text() == "cba"
+
+
+class FaultyStandby(Standby):
+    """Meets a fault of our own after a restart."""
+
+    def __init__(self, standby: Standby) -> None:
+        super().__init__(standby._spec, standby._log, standby._timeout_seconds)
+
+    async def prepare(self) -> None:
+        raise OSError("a fault of our own")
+
+
+async def test_process_that_nobody_watches_any_more_is_told_and_all_groups_are_stopped(
+    running,
+    gone,
+) -> None:
+    supervisor = Supervisor(SETTINGS)
+    (first,) = await supervisor.start(python("first", READY + SLEEP))
+    (second,) = await supervisor.start(python("second", READY + SLEEP))
+    second.standby = FaultyStandby(second.standby)
+    assert first.pid is not None
+    assert second.pid is not None
+    first_pid = first.pid
+    os.kill(second.pid, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        assert await supervisor.wait_failed() is second
+        with pytest.raises(ProcessFailedError, match=r"'second' was ended, .*a fault of our own"):
+            await supervisor.stop()
+    assert first.state is ProcessState.STOPPED
+    assert not running(first_pid)
+    pid = supervisor.processes[1].pid
+    if pid is not None:
+        await gone(pid)
+
+
+async def test_run_ends_with_the_fault_when_a_process_is_not_watched_any_more() -> None:
+    class OfOne(Supervisor):
+        async def start_agents(self, *_: object) -> list[SupervisedProcess]:
+            (process,) = await self.start(python("p", READY + SLEEP))
+            process.standby = FaultyStandby(process.standby)
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            return [process]
+
+    async with asyncio.timeout(20):
+        with pytest.raises(ProcessFailedError, match="a fault of our own"):
+            await OfOne(SETTINGS).run([], ChildContext("unix:///nowhere"))
 
 
 async def test_stop_while_starting_leaves_nothing(supervise) -> None:

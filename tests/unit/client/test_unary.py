@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import grpc
 import pytest
 
-from bellwire.client._unary import read
-from bellwire.wire.errors import CallerError, DeadlineExceededError, PeerError
+from bellwire.client._unary import read, request
+from bellwire.wire.errors import CallerError, ClosedError, DeadlineExceededError, PeerError
 
 
 class Method:
@@ -56,3 +57,26 @@ async def test_a_deadline_that_passed_there_is_not_tried_again() -> None:
     with pytest.raises(DeadlineExceededError):
         await read(late, "topic", 5.0, "the topic")
     assert late.calls == 1
+
+
+async def test_a_call_whose_channel_is_closed_ends_with_an_error_and_not_as_if_cancelled() -> None:
+    async def closed_under(message: str, **_: object) -> str:
+        raise asyncio.CancelledError
+
+    with pytest.raises(ClosedError, match="was closed while it waited for the topic"):
+        await request(closed_under, "topic", 5.0, "the topic")  # type: ignore[arg-type]  # a stand-in
+
+
+async def test_a_caller_who_is_cancelled_ends_as_cancelled() -> None:
+    entered = asyncio.Event()
+
+    async def hangs(message: str, **_: object) -> str:
+        entered.set()
+        await asyncio.Event().wait()
+        return message
+
+    task = asyncio.create_task(request(hangs, "topic", 5.0, "the topic"))  # type: ignore[arg-type]  # a stand-in
+    await entered.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()

@@ -114,6 +114,7 @@ def test_gpus_that_our_environment_hides_are_not_given_away(install) -> None:
         ("0,7,1", ("GPU-aa",)),
         ("GPU-a", ()),  # two begin so
         ("-1", ()),
+        ("²", ()),  # a digit, and no number
     ],
 )
 def test_visible_gpus_are_those_cuda_would_show(variable, visible) -> None:

@@ -1,6 +1,7 @@
 """Several endpoints that do the same, such as one process per core: who is asked next."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,7 +27,7 @@ class BalancePolicy(StrEnum):
     LEAST_OUTSTANDING = "LEAST_OUTSTANDING"
     """Of two drawn at random the one with fewer requests under way."""
     ROUND_ROBIN = "ROUND_ROBIN"
-    """One after the other."""
+    """Whoever was asked longest ago; one behind its breaker keeps its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class BalancedEndpoint:
         self._guard = guard or GuardSettings()
         self._randrange = randrange
         self._members: list[Guard] = []
-        self._turn = 0
+        self._turns: OrderedDict[Guard, None] = OrderedDict()  # Next one first.
         self.retried = 0
 
     @property
@@ -104,13 +105,16 @@ class BalancedEndpoint:
             raise CallerError(f"endpoint {name!r} is there already: remove it first")
         if len(self._members) >= self._settings.members_max:
             raise CallerError(f"there are {len(self._members)} endpoints, that is the limit")
-        self._members.append(Guard(name, endpoint, self._guard))
+        member = Guard(name, endpoint, self._guard)
+        self._members.append(member)
+        self._turns[member] = None
 
     def remove(self, name: str) -> bool:
         """Ask it no more; what is under way there may end. False = there is none of that name."""
         kept = [member for member in self._members if member.name != name]
         is_gone = len(kept) < len(self._members)
         self._members = kept
+        self._turns = OrderedDict((each, None) for each in self._turns if each in kept)
         return is_gone
 
     async def infer(self, request: InferenceRequest) -> InferenceResult:
@@ -136,7 +140,10 @@ class BalancedEndpoint:
             found = await member.ask(request, left)
             if isinstance(found, InferenceResult):
                 return found
-            tries += found.reason is not FallbackReason.BREAKER_OPEN
+            if found.reason is FallbackReason.BREAKER_OPEN:
+                self._turn(member, is_over=False)
+            else:
+                tries += 1
             error = found.error or error
         raise error or NoEndpointError(
             tuple(member.name for member in self._members), self._guard.open_seconds_min
@@ -149,8 +156,13 @@ class BalancedEndpoint:
     def _pick(self, candidates: Sequence[Guard]) -> Guard:
         if self._settings.policy == BalancePolicy.LEAST_OUTSTANDING:
             return pick_of_two(candidates, lambda each: each.outstanding, self._randrange)
-        turn, self._turn = self._turn, self._turn + 1
-        return candidates[turn % len(candidates)]
+        first = next((each for each in self._turns if each in candidates), candidates[0])
+        self._turn(first, is_over=True)
+        return first
+
+    def _turn(self, member: Guard, *, is_over: bool) -> None:
+        if member in self._turns:  # It may have been removed meanwhile.
+            self._turns.move_to_end(member, last=is_over)
 
 
 def _too_late(request: InferenceRequest) -> DeadlineExceededError:

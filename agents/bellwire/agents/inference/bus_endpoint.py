@@ -1,18 +1,18 @@
 """A model on another process or machine, asked over the bus."""
 
 import time
-from dataclasses import replace
 from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from bellwire.agent.v1.inference_pb2 import InferResponse
-from bellwire.agents.inference.endpoint import InferenceRequest, InferenceResult
+from bellwire.agents.inference.endpoint import InferenceRequest, InferenceResult, as_remembered
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.wire import from_request, to_result
 from bellwire.client.protocol import BusClient
+from bellwire.client.results import CallReply
 from bellwire.runtime.inference_call import REQUEST_TYPE
-from bellwire.wire.errors import AgentFailedError, DeadlineExceededError
+from bellwire.wire.errors import AgentFailedError, CallerError, DeadlineExceededError
 
 TIMEOUT_SECONDS_DEFAULT: Final = 5.0  # the bus's own default
 
@@ -46,6 +46,7 @@ class BusEndpoint:
 
         Raises:
             NoCapableAgentError: No live agent offers it.
+            AgentFailedError: What it answered is no result, or one without outputs.
             BellwireError: See `Endpoint.infer` and `Client.call`.
         """
         seconds = self._timeout_seconds
@@ -61,16 +62,30 @@ class BusEndpoint:
             content_type=REQUEST_TYPE,
             timeout=seconds,
         )
-        try:
-            result = to_result(InferResponse.FromString(reply.result))
-        except DecodeError as error:
-            raise AgentFailedError(
-                f"agent {reply.agent_id!r} answered {self._capability!r} with {reply.content_type}, "
-                f"expected an InferResponse: {error}",
-                metadata={"agent_id": reply.agent_id},
-            ) from error
-        return replace(result, is_cached=True) if reply.cache_level else result
+        result = self._result(reply)
+        return as_remembered(result) if reply.cache_level else result
 
     def manifests(self) -> tuple[ModelManifest, ...]:
         """Return what was told of the models there."""
         return self._manifests
+
+    def _result(self, reply: CallReply) -> InferenceResult:
+        try:
+            response = InferResponse.FromString(reply.result)
+        except DecodeError as error:
+            raise self._failed(reply, f"no InferResponse: {error}") from error
+        if response.HasField("error"):
+            return to_result(response)  # Raises it: the peer's own words.
+        if not response.outputs:
+            raise self._failed(reply, "no outputs")
+        try:
+            return to_result(response)
+        except CallerError as error:  # The caller's own it would be in a request, not in an answer.
+            raise self._failed(reply, error.message) from error
+
+    def _failed(self, reply: CallReply, found: str) -> AgentFailedError:
+        return AgentFailedError(
+            f"agent {reply.agent_id!r} answered {self._capability!r} with {reply.content_type}, "
+            f"expected an InferResponse with outputs that fit their types: {found}",
+            metadata={"agent_id": reply.agent_id},
+        )

@@ -1,6 +1,6 @@
 """One question to a model, its answer, and whoever answers: what servers and agents are written against."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -85,6 +85,18 @@ class InferenceResult:
     """From the request to the start of the computation."""
     compute_seconds: float = 0.0
     """Of the whole batch."""
+
+
+def as_remembered(result: InferenceResult) -> InferenceResult:
+    """Return a result as a cache gives it: nothing was computed, and nobody waited."""
+    return replace(
+        result,
+        is_cached=True,
+        batch_size=0,
+        close_reason=None,
+        queue_seconds=0.0,
+        compute_seconds=0.0,
+    )
 
 
 class Endpoint(Protocol):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from bellwire.agents.inference.endpoint import (
     Endpoint,
@@ -15,9 +16,11 @@ from bellwire.agents.inference.errors import (
     EngineFailedError,
     EngineMissingError,
     EngineTimeoutError,
+    GateFailedError,
     InvalidModelError,
     UnknownModelError,
 )
+from bellwire.agents.inference.expiry import Expiry
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.policy.breaker import Breaker
 from bellwire.wire.errors import (
@@ -26,9 +29,13 @@ from bellwire.wire.errors import (
     CapacityError,
     ClosedError,
     DeadlineExceededError,
+    NotImplementedYetError,
     PeerError,
+    UnknownToolError,
 )
 from bellwire.wire.settings import SettingsError, check_settings, setting
+
+CANCELLED: Final = "it was cancelled by somebody else, as when its client is closed under the call"
 
 
 class NoEndpointError(PeerError):
@@ -111,7 +118,9 @@ class Guard:
     """Asks one endpoint and takes note of how it ends.
 
     What is the caller's own fault (a tensor that does not fit, an unknown model) is raised, and speaks for the
-    endpoint: it has answered. A full queue speaks neither for nor against it.
+    endpoint: it has answered. A full queue speaks neither for nor against it. That a remote one lacks what was asked
+    for, or is cancelled by others than the caller, is a failure. What computes on the loop is heard, however long it
+    took: the timeout counts only what is waited.
 
     Attributes:
         name: For people and for `Fallback.step`.
@@ -189,13 +198,14 @@ class Guard:
         seconds = min(self._settings.timeout_seconds, seconds_left)
         self.outstanding += 1
         try:
-            async with asyncio.timeout(seconds):
-                result = await self.endpoint.infer(request)
-        except asyncio.CancelledError:
-            self.breaker.abandoned(ticket, self._clock())
-            raise
+            result = await _within(seconds, self.endpoint, request)
         except Exception as error:  # noqa: BLE001 - whatever an endpoint raises, the next one is to be asked.
             return self._explain(error, ticket, seconds)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
+                return self._explain(EngineFailedError(self.name, CANCELLED), ticket, seconds)
+            self.breaker.abandoned(ticket, self._clock())
+            raise
         finally:
             self.outstanding -= 1
         self.breaker.succeeded(ticket)
@@ -224,12 +234,16 @@ class Guard:
         match error:
             case TimeoutError() | EngineTimeoutError() | DeadlineExceededError():
                 return FallbackReason.TIMEOUT
-            case InvalidModelError() | EngineMissingError() | ClosedError():
+            case InvalidModelError() | EngineMissingError() | ClosedError() | GateFailedError():
                 return FallbackReason.NOT_LOADED
             case UnknownModelError() if self._model:  # This step's own model, not the caller's.
                 return FallbackReason.NOT_LOADED
             case CapacityError():
                 return FallbackReason.OVERLOADED
+            case (
+                UnknownToolError() | NotImplementedYetError()
+            ):  # Of a remote one, an older one perhaps.
+                return FallbackReason.FAILED
             case CallerError():
                 return None
             case _:
@@ -240,6 +254,22 @@ class Guard:
         if error is not None:
             self.last_error = error.message
         return GaveUp(reason, error)
+
+
+async def _within(seconds: float, endpoint: Endpoint, request: InferenceRequest) -> InferenceResult:
+    limit = asyncio.timeout(None)
+    expiry = Expiry(limit, seconds)
+    try:
+        async with limit:
+            return await endpoint.infer(request)
+    finally:
+        expiry.cancel()
+
+
+def _is_cancelled() -> bool:
+    """Tell whether it was this task that somebody cancelled."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def models_of(guards: Iterable[Guard]) -> tuple[ModelManifest, ...]:

@@ -9,10 +9,16 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from bellwire.agents.inference.endpoint import Endpoint, InferenceRequest, InferenceResult
+from bellwire.agents.inference.endpoint import (
+    PRIORITIES,
+    Endpoint,
+    InferenceRequest,
+    InferenceResult,
+    as_remembered,
+)
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.result_key import ResultKey, key_of
-from bellwire.agents.inference.tensor import Array, Tensors
+from bellwire.agents.inference.tensor import Tensors
 from bellwire.policy.bounded_cache import BoundedCache, CacheBounds
 from bellwire.policy.generations import Generations, Stamp
 from bellwire.policy.single_flight import SingleFlight
@@ -22,6 +28,7 @@ from bellwire.wire.errors import (
     CapacityError,
     ClosedError,
     DeadlineExceededError,
+    PeerError,
 )
 from bellwire.wire.settings import SettingsError, check_settings, setting
 
@@ -107,9 +114,11 @@ class ResultCache:
     """An `Endpoint` before another one that remembers what it said.
 
     Only requests with a `cache_key` are looked up; the others pass. Equal requests that meet are one: whoever
-    came first asks for all, with his own priority and deadline, and who joined and hears that it failed has it
-    asked once more. An answer that came about by a fall-back is told, but not kept: the first step may be
-    back in a second. Outputs of requests with a `cache_key` cannot be written to.
+    came first asks for all, with his own priority and deadline, since a chain behind shares the time out by it. Who
+    joined and hears that it failed has it asked once more, and who joined two that were too late for others, but
+    not for him, asks for himself. An answer that came about by a fall-back is told, but not kept: the first step
+    may be back in a second. Inputs are copied when they are first asked with, so that their owner may go and use
+    them again; outputs of requests with a `cache_key` cannot be written to.
 
     A request for version 0 means the version in service, which may change: whoever changes it calls `outdate`.
 
@@ -150,12 +159,16 @@ class ResultCache:
 
         Raises:
             CapacityError: Too many requests wait for results being computed.
+            CallerError: There is no such priority.
             DeadlineExceededError: The deadline passed while the result was computed.
+            PeerError: What computed the result was called off by nobody who waits for it.
             BellwireError: Whatever the endpoint raises.
         """
         if not request.cache_key:
             self.passed += 1
             return await self._endpoint.infer(request)
+        if not 0 <= request.priority < PRIORITIES:  # His own fault, not of those who join him.
+            raise CallerError(f"priority is {request.priority}, must be 0 … {PRIORITIES - 1}")
         key = key_of(request)
         tries_left = 1
         while True:
@@ -167,8 +180,12 @@ class ResultCache:
                 return await self._wait(flight, answer, request.deadline_seconds)
             except BellwireError as error:
                 is_late = 0 < request.deadline_seconds <= time.monotonic()
-                if begins or is_late or not tries_left or isinstance(error, CallerError):
+                if begins or is_late or isinstance(error, CallerError):
                     raise
+                if not tries_left:
+                    if not isinstance(error, DeadlineExceededError):
+                        raise
+                    return _locked(await self._endpoint.infer(request))
                 tries_left -= 1
 
     def manifests(self) -> tuple[ModelManifest, ...]:
@@ -203,7 +220,9 @@ class ResultCache:
         answer: _Waiter = asyncio.get_running_loop().create_future()
         begins = self.flights.join(flight, answer)
         if begins:
-            task = asyncio.create_task(self._fly(flight, request), name="result flight")
+            # The flight may outlive its first caller, who then writes the next bar into the same arrays.
+            own = replace(request, inputs=_copied(request.inputs))
+            task = asyncio.create_task(self._fly(flight, own), name="result flight")
             self._tasks[flight] = task
             self._running.add(task)
             task.add_done_callback(self._running.discard)
@@ -227,30 +246,27 @@ class ResultCache:
                 answer.exception()  # Told, but not heard by one who left in the same turn.
 
     async def _fly(self, flight: _Flight, request: InferenceRequest) -> None:
+        task = asyncio.current_task()
         try:
-            result = await self._endpoint.infer(request)
+            result = _locked(await self._endpoint.infer(request))
+            if not result.fallbacks and self._generations.is_current(flight[1]):
+                self._keep(flight, result)
         except Exception as error:  # noqa: BLE001 - those who wait must hear of it, whatever it is.
-            self._tell(flight, error, asyncio.current_task())
-            return
-        result = replace(result, outputs=_frozen(result.outputs))
-        if not result.fallbacks and self._generations.is_current(flight[1]):
-            self._keep(flight, result)
-        self._tell(flight, result, asyncio.current_task())
+            self._tell(flight, error, task)
+        except BaseException as error:
+            # Also a cancellation that was not ours, as when a client is closed under the call.
+            text = f"a request for {request.model!r} was called off: {type(error).__name__}"
+            self._tell(flight, PeerError(text), task)
+            raise
+        else:
+            self._tell(flight, result, task)
 
     def _keep(self, flight: _Flight, result: InferenceResult) -> None:
-        kept = replace(
-            result,
-            is_cached=True,
-            batch_size=0,
-            close_reason=None,
-            queue_seconds=0.0,
-            compute_seconds=0.0,
-        )
         size_bytes = ENTRY_BYTES + sum(
             ARRAY_BYTES + array.nbytes for array in result.outputs.values()
         )
         size_bytes += sum(len(part) for part in flight[0] if isinstance(part, str))
-        self.cache.put(flight[0], kept, size_bytes, self._clock(), stamp=flight[1])
+        self.cache.put(flight[0], as_remembered(result), size_bytes, self._clock(), stamp=flight[1])
 
     def _tell(
         self,
@@ -271,10 +287,18 @@ class ResultCache:
                 answer.set_result(outcome)
 
 
+def _copied(inputs: Tensors) -> Tensors:
+    return {name: array.copy() for name, array in inputs.items()}
+
+
+def _locked(result: InferenceResult) -> InferenceResult:
+    return replace(result, outputs=_frozen(result.outputs))
+
+
 def _frozen(outputs: Tensors) -> Tensors:
     """Return copies that nobody can write to: their memory belongs to a `bytes`, which numpy cannot unlock."""
-    return MappingProxyType({name: _frozen_array(array) for name, array in outputs.items()})
-
-
-def _frozen_array(array: Array) -> Array:
-    return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)  # as it was
+    copies = {
+        name: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)  # as it was
+        for name, array in outputs.items()
+    }
+    return MappingProxyType(copies)

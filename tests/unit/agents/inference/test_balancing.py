@@ -34,6 +34,30 @@ async def test_in_turn_everybody_gets_the_same() -> None:
     assert told == [0, 1, 2, 0, 1, 2]
 
 
+async def test_in_turn_also_while_one_is_behind_its_breaker() -> None:
+    endpoint = balanced(
+        ScriptedEndpoint(0),
+        ScriptedEndpoint(1),
+        ScriptedEndpoint(error=BROKEN),
+        settings=IN_TURN,
+        guard=GuardSettings(failures_max=1, open_seconds_min=60, open_seconds_max=60),
+    )
+    told = Counter([said(await endpoint.infer(ask(0)))[0] for _ in range(100)])
+    assert told == {0: 50, 1: 50}
+
+
+async def test_in_turn_also_when_one_fails_and_when_members_change() -> None:
+    broken, good = ScriptedEndpoint(error=BROKEN), ScriptedEndpoint(1)
+    endpoint = balanced(broken, good, settings=IN_TURN, guard=GuardSettings(failures_max=1_000))
+    for _ in range(4):
+        assert said(await endpoint.infer(ask(0))) == [1]
+    assert (len(broken.asked), len(good.asked)) == (4, 4)
+    assert endpoint.remove("worker-0")
+    endpoint.add("worker-2", ScriptedEndpoint(2))
+    told = [said(await endpoint.infer(ask(0)))[0] for _ in range(4)]
+    assert told == [1, 2, 1, 2]
+
+
 async def test_of_two_the_one_with_less_under_way_is_asked() -> None:
     hung, free = ScriptedEndpoint(hangs=True), ScriptedEndpoint(1)
     endpoint = balanced(hung, guard=GuardSettings(timeout_seconds=60))

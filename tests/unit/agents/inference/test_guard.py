@@ -1,21 +1,26 @@
 """How one endpoint is asked, and what counts against it."""
 
 import asyncio
+import time
 
 import pytest
-from tests.unit.agents.inference.scripted import ScriptedEndpoint, ask, said
+from tests.unit.agents.inference.scripted import ScriptedEndpoint, ScriptedEngine, ask, said
 
 from bellwire.agents.inference import (
     EngineFailedError,
     EngineMissingError,
     EngineTimeoutError,
     FallbackReason,
+    InferenceRequest,
     InferenceResult,
     InvalidModelError,
     InvalidTensorError,
     UnknownModelError,
 )
+from bellwire.agents.inference.batching import Batcher
+from bellwire.agents.inference.errors import GateFailedError
 from bellwire.agents.inference.guard import GaveUp, Guard, GuardSettings, models_of
+from bellwire.agents.inference.result_cache import ResultCache
 from bellwire.policy.breaker import BreakerState
 from bellwire.wire.errors import (
     AgentBusyError,
@@ -23,6 +28,8 @@ from bellwire.wire.errors import (
     CapacityError,
     ClosedError,
     DeadlineExceededError,
+    NotImplementedYetError,
+    UnknownToolError,
 )
 from bellwire.wire.settings import SettingsError
 
@@ -38,7 +45,12 @@ REASONS = [
     (InvalidModelError("file", "torn", "whole"), FallbackReason.NOT_LOADED),
     (EngineMissingError("torch", "torch", "install it"), FallbackReason.NOT_LOADED),
     (ClosedError(), FallbackReason.NOT_LOADED),
+    (GateFailedError("toy:1", ("worse",)), FallbackReason.NOT_LOADED),
+    (UnknownToolError(), FallbackReason.FAILED),
+    (NotImplementedYetError(), FallbackReason.FAILED),
 ]
+
+TIGHT = GuardSettings(timeout_seconds=0.01, failures_max=1)
 
 
 def guard(endpoint: ScriptedEndpoint | None, **settings: float) -> Guard:
@@ -138,6 +150,29 @@ async def test_a_caller_who_leaves_is_no_failure() -> None:
     task.cancel()
     await asyncio.wait([task])
     assert (asked.outstanding, asked.breaker.state) == (0, BreakerState.CLOSED)
+
+
+async def test_an_endpoint_that_is_cancelled_by_others_has_failed() -> None:
+    class ClosedUnderTheCall(ScriptedEndpoint):
+        async def infer(self, request: InferenceRequest) -> InferenceResult:
+            raise asyncio.CancelledError
+
+    asked = guard(ClosedUnderTheCall(), failures_max=1)
+    found = await gave_up(asked)
+    assert found.reason is FallbackReason.FAILED
+    assert "cancelled by somebody else" in asked.last_error
+    assert (asked.outstanding, asked.breaker.state) == (0, BreakerState.OPEN)
+
+
+@pytest.mark.parametrize("has_cache", [False, True])
+async def test_what_was_computed_on_the_loop_is_heard_however_long_it_took(has_cache: bool) -> None:
+    engine = ScriptedEngine()
+    engine.before = lambda: time.sleep(0.02)  # It computes, and holds the loop.
+    batcher = Batcher(engine)
+    asked = Guard("toy:1", ResultCache(batcher) if has_cache else batcher, TIGHT)
+    found = await asked.ask(ask(1, cache_key="bar"), 10)
+    assert isinstance(found, InferenceResult)
+    assert (said(found), asked.breaker.state) == ([2], BreakerState.CLOSED)
 
 
 async def test_what_could_not_be_loaded_gives_up_at_once() -> None:

@@ -20,7 +20,13 @@ from bellwire.agents.inference import (
 )
 from bellwire.agents.inference.result_cache import ResultCache, ResultCacheSettings
 from bellwire.agents.inference.result_key import digest_of
-from bellwire.wire.errors import CapacityError, ClosedError, DeadlineExceededError
+from bellwire.wire.errors import (
+    CallerError,
+    CapacityError,
+    ClosedError,
+    DeadlineExceededError,
+    PeerError,
+)
 from bellwire.wire.settings import SettingsError
 
 BAR = "EURUSD/1483228800000000000"
@@ -220,6 +226,108 @@ async def test_who_joined_a_flight_that_failed_has_it_asked_once_more() -> None:
     assert said(await joined) == [7]
     with pytest.raises(EngineFailedError):
         await begun
+
+
+async def test_what_the_first_caller_writes_into_his_arrays_later_is_not_computed() -> None:
+    class Doubling(ScriptedEndpoint):
+        async def infer(self, request: InferenceRequest) -> InferenceResult:
+            result = await super().infer(request)
+            return replace(result, outputs={"y": request.inputs["x"] * 2})
+
+    behind = Doubling()
+    behind.gate = asyncio.Event()
+    cache = ResultCache(behind)
+    first = request(1)
+    leaving, staying = (asyncio.create_task(cache.infer(each)) for each in (first, request(1)))
+    await behind.entered.wait()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    first.inputs["x"][:] = 50  # The next bar.
+    behind.gate.set()
+    assert said(await staying) == [2]
+    assert said(await cache.infer(request(1))) == [2]
+
+
+class Ends(ScriptedEndpoint):
+    """Ends the first request by what no endpoint may raise."""
+
+    def __init__(self, how: BaseException) -> None:
+        super().__init__(7)
+        self.how = how
+
+    async def infer(self, request: InferenceRequest) -> InferenceResult:
+        result = await super().infer(request)
+        if len(self.asked) == 1:
+            raise self.how
+        return result
+
+
+class Panic(BaseException):
+    """As extension modules raise it."""
+
+
+@pytest.mark.parametrize("how", [asyncio.CancelledError(), Panic()], ids=lambda each: repr(each))
+async def test_a_flight_that_ends_by_anything_is_told_to_who_waits_and_leaves_the_way_free(
+    how: BaseException,
+) -> None:
+    cache = ResultCache(Ends(how))
+    asyncio.get_running_loop().set_exception_handler(
+        lambda *_: None
+    )  # The panic is told there, too.
+    async with asyncio.timeout(5):
+        begun, joined = (asyncio.create_task(cache.infer(request())) for _ in range(2))
+        with pytest.raises(PeerError, match="was called off"):
+            await begun
+        assert said(await joined) == [7], "who joined has it asked once more"
+        assert said(await cache.infer(request())) == [7]
+    assert (len(cache.flights), cache.flights.waiting) == (0, 0)
+
+
+async def test_outputs_that_cannot_be_kept_are_an_error_and_no_hang() -> None:
+    class Odd(ScriptedEndpoint):
+        async def infer(self, request: InferenceRequest) -> InferenceResult:
+            result = await super().infer(request)
+            return replace(result, outputs={"y": np.array(["a"], object)})
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ValueError, match="OBJECT"):
+            await ResultCache(Odd()).infer(request())
+
+
+async def test_who_has_time_left_does_not_hear_of_the_deadlines_of_others() -> None:
+    class Slow(ScriptedEndpoint):
+        async def infer(self, request: InferenceRequest) -> InferenceResult:
+            self.asked.append(request)
+            await asyncio.sleep(0)  # The others join.
+            if request.deadline_seconds:
+                raise DeadlineExceededError("too late for one of them")
+            return InferenceResult(rows(7), "toy:7")
+
+    behind = Slow()
+    cache = ResultCache(behind)
+    now = time.monotonic()
+    hasty, next_one, patient = (
+        asyncio.create_task(cache.infer(request(deadline_seconds=each)))
+        for each in (now + 60, now + 61, 0.0)
+    )
+    result = await patient
+    assert result.outputs["x"][0, 0] == 7
+    assert not result.outputs["x"].flags.writeable
+    for late in (hasty, next_one):
+        with pytest.raises(DeadlineExceededError):
+            await late
+    assert len(behind.asked) == 3
+
+
+async def test_a_priority_that_does_not_exist_is_the_fault_of_one_caller_only() -> None:
+    behind = ScriptedEndpoint(7)
+    cache = ResultCache(behind)
+    wrong, right = await asyncio.gather(
+        cache.infer(request(priority=99)), cache.infer(request()), return_exceptions=True
+    )
+    assert isinstance(wrong, CallerError)
+    assert isinstance(right, InferenceResult)
+    assert [each.priority for each in behind.asked] == [0]
 
 
 async def test_a_fault_of_the_caller_is_everybodys_and_not_kept() -> None:

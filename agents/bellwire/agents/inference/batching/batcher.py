@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from typing import Final
@@ -47,11 +48,12 @@ class Batcher:
 
         Args:
             engine: Warm; only this batcher asks it, and whoever made it closes it, after `close`.
-            settings: Bounds.
+            settings: Bounds; no more rows are computed together than the model takes.
         """
         self._engine = engine
-        self._settings = settings = settings or BatchSettings()
-        manifest = engine.manifest
+        settings, manifest = settings or BatchSettings(), engine.manifest
+        rows_max = min(settings.batch_rows_max, manifest.batch_max)
+        self._settings = settings = replace(settings, batch_rows_max=rows_max)
         self._manifest = manifest
         self._key = manifest.key
         rows_max = min(manifest.batch_max, settings.queue_rows_max)
@@ -163,16 +165,18 @@ class Batcher:
         """Give an idle engine the next batch; tell those who are too late."""
         self._is_looking = False
         now = time.monotonic()
-        if self._job is not None:
-            self._drop(self._queue.expire(now), now)
-        else:
-            asked, reason = self._next(now)
-            if asked and reason is not None:
-                self._compute(asked, reason)
-        if not self._is_looking:
-            self._arm()
-        if self._is_closed and not self._has_work():
-            self._drained.set()
+        try:
+            if self._job is not None:
+                self._drop(self._queue.expire(now), now)
+            else:
+                asked, reason = self._next(now)
+                if asked and reason is not None:
+                    self._compute(asked, reason)
+        finally:  # The process may be told to end while the engine computes.
+            if not self._is_looking:
+                self._arm()
+            if self._is_closed and not self._has_work():
+                self._drained.set()
 
     def _next(self, now: float) -> tuple[Sequence[Asked], CloseReason | None]:
         """Return what to compute together and why now; nothing = not yet."""
@@ -198,6 +202,8 @@ class Batcher:
         if self._thread is None:
             self._settle(job.run(self._engine, self._shape))
             self._go_on()
+            if job.stopped_by is not None:
+                raise job.stopped_by
             return
         self._job = job
         self._hang_timer = self._loop.call_later(
@@ -234,7 +240,8 @@ class Batcher:
         for asked in waiting:
             asked.fail(EngineTimeoutError(self._key, self._settings.compute_seconds_max))
         self.statistics.timeouts += len(waiting)
-        self._drained.set()
+        if self._is_closed:  # Else a later close would wait for nobody.
+            self._drained.set()
 
     # ------------------------------------------------------------ out
 

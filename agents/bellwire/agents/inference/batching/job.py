@@ -58,6 +58,7 @@ class Job:
         outputs: None until it was computed.
         error: Why it was not.
         given_up: Those who asked were told that the engine does not answer.
+        stopped_by: Ctrl-C or an exit that the engine met; to be raised on the loop once those who asked are told.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class Job:
         "reason",
         "rows",
         "seconds",
+        "stopped_by",
     )
 
     def __init__(self, asked: Sequence[Asked], inputs: Tensors, reason: CloseReason) -> None:
@@ -82,6 +84,7 @@ class Job:
         self.outputs: list[tuple[str, Array]] | None = None
         self.error: EngineFailedError | None = None
         self.given_up = False
+        self.stopped_by: KeyboardInterrupt | SystemExit | None = None
 
     def run(self, engine: Engine, shape: RowShape) -> "Job":
         """Compute it, on whatever thread this is; never raises what an engine may."""
@@ -90,7 +93,9 @@ class Job:
             self.outputs = shape.check_outputs(engine.infer(self.inputs), self.rows)
         except EngineFailedError as error:
             self.error = error
-        except Exception as error:  # noqa: BLE001 - an engine is not ours, and those who asked must hear of it.
+        except BaseException as error:  # noqa: BLE001 - also panics of extensions: those who asked must hear of it.
             self.error = EngineFailedError(engine.manifest.key, repr(error))
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                self.stopped_by = error
         self.seconds = time.monotonic() - self.began
         return self

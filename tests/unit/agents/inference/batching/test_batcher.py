@@ -22,6 +22,7 @@ from bellwire.agents.inference import (
     EngineFailedError,
     EngineTimeoutError,
     InferenceRequest,
+    InferenceResult,
     InvalidTensorError,
     Tensors,
     UnknownModelError,
@@ -254,6 +255,16 @@ async def test_a_caller_who_leaves_takes_his_rows_with_him() -> None:
     await batcher.close()
 
 
+async def until_back(batcher: Batcher) -> InferenceResult:
+    """Ask for 2 until an engine that hung has come back."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await batcher.infer(ask(2))
+            except EngineTimeoutError:
+                await asyncio.sleep(0)
+
+
 async def test_a_hung_engine_is_told_of_while_the_loop_lives_and_asked_again_when_back() -> None:
     gate = threading.Event()
     engine = ScriptedEngine(gate=gate)
@@ -267,16 +278,8 @@ async def test_a_hung_engine_is_told_of_while_the_loop_lives_and_asked_again_whe
         await batcher.infer(ask(3))
     assert batcher.statistics.timeouts == 3
     gate.set()
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                answer = await batcher.infer(ask(4))
-            except EngineTimeoutError:
-                await asyncio.sleep(0)
-            else:
-                break
-    assert said(answer) == [8]
-    assert engine.batches == [[1], [4]]
+    assert said(await until_back(batcher)) == [4]
+    assert engine.batches == [[1], [2]]
     assert batcher.statistics.batches == 1, "what came too late was thrown away"
     await batcher.close()
 
@@ -325,6 +328,74 @@ async def test_close_does_not_wait_for_an_engine_that_hangs() -> None:
     with pytest.raises(EngineTimeoutError):
         await under_way
     gate.set()
+
+
+async def test_close_waits_for_those_who_are_here_also_after_an_earlier_hang() -> None:
+    gate = threading.Event()
+    engine = ScriptedEngine(gate=gate)
+    batcher = Batcher(engine, BatchSettings(run_on="thread", compute_seconds_max=0.5))
+    with pytest.raises(EngineTimeoutError):
+        await batcher.infer(ask(1))
+    gate.set()
+    assert said(await until_back(batcher)) == [4]
+    gate.clear()
+    here = asyncio.create_task(batcher.infer(ask(3)))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(batcher.close())
+    await asyncio.sleep(0)
+    gate.set()
+    await closing
+    assert here.done(), "it was left behind"
+    assert said(here.result()) == [6]
+
+
+async def test_no_more_rows_are_computed_together_than_the_model_takes() -> None:
+    engine = ScriptedEngine(manifest(batch_max=2))
+    batcher = Batcher(engine, BatchSettings(batch_rows_max=256))
+    await asyncio.gather(*(batcher.infer(ask(value)) for value in range(5)))
+    assert engine.batches == [[0, 1], [2, 3], [4]]
+
+
+class Panic(BaseException):
+    """As extension modules raise it."""
+
+
+@RUN_ON
+async def test_a_panic_of_the_engine_fails_the_request_and_not_the_batcher(run_on: str) -> None:
+    engine = ScriptedEngine()
+    batcher = Batcher(engine, BatchSettings(run_on=run_on))
+
+    def panic() -> None:
+        raise Panic("of a library")
+
+    engine.before = panic
+    async with asyncio.timeout(5):
+        with pytest.raises(EngineFailedError, match="Panic"):
+            await batcher.infer(ask(1))
+    engine.before = lambda: None
+    assert said(await batcher.infer(ask(1))) == [2]
+    await batcher.close()
+
+
+def test_ctrl_c_while_the_engine_computes_on_the_loop_ends_the_program_and_is_told() -> None:
+    told: list[int] = []
+
+    async def program() -> None:
+        engine = ScriptedEngine()
+        batcher = Batcher(engine)
+
+        def ctrl_c() -> None:
+            raise KeyboardInterrupt
+
+        engine.before = ctrl_c
+        try:
+            await batcher.infer(ask(1))
+        finally:
+            told.append(batcher.statistics.failures)
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(program())
+    assert told == [1]
 
 
 async def test_statistics_say_where_requests_were_and_why_batches_were_closed() -> None:
