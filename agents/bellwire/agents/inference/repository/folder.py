@@ -16,10 +16,15 @@ from typing import Final
 
 from bellwire.agents.inference.durable_file import sync, write_synced
 from bellwire.agents.inference.errors import InvalidModelError
-from bellwire.agents.inference.model import MANIFEST, ModelManifest, check_manifest, read_manifest
+from bellwire.agents.inference.model import (
+    MANIFEST,
+    VERSION_MAX,
+    ModelManifest,
+    check_manifest,
+    read_manifest,
+)
 from bellwire.wire.errors import CapacityError
 
-VERSION_MAX: Final = 999_999_999
 PUBLISH_ATTEMPTS_MAX: Final = (
     1_000  # Each lost attempt is another publisher's version that is there.
 )
@@ -105,7 +110,7 @@ def publish_version(root: Path, manifest: ModelManifest, content: bytes) -> Mode
         CapacityError: Others were faster, again and again.
         OSError: The disk refuses; no version was added.
     """
-    folder = root / manifest.name
+    folder = root / str(manifest.name)
     hashed = replace(manifest, sha256=sha256(content).hexdigest())
     check_manifest(replace(hashed, version=1), folder / MANIFEST)
     _make(root)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.agents.inference.repository.conftest import PUBLISH, content_of, model_of
 
-from bellwire.agents.inference import InvalidModelError, read_manifest
+from bellwire.agents.inference import InvalidModelError, TensorSpec, read_manifest
 from bellwire.agents.inference.repository import folder, publish_version, scan
 from bellwire.wire.errors import CapacityError
 
@@ -59,6 +59,19 @@ def test_what_a_killed_publisher_left_is_swept_after_a_day(
         {"file": ".."},
         {"file": "model.json"},
         {"batch_max": 0},
+        {"batch_max": 10**19},
+        {"file": "actor\0.npz"},
+        {"name": 5},
+        {"engine": ["numpy"]},
+        {"sha256": None, "file": None},
+        {"inputs": (TensorSpec("x", "FP32", (1,)), TensorSpec("x", "FP32", (1,)))},
+        {"inputs": (TensorSpec(5, "FP32", (1,)),)},  # type: ignore[arg-type]  # wrong on purpose
+        {"inputs": (TensorSpec("\ud800", "FP32", (1,)),)},
+        {"inputs": (TensorSpec("x", ["FP32"], (1,)),)},  # type: ignore[arg-type]  # wrong on purpose
+        {"inputs": (TensorSpec("x", "FP32", (10**2_000, 10**2_000)),)},
+        {"inputs": (TensorSpec("x", "FP32", (2**20, 2**20)),)},
+        {"inputs": (TensorSpec("x", "FP32", (1,) * 8),)},
+        {"inputs": tuple(TensorSpec(f"x{n}", "FP32", (1,)) for n in range(65))},
         {"quantization": 4},
         {"metadata": None},
         {"metadata": [1]},
