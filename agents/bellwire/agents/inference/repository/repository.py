@@ -58,8 +58,8 @@ class Lease:
 class ModelRepository:
     """A folder of models, and those of its versions that are loaded here.
 
-    `refresh`, `publish` and `close` block, from milliseconds to the seconds that a large model takes: call them on a thread.
-    Everything else returns at once. All may be called from any thread.
+    `refresh`, `publish` and `close` block, from milliseconds to the seconds that a large model takes: call them on a
+    thread. Everything else returns at once. All may be called from any thread.
     """
 
     def __init__(
