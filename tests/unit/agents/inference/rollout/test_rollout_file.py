@@ -177,3 +177,39 @@ def test_book_goes_on_when_the_folder_is_away(root: Path) -> None:
     book.refresh()
     root.rename(root.with_name("away"))
     assert book.refresh() == {"actor": started}
+
+
+def test_book_reads_a_file_again_after_a_moments_trouble(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = RolloutFile(root, "actor").take(start(), serving=1)
+    read_bytes = Path.read_bytes
+    troubles = [OSError(errno.EMFILE, "Too many open files")]
+
+    def read_with_trouble(path: Path) -> bytes:
+        if troubles:
+            raise troubles.pop()
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_with_trouble)
+    book = RolloutBook(root)
+    assert book.refresh() == {}
+    assert "Too many open files" in str(book.undecided()["actor"])
+    assert book.refresh() == {"actor": started}
+    assert (book.undecided(), book.failures) == ({}, {})
+
+
+def test_model_whose_file_became_damaged_stays_decided(root: Path) -> None:
+    book = RolloutBook(root)
+    RolloutFile(root, "actor").take(start(), serving=1)
+    book.refresh()
+    (root / "actor" / "rollout.json").write_bytes(b"{")
+    book.refresh()
+    assert (list(book.failures), book.undecided()) == (["actor"], {})
+
+
+def test_book_of_a_folder_that_was_never_read_does_not_say_that_there_are_no_rollouts(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InvalidModelError, match="expected a folder of models"):
+        RolloutBook(tmp_path / "absent").refresh()
