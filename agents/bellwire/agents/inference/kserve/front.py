@@ -125,7 +125,8 @@ def version_number(text: str) -> int:
     """
     if not text:
         return 0
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:11]) <= VERSION_MAX:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(VERSION_MAX))
+    if not is_number or not 1 <= int(text) <= VERSION_MAX:
         raise CallerError(f"model version is {text[:32]!r}, expected a number from 1, or nothing")
     return int(text)
 

@@ -57,6 +57,7 @@ async def test_only_the_outputs_that_are_wanted_come_in_the_order_they_are_wante
         ({"version": "newest"}, CallerError, "version is 'newest', expected a number from 1"),
         ({"version": "0"}, CallerError, "version is '0'"),
         ({"version": "9" * 40}, CallerError, "expected a number from 1"),
+        ({"version": "0000000001" + "9" * 5_000}, CallerError, "expected a number from 1"),
         ({"parameters": {"key": 7}}, InvalidParameterError, "'key' is 7, expected a text"),
         ({"parameters": {"priority": True}}, InvalidParameterError, "a whole number from 0"),
         ({"parameters": {"priority": 9}}, CallerError, "priority is 9"),
