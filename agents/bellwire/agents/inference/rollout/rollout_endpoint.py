@@ -111,6 +111,8 @@ class RolloutEndpoint:
             rollout.stage is Stage.SHADOW
             and shadow is not None
             and shadow.version == rollout.candidate
+            # What a stand-in said tells nothing of the two versions.
+            and result.answered_by == f"{rollout.model}:{rollout.serving}"
         ):
             shadow.offer(request, result, self._clock() - started)
         return result

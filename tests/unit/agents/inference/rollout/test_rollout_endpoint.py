@@ -1,6 +1,7 @@
 """The door of a rollout: which version answers whom."""
 
 import asyncio
+from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -230,6 +231,21 @@ async def test_shadow_of_another_stage_sees_nothing(
 ) -> None:
     async with Shadow(endpoint, 2) as shadow:
         door.use({"actor": rollout}, {"actor": shadow})
+        await door.infer(request_for(OLD))
+        await shadow.drain()
+    assert [each.version for each in endpoint.asked] == [1]
+
+
+async def test_shadow_does_not_see_what_the_version_in_service_did_not_answer() -> None:
+    class StoodIn(ScriptedEndpoint):
+        async def infer(self, request: InferenceRequest) -> InferenceResult:
+            return replace(await super().infer(request), answered_by="hold")
+
+    endpoint = StoodIn()
+    endpoint.answers = {1: probabilities(1)}
+    door = RolloutEndpoint(endpoint)
+    async with Shadow(endpoint, 2) as shadow:
+        door.use({"actor": started(Stage.SHADOW, 0.0)}, {"actor": shadow})
         await door.infer(request_for(OLD))
         await shadow.drain()
     assert [each.version for each in endpoint.asked] == [1]
