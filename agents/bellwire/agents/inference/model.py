@@ -92,6 +92,11 @@ def _manifest(values: Any) -> ModelManifest:
     return ModelManifest(**given)
 
 
+def is_model_name(name: str) -> bool:
+    """Tell whether a model may have that name: a folder's, neither hidden nor "..", of 1 to 128 plain characters."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_manifest(manifest: ModelManifest, path: Path) -> None:
     """Check every field; `path` is where it is, or will be, for the error to name.
 
@@ -109,7 +114,7 @@ def _complaints(manifest: ModelManifest) -> Iterator[str]:
         value = getattr(manifest, name)
         if type(value) is not str or not value.isprintable() or len(value) > TEXT_CHARACTERS_MAX:
             yield f"{name} {value!r:.64}, no printable text of up to {TEXT_CHARACTERS_MAX} characters"
-    if _NAME.fullmatch(manifest.name) is None:
+    if not is_model_name(manifest.name):
         yield f"name {manifest.name!r:.160}"
     if type(manifest.version) is not int or not 1 <= manifest.version <= VERSION_MAX:
         yield f"version {manifest.version!r:.64}, not 1 to {VERSION_MAX}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bellwire.agents.inference.errors import InvalidModelError
+from bellwire.agents.inference.model import is_model_name
 from bellwire.agents.inference.rollout.rollout_file import RolloutFile
 from bellwire.agents.inference.rollout.state import Rollout
 
@@ -27,7 +28,11 @@ class RolloutBook:
             InvalidModelError: The folder cannot be read, and never was: nothing is known of any model.
         """
         try:
-            models = [each.name for each in self._root.iterdir() if each.is_dir()]
+            models = [
+                each.name
+                for each in self._root.iterdir()
+                if is_model_name(each.name) and each.is_dir()
+            ]
         except OSError as error:
             if self._was_read:
                 return dict(self._rollouts)  # What was known goes on.
