@@ -7,7 +7,11 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, cast
 
-from bellwire.agents.inference.errors import EngineFailedError, UnknownModelError
+from bellwire.agents.inference.errors import (
+    EngineFailedError,
+    InvalidModelError,
+    UnknownModelError,
+)
 from bellwire.agents.inference.kserve.contract import (
     Message,
     ModelInferResponse,
@@ -53,10 +57,10 @@ class GrpcInferenceService:
         return ServerReadyResponse(ready=self._front.is_ready())
 
     async def ModelReady(self, request: Message, context: ServicerContext) -> Message:
-        """Tell whether a model may be asked; one that is unknown is not ready."""
+        """Tell whether a model may be asked; one that is unknown, or that nobody has decided on, is not ready."""
         try:
             self._front.manifest(request.name, request.version)
-        except UnknownModelError:
+        except (UnknownModelError, InvalidModelError):
             return ModelReadyResponse(ready=False)
         return ModelReadyResponse(ready=True)
 

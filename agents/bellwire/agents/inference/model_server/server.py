@@ -120,6 +120,10 @@ class ModelServer:
         """Every version that is loaded, warm and may be asked, by name and version."""
         return self._versions.manifests()
 
+    def version_in_service(self, model: str) -> int:
+        """Return the version that answers where no candidate does; raises as `RolloutEndpoint.version_in_service`."""
+        return self._door.version_in_service(model)
+
     def statistics(self) -> ServerStatistics:
         """Return all counters as they are now."""
         return ServerStatistics(

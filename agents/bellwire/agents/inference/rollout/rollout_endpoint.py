@@ -89,9 +89,7 @@ class RolloutEndpoint:
         """
         if request.version:
             return await self._inner.infer(request)
-        wrong = self._undecided.get(request.model)
-        if wrong is not None:
-            raise UndecidedModelError(request.model, wrong)
+        self._demand_decided(request.model)
         rollout = self._rollouts.get(request.model)
         if rollout is None:
             return await self._inner.infer(request)
@@ -102,6 +100,21 @@ class RolloutEndpoint:
     def manifests(self) -> tuple[ModelManifest, ...]:
         """Every version that may be asked, as `inner` says."""
         return self._inner.manifests()
+
+    def version_in_service(self, model: str) -> int:
+        """Return the version that answers where no candidate does; 0 = there is no rollout.
+
+        Raises:
+            UndecidedModelError: The model's rollout cannot be read.
+        """
+        self._demand_decided(model)
+        rollout = self._rollouts.get(model)
+        return rollout.serving if rollout else 0
+
+    def _demand_decided(self, model: str) -> None:
+        wrong = self._undecided.get(model)
+        if wrong is not None:
+            raise UndecidedModelError(model, wrong)
 
     async def _serving(self, request: InferenceRequest, rollout: Rollout) -> InferenceResult:
         started = self._clock()

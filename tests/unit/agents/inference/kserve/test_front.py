@@ -5,7 +5,7 @@ import time
 import pytest
 from tests.unit.agents.inference.linear import LinearEndpoint, observations
 
-from bellwire.agents.inference import EngineFailedError, UnknownModelError
+from bellwire.agents.inference import EngineFailedError, InvalidModelError, UnknownModelError
 from bellwire.agents.inference.kserve.errors import InvalidParameterError, UnknownOutputError
 from bellwire.agents.inference.kserve.front import Asked, Front
 from bellwire.wire.errors import BellwireError, CallerError, DeadlineExceededError
@@ -92,3 +92,20 @@ def test_without_a_version_the_newest_is_described() -> None:
     assert front.manifest("tactical", "").version == 3
     assert front.manifest("tactical", "1").version == 1
     assert [each.version for each in front.versions("tactical")] == [1, 2, 3]
+
+
+class RolledOut(LinearEndpoint):
+    """Version 2 is in service, though there is a newer one."""
+
+    def version_in_service(self, model: str) -> int:
+        if model != "tactical":
+            raise InvalidModelError("rollout.json", "damaged", "a rollout")
+        return 2
+
+
+def test_without_a_version_the_one_in_service_is_described() -> None:
+    front = Front(RolledOut(1, 2, 3))
+    assert front.manifest("tactical", "").version == 2
+    assert front.manifest("tactical", "3").version == 3
+    with pytest.raises(UnknownModelError):
+        Front(RolledOut(1, 3)).manifest("tactical", "")

@@ -30,6 +30,7 @@ from bellwire.agents.inference.batching import BatchSettings
 from bellwire.agents.inference.constant import ConstantEndpoint
 from bellwire.agents.inference.engines import load_engine
 from bellwire.agents.inference.guard import GuardSettings
+from bellwire.agents.inference.kserve.front import Front
 from bellwire.agents.inference.model_server import ModelServer
 from bellwire.agents.inference.repository import RepositorySettings
 from bellwire.agents.inference.rollout import (
@@ -257,10 +258,13 @@ async def test_a_rollout_damaged_at_the_start_brings_no_version_back_that_was_ro
     async with ModelServer(tmp_path, settings_of()) as server:
         with pytest.raises(UndecidedModelError, match=r"rollout\.json"):
             await server.infer(asking())
+        with pytest.raises(UndecidedModelError):
+            Front(server).manifest("actor", "")
         assert await answer_of(server, version=2) == 2.0
         path.write_bytes(content)
         await server.refresh()
         assert await answer_of(server) == 1.0
+        assert Front(server).manifest("actor", "").version == 1
         assert server.problems == {}
 
 
