@@ -217,7 +217,7 @@ def _told(asked: Asked, result: InferenceResult) -> Told:
         parameters["fallbacks"] = ",".join(tried)
     return Told(
         model=asked.model,
-        version=version_text if model == asked.model else "",
+        version=version_text if model and model == asked.model else "",
         id=asked.id,
         outputs={name: outputs[name] for name in asked.outputs or outputs},
         parameters=parameters,

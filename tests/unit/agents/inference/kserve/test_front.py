@@ -2,10 +2,12 @@
 
 import time
 
+import numpy as np
 import pytest
 from tests.unit.agents.inference.linear import LinearEndpoint, observations
 
 from bellwire.agents.inference import EngineFailedError, InvalidModelError, UnknownModelError
+from bellwire.agents.inference.constant import ConstantEndpoint
 from bellwire.agents.inference.kserve.errors import InvalidParameterError, UnknownOutputError
 from bellwire.agents.inference.kserve.front import Asked, Front
 from bellwire.wire.errors import BellwireError, CallerError, DeadlineExceededError
@@ -39,6 +41,11 @@ async def test_the_answer_says_who_gave_it_and_how() -> None:
         "close_reason": "IDLE",
         "fallbacks": "tactical:9=NOT_LOADED",
     }
+
+
+async def test_a_stand_in_has_no_version_where_no_model_was_named() -> None:
+    endpoint = ConstantEndpoint("hold", {"p": np.zeros(3, "<f4")})
+    assert (await Front(endpoint).infer(asked(model=""))).version == ""
 
 
 async def test_only_the_outputs_that_are_wanted_come_in_the_order_they_are_wanted() -> None:
