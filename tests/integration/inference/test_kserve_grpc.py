@@ -228,8 +228,35 @@ async def test_health_is_served_beside_it(endpoint):
 
 @pytest.mark.parametrize("door", ["grpc", "http"])
 async def test_an_address_that_is_taken_is_refused_and_nothing_stays_open(endpoint, door):
-    async with KserveDoors(endpoint, **{door: "127.0.0.1:0"}) as doors:
+    where: dict[str, Any] = {door: "127.0.0.1:0"}
+    async with KserveDoors(endpoint, **where) as doors:
         taken = doors.grpc_address or doors.http_address
+        where[door] = taken
         with pytest.raises(KserveListenError, match=f"'{taken}' cannot be served"):
-            async with KserveDoors(endpoint, **{door: taken}):
+            async with KserveDoors(endpoint, **where):
                 pass
+
+
+async def test_a_stream_of_what_is_no_request_ends_as_the_callers_fault(endpoint):
+    async with (
+        KserveDoors(endpoint, grpc="127.0.0.1:0") as doors,
+        grpc.aio.insecure_channel(doors.grpc_address) as channel,
+    ):
+        method = "/inference.GRPCInferenceService/ModelStreamInfer"
+        stream = channel.stream_stream(
+            method, request_serializer=bytes, response_deserializer=bytes
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in stream(iter([b"\xff\xff\xff"])):
+                pass
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "no serialized inference.ModelInferRequest" in (caught.value.details() or "")
+
+
+async def test_a_shape_that_no_memory_has_is_refused_and_the_stream_goes_on(stub):
+    huge = asked()
+    huge.inputs[0].shape[:] = [0, 2**62, 2**62]
+    huge.raw_input_contents[:] = [b""]
+    answers = [each async for each in stub.ModelStreamInfer(iter([huge, asked()]))]
+    assert "TENSOR_INVALID" in answers[0].error_message
+    assert not answers[1].error_message

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from tests.unit.agents.inference.linear import LinearEndpoint, observations
 
-from bellwire.agents.inference.kserve import KserveDoors
+from bellwire.agents.inference.kserve import KserveDoors, KserveListenError
+from bellwire.agents.inference.kserve.http_server import CONNECTIONS_MAX
 from bellwire.agents.inference.kserve.rest import BODY_BYTES_MAX
 from bellwire.wire.errors import AgentBusyError
 
@@ -243,3 +244,49 @@ async def test_a_caller_that_hangs_up_in_its_body_harms_nobody(curl):
     writer.close()
     await writer.wait_closed()
     assert (await curl.post(INFER, asked())).status == 200
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /v2/health/li"], ids=["silent", "half a head"])
+async def test_connections_that_send_no_head_shut_nobody_out(endpoint, first):
+    doors = KserveDoors(endpoint, http="127.0.0.1:0", head_seconds_max=0.2)
+    async with doors, asyncio.timeout(10):
+        host, _, port = doors.http_address.rpartition(":")
+        silent = [await asyncio.open_connection(host, int(port)) for _ in range(CONNECTIONS_MAX)]
+        for _, writer in silent:
+            writer.write(first)
+        for reader, _ in silent:
+            assert await reader.read() == b""
+        assert (await Curl(doors.http_address).get("/v2/health/live")).status == 200
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_connection_that_sends_half_of_its_second_head_is_closed(endpoint):
+    doors = KserveDoors(endpoint, http="127.0.0.1:0", head_seconds_max=0.2)
+    async with doors, asyncio.timeout(10):
+        host, _, port = doors.http_address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = b"GET /v2/health/live HTTP/1.1\r\nHost: test\r\n\r\n"
+        writer.write(head)
+        assert b"200 OK" in await reader.readuntil(b'{"live":true}')
+        writer.write(head[:10])
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_answer_that_takes_longer_than_a_head_may_is_given(endpoint):
+    endpoint.gate.clear()
+    doors = KserveDoors(endpoint, http="127.0.0.1:0", head_seconds_max=0.05)
+    async with doors, asyncio.timeout(10):
+        answering = asyncio.create_task(Curl(doors.http_address).post(INFER, asked()))
+        await endpoint.until_asked()
+        asyncio.get_running_loop().call_later(0.2, endpoint.gate.set)
+        assert (await answering).status == 200
+
+
+@pytest.mark.parametrize("kind", ["grpc", "http"])
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", ":0", "127.0.0.1", "nonsense"])
+async def test_address_that_is_none_is_refused_by_both_doors(endpoint, kind, address):
+    with pytest.raises(KserveListenError, match="cannot be served"):
+        async with KserveDoors(endpoint, **{kind: address}):
+            pass

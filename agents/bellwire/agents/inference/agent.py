@@ -48,6 +48,16 @@ class InferenceAgentSettings:
         default="",
         metadata=setting(unit="HOST:PORT", why='off; "127.0.0.1:8000" is what its clients expect'),
     )
+    kserve_head_seconds_max: float = field(
+        default=5.0,
+        metadata=setting(
+            unit="s",
+            why="a request's head is one packet; an HTTP connection that says nothing for longer takes the place of"
+            " another, and is closed",
+            ge=0.05,
+            le=60,
+        ),
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -131,5 +141,10 @@ class InferenceAgent(Agent):
             raise AgentSettingsError(
                 f"kserve_grpc and kserve_http need {error.name}; install bellwire[kserve]"
             ) from error
-        doors = KserveDoors(endpoint, grpc=self.options.kserve_grpc, http=self.options.kserve_http)
+        doors = KserveDoors(
+            endpoint,
+            grpc=self.options.kserve_grpc,
+            http=self.options.kserve_http,
+            head_seconds_max=self.options.kserve_head_seconds_max,
+        )
         self.doors = await self._open.enter_async_context(doors)

@@ -5,6 +5,16 @@ from pathlib import Path
 from secrets import token_hex
 
 
+class UnsyncedError(OSError):
+    """A file has its new content, and the disk would not say that it is safe from a power failure."""
+
+    def __init__(self, cause: OSError, path: Path) -> None:
+        """Name the file that was replaced."""
+        super().__init__(
+            cause.errno, f"{cause.strerror}: the new content is there, not yet safe", str(path)
+        )
+
+
 def sync(path: Path) -> None:
     """Have the kernel write a file, or the names in a folder, to the disk; blocks until it has."""
     opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -30,6 +40,7 @@ def replace_file(path: Path, content: bytes) -> None:
     Steps: write beside it, sync the file, rename, sync the folder.
 
     Raises:
+        UnsyncedError: The new content is there, and a power failure may bring the old one back.
         OSError: It cannot be written; the old content is still there.
     """
     aside = path.with_name(f".{path.name}-{token_hex(8)}")
@@ -38,4 +49,7 @@ def replace_file(path: Path, content: bytes) -> None:
         aside.rename(path)
     finally:
         aside.unlink(missing_ok=True)
-    sync(path.parent)
+    try:
+        sync(path.parent)
+    except OSError as error:
+        raise UnsyncedError(error, path) from error

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.tensor import Tensors
@@ -116,4 +116,17 @@ class Endpoint(Protocol):
 
     def manifests(self) -> tuple[ModelManifest, ...]:
         """Every version that is loaded, warm and may be asked, by name and version."""
+        ...
+
+
+@runtime_checkable
+class ChoosesVersions(Protocol):
+    """What an `Endpoint` is too that does not answer with the newest version."""
+
+    def version_in_service(self, model: str) -> int:
+        """Return the version that answers for most of the requests that name none; 0 = the newest.
+
+        Raises:
+            InvalidModelError: Nobody knows which.
+        """
         ...

@@ -28,6 +28,8 @@ DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
     "FP64": np.dtype("<f8"),
 }
 DIMENSIONS_MAX: Final = 8
+TENSORS_MAX: Final = 64  # of a request, and of each side of a model
+NAME_BYTES_MAX: Final = 128
 TENSOR_BYTES_MAX: Final = 1024 * 1024  # as large as the arguments of a call may be
 
 

@@ -52,7 +52,8 @@ def check_shape(name: str, dtype: str, shape: Sequence[int]) -> None:
     """Refuse what cannot be a tensor before anything of its size is allocated.
 
     Raises:
-        InvalidTensorError: An unknown dtype, 0 or more than 8 dimensions, a negative one, above 1 MiB.
+        InvalidTensorError: An unknown dtype, 0 or more than 8 dimensions, a negative one, or above 1 MiB, where a
+            size of 0 counts as 1.
     """
     if dtype not in DTYPES:
         raise InvalidTensorError(name, f"of dtype {dtype!r}", " | ".join(DTYPES))
@@ -60,8 +61,12 @@ def check_shape(name: str, dtype: str, shape: Sequence[int]) -> None:
         text = f"1 to {DIMENSIONS_MAX}, the batch first"
         raise InvalidTensorError(name, f"of {len(shape)} dimensions", text)
     if min(shape) < 0:
-        raise InvalidTensorError(name, f"of shape {tuple(shape)}", "no size below 0")
-    size_bytes = prod(shape) * DTYPES[dtype].itemsize
+        raise InvalidTensorError(name, "of a size below 0", "no size below 0")
+    limit = f"at most {TENSOR_BYTES_MAX} bytes: ask with fewer rows"
+    # Not printed: JSON's numbers may have more digits than Python turns into text.
+    if max(shape) > TENSOR_BYTES_MAX:
+        raise InvalidTensorError(name, f"of a size above {TENSOR_BYTES_MAX}", limit)
+    # A size of 0 must not hide what the others are: numpy multiplies them all the same.
+    size_bytes = prod(max(1, size) for size in shape) * DTYPES[dtype].itemsize
     if size_bytes > TENSOR_BYTES_MAX:
-        text = f"at most {TENSOR_BYTES_MAX} bytes: ask with fewer rows"
-        raise InvalidTensorError(name, f"{size_bytes} bytes long", text)
+        raise InvalidTensorError(name, f"{size_bytes} bytes long", limit)

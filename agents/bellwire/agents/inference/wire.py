@@ -14,7 +14,13 @@ from bellwire.agents.inference.endpoint import (
     InferenceResult,
 )
 from bellwire.agents.inference.errors import InvalidTensorError
-from bellwire.agents.inference.tensor import DTYPES, Array, Tensors
+from bellwire.agents.inference.tensor import (
+    DTYPES,
+    NAME_BYTES_MAX,
+    TENSORS_MAX,
+    Array,
+    Tensors,
+)
 from bellwire.agents.inference.tensor_bytes import array_of, bytes_of
 from bellwire.wire.errors import (
     BellwireError,
@@ -24,8 +30,6 @@ from bellwire.wire.errors import (
     to_item_error,
 )
 
-TENSORS_MAX: Final = 64
-NAME_BYTES_MAX: Final = 128
 KEY_BYTES_MAX: Final = 256
 NANOS_PER_SECOND: Final = 1e9
 MICROS_PER_SECOND: Final = 1e6

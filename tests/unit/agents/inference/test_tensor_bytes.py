@@ -41,7 +41,12 @@ def test_an_array_that_is_big_endian_or_not_contiguous_goes_out_little_endian_an
         ("FP32", [], 4, "of 0 dimensions, expected 1 to 8"),
         ("FP32", [1] * 9, 4, "of 9 dimensions"),
         ("FP32", [-1, -4], 16, "no size below 0"),
-        ("UINT8", [2**40], 1, "1099511627776 bytes long, expected at most 1048576"),
+        ("UINT8", [2**11, 2**11], 1, "4194304 bytes long, expected at most 1048576"),
+        ("UINT8", [2**40], 1, "of a size above 1048576, expected at most 1048576 bytes"),
+        ("FP32", [0, 2**62, 2**62], 0, "of a size above 1048576"),
+        ("FP32", [0, 2**19, 2**19], 0, "bytes long, expected at most"),
+        ("FP32", [10**4_000, 10**4_000], 0, "of a size above 1048576"),
+        ("FP32", [-(10**5_000)], 0, "no size below 0"),
     ],
 )
 def test_what_is_no_tensor_is_refused_by_its_name(dtype, shape, size, says) -> None:
@@ -61,7 +66,8 @@ def test_a_bool_that_is_neither_0_nor_1_is_refused() -> None:
     [
         (np.array(["a"]), "of dtype <U1"),
         (np.float32(1), "of 0 dimensions"),
-        (np.zeros(TENSOR_BYTES_MAX + 1, "u1"), "1048577 bytes long"),
+        (np.zeros(TENSOR_BYTES_MAX + 1, "u1"), "of a size above 1048576"),
+        (np.zeros((TENSOR_BYTES_MAX // 4, 5), "u1"), "1310720 bytes long"),
     ],
 )
 def test_what_cannot_travel_is_refused(array, says) -> None:

@@ -13,8 +13,8 @@ from bellwire.agents.inference import (
     InferenceResult,
     InvalidTensorError,
 )
+from bellwire.agents.inference.tensor import TENSORS_MAX
 from bellwire.agents.inference.wire import (
-    TENSORS_MAX,
     deadline_seconds,
     error_response,
     from_request,

@@ -54,7 +54,7 @@ class NumpyEngine:
             # What overflows on the way may still end finite behind a clamp; what does not is refused below.
             with np.errstate(all="ignore"):
                 values = run_steps(self._steps, inputs)
-                outputs = {name: values[name] for name in self._names}
+                outputs = {name: _own(values[name], inputs) for name in self._names}
         except (KeyError, TypeError, ValueError, MemoryError) as error:
             raise EngineFailedError(self._manifest.key, repr(error)) from error
         check_finite(self._manifest.key, outputs, self._floats)
@@ -63,6 +63,12 @@ class NumpyEngine:
     def close(self) -> None:
         """Let the weights go."""
         self._steps = ()
+
+
+def _own(output: Array, inputs: Tensors) -> Array:
+    """Return an output that whoever asked may keep: a slice or a reshape of an input would change with it."""
+    is_shared = any(np.may_share_memory(output, array) for array in inputs.values())
+    return output.copy() if is_shared else output
 
 
 def numpy_model(layers: Sequence[Layer], arrays: Mapping[str, Array]) -> bytes:

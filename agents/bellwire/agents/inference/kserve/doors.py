@@ -9,6 +9,7 @@ from typing import Self
 from bellwire.agents.inference.endpoint import Endpoint
 from bellwire.agents.inference.kserve.front import Front
 from bellwire.agents.inference.kserve.grpc_server import GrpcDoor
+from bellwire.agents.inference.kserve.http_protocol import HEAD_SECONDS_MAX
 from bellwire.agents.inference.kserve.http_server import HttpDoor
 from bellwire.agents.inference.kserve.rest import rest_app
 
@@ -25,19 +26,27 @@ class KserveDoors:
         http_address: HOST:PORT served; empty = not.
     """
 
-    def __init__(self, endpoint: Endpoint, *, grpc: str = "", http: str = "") -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        grpc: str = "",
+        http: str = "",
+        head_seconds_max: float = HEAD_SECONDS_MAX,
+    ) -> None:
         """Prepare.
 
         Args:
             endpoint: Who answers; stays open.
             grpc: HOST:PORT, port 0 = any; empty = no gRPC.
             http: HOST:PORT, port 0 = any; empty = no HTTP.
+            head_seconds_max: An HTTP connection whose request head has not come by then is closed.
         """
         front = Front(endpoint)
         self.grpc_address = ""
         self.http_address = ""
         self._grpc = GrpcDoor(front, grpc) if grpc else None
-        self._http = HttpDoor(rest_app(front), http) if http else None
+        self._http = HttpDoor(rest_app(front), http, head_seconds_max) if http else None
 
     async def __aenter__(self) -> Self:
         try:

@@ -32,4 +32,4 @@ class InvalidParameterError(CallerError):
 
     def __init__(self, name: str, found: object, expected: str) -> None:
         self.name = name
-        super().__init__(f"parameter {name!r} is {found!r}, expected {expected}")
+        super().__init__(f"parameter {name!r:.160} is {found!r:.160}, expected {expected}")

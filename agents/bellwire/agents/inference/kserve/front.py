@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, TypeAlias
 
-from bellwire.agents.inference.endpoint import Endpoint, InferenceRequest, InferenceResult
+from bellwire.agents.inference.endpoint import (
+    ChoosesVersions,
+    Endpoint,
+    InferenceRequest,
+    InferenceResult,
+)
 from bellwire.agents.inference.errors import EngineFailedError, UnknownModelError
 from bellwire.agents.inference.kserve.errors import InvalidParameterError, UnknownOutputError
 from bellwire.agents.inference.model import ModelManifest
@@ -77,14 +82,15 @@ class Front:
         return tuple(sorted(found, key=lambda manifest: manifest.version))
 
     def manifest(self, model: str, version: str) -> ModelManifest:
-        """Return a version of a model; no version = the newest.
+        """Return a version of a model; no version = the one in service.
 
         Raises:
-            UnknownModelError: There is none.
+            UnknownModelError: There is none, or the one in service is not loaded.
+            InvalidModelError: Nobody knows which one is in service.
             CallerError: The version is no number.
         """
         versions = self.versions(model)
-        number = version_number(version)
+        number = version_number(version) or self._in_service(model)
         found = [each for each in versions if number in (0, each.version)]
         if not found:
             raise UnknownModelError(model, version, self._known())
@@ -113,6 +119,10 @@ class Front:
             raise EngineFailedError(asked.model, f"{type(error).__name__}: {error}") from error
         return _told(asked, result)
 
+    def _in_service(self, model: str) -> int:
+        endpoint = self._endpoint
+        return endpoint.version_in_service(model) if isinstance(endpoint, ChoosesVersions) else 0
+
     def _known(self) -> tuple[str, ...]:
         return tuple(manifest.key for manifest in self._endpoint.manifests())
 
@@ -125,7 +135,8 @@ def version_number(text: str) -> int:
     """
     if not text:
         return 0
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:11]) <= VERSION_MAX:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(VERSION_MAX))
+    if not is_number or not 1 <= int(text) <= VERSION_MAX:
         raise CallerError(f"model version is {text[:32]!r}, expected a number from 1, or nothing")
     return int(text)
 
@@ -206,7 +217,7 @@ def _told(asked: Asked, result: InferenceResult) -> Told:
         parameters["fallbacks"] = ",".join(tried)
     return Told(
         model=asked.model,
-        version=version_text if model == asked.model else "",
+        version=version_text if model and model == asked.model else "",
         id=asked.id,
         outputs={name: outputs[name] for name in asked.outputs or outputs},
         parameters=parameters,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from bellwire.agents.inference.kserve.address import parse_address
 from bellwire.agents.inference.kserve.contract import POOL, SERVICE
 from bellwire.agents.inference.kserve.errors import KserveListenError
 from bellwire.agents.inference.kserve.front import Front
@@ -44,6 +46,7 @@ class GrpcDoor:
         Raises:
             KserveListenError: The address cannot be served.
         """
+        address = parse_address(self._address)
         server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=RPCS_MAX)
         service = GrpcInferenceService(self._front)
         server.add_generic_rpc_handlers((service_handler(service, SERVICE),))
@@ -53,12 +56,12 @@ class GrpcDoor:
             await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
         add_reflection(server, [SERVICE.full_name, health.SERVICE_NAME], POOL)
         try:
-            port = server.add_insecure_port(self._address)
+            port = server.add_insecure_port(str(address))
         except RuntimeError as error:
             raise KserveListenError(self._address, str(error)) from error
         self._server = server
         await server.start()
-        return f"{self._address.rpartition(':')[0]}:{port}"
+        return str(replace(address, port=port))
 
     async def close(self) -> None:
         """Take no more requests and answer those under way, for a second at most."""

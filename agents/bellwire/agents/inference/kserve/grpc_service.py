@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, cast
 
-from bellwire.agents.inference.errors import UnknownModelError
+from bellwire.agents.inference.errors import (
+    EngineFailedError,
+    InvalidModelError,
+    UnknownModelError,
+)
 from bellwire.agents.inference.kserve.contract import (
     Message,
     ModelInferResponse,
@@ -31,6 +36,8 @@ from bellwire.agents.inference.tensor import TensorSpec
 from bellwire.transport.serving.status import ServicerContext
 from bellwire.wire.errors import BellwireError
 
+logger = logging.getLogger(__name__)
+
 # A window, so that a batcher sees more than one request of a stream; policy BLOCK: no more are read.
 STREAM_IN_FLIGHT_MAX: Final = 64
 
@@ -50,10 +57,10 @@ class GrpcInferenceService:
         return ServerReadyResponse(ready=self._front.is_ready())
 
     async def ModelReady(self, request: Message, context: ServicerContext) -> Message:
-        """Tell whether a model may be asked; one that is unknown is not ready."""
+        """Tell whether a model may be asked; one that is unknown, or that nobody has decided on, is not ready."""
         try:
             self._front.manifest(request.name, request.version)
-        except UnknownModelError:
+        except (UnknownModelError, InvalidModelError):
             return ModelReadyResponse(ready=False)
         return ModelReadyResponse(ready=True)
 
@@ -81,7 +88,20 @@ class GrpcInferenceService:
     async def ModelStreamInfer(
         self, requests: AsyncIterator[Message], context: ServicerContext
     ) -> None:
-        """Answer requests in their order, some at a time; what is wrong with one is its answer."""
+        """Answer requests in their order, some at a time; what is wrong with one is its answer.
+
+        Raises:
+            DecodeError: What came is no request; the stream ends there, after the answers that were written.
+        """
+        try:
+            await self._stream(requests, context)
+        except BaseExceptionGroup as group:
+            # Whoever turns errors into the status of the RPC looks for them by their type.
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
+
+    async def _stream(self, requests: AsyncIterator[Message], context: ServicerContext) -> None:
         waiting: asyncio.Queue[asyncio.Task[Message] | None] = asyncio.Queue(STREAM_IN_FLIGHT_MAX)
         async with asyncio.TaskGroup() as tasks:
             writer = tasks.create_task(_write(waiting, context))
@@ -94,11 +114,12 @@ class GrpcInferenceService:
         try:
             response = await self._infer(request, None)
         except BellwireError as error:
-            # The protocol has no place for a reason in an item, and its clients show this text.
-            failed = ModelInferResponse(model_name=request.model_name, id=request.id)
-            return ModelStreamInferResponse(
-                error_message=f"{error.reason}: {error.message}", infer_response=failed
-            )
+            return _failed(request, error)
+        except Exception as error:
+            # The others of the stream are not to blame for a fault of ours.
+            logger.exception("a request of a stream for model %s failed", request.model_name)
+            cause = f"{type(error).__name__}: {error}"
+            return _failed(request, EngineFailedError(request.model_name, cause))
         return ModelStreamInferResponse(infer_response=response)
 
     async def _infer(self, request: Message, seconds: float | None) -> Message:
@@ -119,6 +140,13 @@ async def _write(
 ) -> None:
     while (task := await waiting.get()) is not None:
         await context.write(await task)
+
+
+def _failed(request: Message, error: BellwireError) -> Message:
+    # The protocol has no place for a reason in an item, and its clients show this text.
+    failed = ModelInferResponse(model_name=request.model_name, id=request.id)
+    text = f"{error.reason}: {error.message}"
+    return ModelStreamInferResponse(error_message=text, infer_response=failed)
 
 
 def _tensor(spec: TensorSpec) -> Message:

@@ -11,7 +11,13 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
+from bellwire.agents.inference.kserve.address import Address, parse_address
 from bellwire.agents.inference.kserve.errors import KserveListenError
+from bellwire.agents.inference.kserve.http_protocol import (
+    HEAD_SECONDS_MAX,
+    HttpConfig,
+    HttpProtocol,
+)
 
 CONNECTIONS_MAX: Final = 256  # and requests at once; beyond, 503 by uvicorn itself
 BACKLOG: Final = 128
@@ -38,28 +44,31 @@ class _Server(uvicorn.Server):
 class HttpDoor:
     """Serves an application until closed."""
 
-    def __init__(self, app: Starlette, address: str) -> None:
+    def __init__(
+        self, app: Starlette, address: str, head_seconds_max: float = HEAD_SECONDS_MAX
+    ) -> None:
         """Prepare.
 
         Args:
             app: What answers.
             address: HOST:PORT; port 0 = any.
+            head_seconds_max: A connection whose request head has not come by then is closed.
         """
         self._address = address
-        self._server = _Server(
-            uvicorn.Config(
-                app,
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                limit_concurrency=CONNECTIONS_MAX,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=STOP_GRACE_SECONDS,
-            )
+        config = HttpConfig(
+            app,
+            http=HttpProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_GRACE_SECONDS,
         )
+        config.head_seconds_max = head_seconds_max
+        self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
@@ -68,11 +77,11 @@ class HttpDoor:
         Raises:
             KserveListenError: The address cannot be served.
         """
-        listener = _listener(self._address)
-        host, port = listener.getsockname()[:2]
-        self._task = asyncio.create_task(self._server.serve([listener]), name=f"http {port}")
+        listener = _listener(parse_address(self._address), self._address)
+        served = Address(*listener.getsockname()[:2])
+        self._task = asyncio.create_task(self._server.serve([listener]), name=f"http {served.port}")
         await self._server.serving.wait()
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return str(served)
 
     async def close(self) -> None:
         """Take no more requests and answer those under way, for a second at most."""
@@ -82,10 +91,9 @@ class HttpDoor:
             self._task = None
 
 
-def _listener(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
+def _listener(address: Address, written: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=BACKLOG)
-    except (OSError, ValueError, OverflowError) as error:
-        raise KserveListenError(address, str(error)) from error
+        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise KserveListenError(written, str(error)) from error

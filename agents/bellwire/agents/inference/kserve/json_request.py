@@ -15,8 +15,10 @@ from bellwire.agents.inference.kserve.errors import InvalidParameterError
 from bellwire.agents.inference.kserve.front import Asked, Parameter
 from bellwire.agents.inference.tensor import DTYPES, Array
 from bellwire.agents.inference.tensor_bytes import array_of, check_shape
+from bellwire.agents.inference.wire import check_names
 from bellwire.wire.errors import CallerError
 
+INT64_MAX: Final = 2**63 - 1
 # Types of JSON by the kind of a dtype; True is an int to Python and to nobody else.
 _ELEMENTS: Final[Mapping[str, frozenset[type]]] = {
     "b": frozenset({bool}),
@@ -62,7 +64,7 @@ def read_request(model: str, version: str, body: bytes, json_bytes: int | None) 
         model=model,
         version=version,
         id=_text(given, "id"),
-        inputs=_inputs(_list(given, "inputs"), body[length:]),
+        inputs=_inputs(_list(given, "inputs"), body, length),
         outputs=tuple(each["name"] for each in outputs),
         parameters=parameters,
     )
@@ -88,24 +90,25 @@ def _refuse_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number; inputs are finite")
 
 
-def _inputs(inputs: Sequence[Any], behind: bytes) -> dict[str, Array]:
+def _inputs(inputs: Sequence[Any], body: bytes, start: int) -> dict[str, Array]:
+    """Return the inputs, of which those that are no lists lie in the body from `start` on."""
+    check_names([_named(each, "inputs")["name"] for each in inputs])
     arrays: dict[str, Array] = {}
     for each in inputs:
-        name = _named(each, "inputs")["name"]
-        if name in arrays:
-            raise InvalidTensorError(name, "there twice", "each name once")
+        name = each["name"]
         dtype, shape = _text(each, "datatype"), _shape(name, each)
         size = _parameters(each).get("binary_data_size")
         if size is None:
             arrays[name] = _listed(name, dtype, shape, each.get("data"))
             continue
-        if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(behind):
-            text = f"0 to the {len(behind)} bytes that are left"
-            raise InvalidTensorError(name, f"of binary_data_size {size!r}", text)
-        arrays[name] = array_of(name, dtype, shape, behind[:size])
-        behind = behind[size:]
-    if behind:
-        raise CallerError(f"{len(behind)} bytes behind the JSON belong to no input")
+        left = len(body) - start
+        if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= left:
+            text = f"0 to the {left} bytes that are left"
+            raise InvalidTensorError(name, f"of binary_data_size {size!r:.64}", text)
+        arrays[name] = array_of(name, dtype, shape, body[start : start + size])
+        start += size
+    if start < len(body):
+        raise CallerError(f"{len(body) - start} bytes behind the JSON belong to no input")
     return arrays
 
 
@@ -147,6 +150,8 @@ def _shape(name: str, tensor: Mapping[str, Any]) -> tuple[int, ...]:
     shape = tensor.get("shape")
     if not isinstance(shape, list) or set(map(type, shape)) - {int}:
         raise InvalidTensorError(name, f"of shape {str(shape)[:64]}", "a list of whole numbers")
+    if any(abs(size) > INT64_MAX for size in shape):
+        raise InvalidTensorError(name, "of a size above 64 bits", "sizes of 64 bits")
     return tuple(shape)
 
 
@@ -174,6 +179,9 @@ def _parameters(given: Mapping[str, Any]) -> dict[str, Parameter]:
     value = given.get("parameters", {})
     if not isinstance(value, dict):
         raise CallerError(f"`parameters` is a JSON {type(value).__name__}, expected an object")
+    for name, each in value.items():
+        if isinstance(each, int) and not -INT64_MAX <= each <= INT64_MAX:
+            raise InvalidParameterError(name, "above 64 bits", "a number of 64 bits")
     # What is nested deeper is of no server that we know of, and ignored as any unknown parameter is.
     return {
         name: each for name, each in value.items() if isinstance(each, bool | int | float | str)

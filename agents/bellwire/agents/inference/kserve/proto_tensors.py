@@ -12,6 +12,7 @@ from bellwire.agents.inference.errors import InvalidTensorError
 from bellwire.agents.inference.kserve.contract import Message
 from bellwire.agents.inference.tensor import DTYPES, Array
 from bellwire.agents.inference.tensor_bytes import array_of, bytes_of, check_shape
+from bellwire.agents.inference.wire import check_names
 
 # Which list holds the elements of a dtype; FP16 has none.
 _CONTENTS: Final = {
@@ -33,7 +34,8 @@ def read_inputs(request: Message) -> dict[str, Array]:
     """Return the inputs of a ModelInferRequest by name; a name that is there twice is refused.
 
     Raises:
-        InvalidTensorError: The contents are not what dtype and shape say.
+        InvalidTensorError: The contents are not what dtype and shape say, or there are too many inputs.
+        CallerError: A name is too long.
     """
     raw: Sequence[bytes] = request.raw_input_contents
     inputs = request.inputs
@@ -41,10 +43,9 @@ def read_inputs(request: Message) -> dict[str, Array]:
         name = inputs[0].name if inputs else ""
         found = f"one of {len(inputs)} with {len(raw)} raw_input_contents"
         raise InvalidTensorError(name, found, "as many as inputs, or none")
+    check_names([tensor.name for tensor in inputs])
     arrays: dict[str, Array] = {}
     for index, tensor in enumerate(inputs):
-        if tensor.name in arrays:
-            raise InvalidTensorError(tensor.name, "there twice", "each name once")
         arrays[tensor.name] = _raw(tensor, raw[index]) if raw else _listed(tensor)
     return arrays
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bellwire.agents.inference.errors import UnknownModelError
+from bellwire.agents.inference.errors import InvalidModelError, UnknownModelError
 from bellwire.agents.inference.kserve.front import SERVER_NAME, Front, server_version, shape_of
 from bellwire.agents.inference.kserve.json_request import read_request
 from bellwire.agents.inference.kserve.json_response import write_response
@@ -105,7 +105,7 @@ class _Paths:
         name, version = _model(request)
         try:
             self._front.manifest(name, version)
-        except UnknownModelError as error:
+        except (UnknownModelError, InvalidModelError) as error:
             return JSONResponse({"name": name, "ready": False, "error": error.message}, 404)
         return JSONResponse({"name": name, "ready": True})
 

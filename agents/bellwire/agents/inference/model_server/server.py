@@ -42,6 +42,8 @@ class _Look:
     """What one look at the folder has found."""
 
     rollouts: Mapping[str, Rollout]
+    undecided: Mapping[str, InvalidModelError]
+    """Models whose rollout could not be read, ever."""
     problems: dict[str, str]
 
 
@@ -52,7 +54,8 @@ class ModelServer:
     a version → that version's batcher. Each `refresh_seconds` the folder is looked at on a thread: new versions are
     loaded and warmed up, rollouts are followed, and retired versions answer what they were asked before they go. What
     is wrong (a version that cannot be loaded, a damaged rollout, a folder that cannot be read) is reported, and what
-    served goes on.
+    served goes on. A model whose rollout was never read answers for named versions only: the newest may be the one that
+    was rolled back.
 
     Attributes:
         problems: What is wrong now, by what it is about.
@@ -79,11 +82,12 @@ class ModelServer:
         self._book = RolloutBook(root)
         self._repository = ModelRepository(root, settings.repository, settings.engine, load=load)
         self._versions = VersionsEndpoint(self._repository, settings.batch)
-        self._door = RolloutEndpoint(self._versions)
+        self._door = RolloutEndpoint(self._versions, guard_of=settings.candidate_guard)
         self._shadows = Shadows(self._versions, settings.shadow)
         self._chains = ChainsEndpoint(self._door, settings.plans(), settings.guard, stand_ins)
         self._cache = ResultCache(self._chains, settings.cache)
         self._rollouts: dict[str, Rollout] = {}
+        self._undecided: Mapping[str, InvalidModelError] = {}
         self._routes: dict[str, _Route] = {}
         self._refreshing = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -115,6 +119,10 @@ class ModelServer:
     def manifests(self) -> tuple[ModelManifest, ...]:
         """Every version that is loaded, warm and may be asked, by name and version."""
         return self._versions.manifests()
+
+    def version_in_service(self, model: str) -> int:
+        """Return the version that answers where no candidate does; raises as `RolloutEndpoint.version_in_service`."""
+        return self._door.version_in_service(model)
 
     def statistics(self) -> ServerStatistics:
         """Return all counters as they are now."""
@@ -152,7 +160,7 @@ class ModelServer:
         async with self._refreshing:
             look = await asyncio.to_thread(self._look, must_read=must_read)
             self._versions.take_in()
-            self._report(look.problems | await self._follow_rollouts(look.rollouts))
+            self._report(look.problems | await self._follow_rollouts(look))
             self._outdate()
             await self._versions.let_go()
             self.refreshes += 1
@@ -186,17 +194,18 @@ class ModelServer:
             problems["folder"] = error.message
             statuses = self._repository.statuses()
         problems |= {f"{each.name}:{each.version}": each.reason for each in statuses if each.reason}
-        return _Look(rollouts, problems)
+        return _Look(rollouts, self._book.undecided(), problems)
 
-    async def _follow_rollouts(self, rollouts: Mapping[str, Rollout]) -> dict[str, str]:
+    async def _follow_rollouts(self, look: _Look) -> dict[str, str]:
         """Go by the rollouts as far as their versions are loaded; return what is wrong."""
         services: dict[str, Service] = {
             model: in_service(rollout, self._versions.ready(model))
-            for model, rollout in rollouts.items()
+            for model, rollout in look.rollouts.items()
         }
         self._rollouts = {model: service.rollout for model, service in services.items()}
         await self._shadows.follow(self._rollouts.values())
-        self._door.use(self._rollouts, self._shadows.by_model)
+        self._undecided = look.undecided
+        self._door.use(self._rollouts, self._shadows.by_model, look.undecided)
         problems = {
             f"rollout of {model}": service.problem
             for model, service in services.items()
@@ -215,6 +224,8 @@ class ModelServer:
         self._routes = routes
 
     def _route(self, model: str) -> _Route:
+        if model in self._undecided:
+            return 0, 0, 0.0
         ready, rollout = self._versions.ready(model), self._rollouts.get(model)
         if rollout is None:
             return max(ready, default=0), 0, 0.0

@@ -1,6 +1,7 @@
 """How a server of models behaves."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from bellwire.agents.inference.batching import BatchSettings
 from bellwire.agents.inference.engines import EngineSettings
@@ -9,7 +10,10 @@ from bellwire.agents.inference.model_server.chain_plan import ChainPlan, parse_c
 from bellwire.agents.inference.repository import RepositorySettings
 from bellwire.agents.inference.result_cache import ResultCacheSettings
 from bellwire.agents.inference.rollout import ShadowSettings
+from bellwire.agents.inference.rollout.rollout_endpoint import CANDIDATE_SHARE
 from bellwire.wire.settings import SettingsError, check_settings, setting
+
+CANDIDATE_SECONDS_MAX: Final = 600.0  # What a guard may have.
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,13 @@ class ModelServerSettings:
         if len(set(names)) < len(names):
             expected = "one chain for each name"
             raise SettingsError(type(self).__name__, "chains", self.chains, expected)
+
+    def candidate_guard(self, model: str) -> GuardSettings:
+        """Return the bounds of a model's candidate: half the time of whoever waits, a chain's step or the batcher."""
+        is_step = any(model in plan.steps for plan in self.plans())
+        seconds = self.guard.timeout_seconds if is_step else self.batch.compute_seconds_max
+        limit = min(seconds * CANDIDATE_SHARE, CANDIDATE_SECONDS_MAX)
+        return replace(self.guard, timeout_seconds=limit)
 
     def plans(self) -> tuple[ChainPlan, ...]:
         """Return the chains as they were meant.

@@ -16,15 +16,21 @@ from typing import Final
 
 from bellwire.agents.inference.durable_file import sync, write_synced
 from bellwire.agents.inference.errors import InvalidModelError
-from bellwire.agents.inference.model import MANIFEST, ModelManifest, check_manifest, read_manifest
+from bellwire.agents.inference.model import (
+    MANIFEST,
+    VERSION_MAX,
+    ModelManifest,
+    check_manifest,
+    read_manifest,
+)
 from bellwire.wire.errors import CapacityError
 
-VERSION_MAX: Final = 999_999_999
 PUBLISH_ATTEMPTS_MAX: Final = (
     1_000  # Each lost attempt is another publisher's version that is there.
 )
 _TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 _ASIDE: Final = ".publishing-"
+_GIVEN: Final = ".given-"
 STALE_SECONDS: Final = (
     86_400.0  # No publisher takes a day; what is older was left by one that was killed.
 )
@@ -81,19 +87,21 @@ def scan(root: Path) -> tuple[FoundVersion, ...]:
 def versions_in(folder: Path) -> list[int]:
     """Return the numbers of a model's versions, ascending."""
     numbers = [each.name for each in folder.iterdir() if each.is_dir()]
-    # "07" and "٧" are no names that we would write.
-    return sorted(
-        int(name)
-        for name in numbers
-        if name.isascii() and name.isdigit() and name[0] != "0" and int(name) <= VERSION_MAX
-    )
+    return sorted(int(name) for name in numbers if _is_number(name))
+
+
+def _is_number(name: str) -> bool:
+    """Tell whether it is a version as we write them: "07" and "٧" are none, nor is what has thousands of digits."""
+    is_decimal = name.isascii() and name.isdigit() and name[0] != "0"
+    return is_decimal and len(name) <= len(str(VERSION_MAX)) and int(name) <= VERSION_MAX
 
 
 def publish_version(root: Path, manifest: ModelManifest, content: bytes) -> ModelManifest:
     """Add a model's file as the next version and return its manifest; safe beside other publishers.
 
-    Steps: write file and manifest into a hidden folder, sync them and the folder, rename it to the next number; where
-    another publisher took that, number it anew.
+    Steps: write file and manifest into a hidden folder, claim the next number, sync them and the folder, rename it to
+    that number; where another publisher took it, number it anew. A number is given once: a version that was deleted
+    leaves its own behind, since servers and rollouts may still mean it by that.
 
     Args:
         root: Made if it is not there.
@@ -105,7 +113,7 @@ def publish_version(root: Path, manifest: ModelManifest, content: bytes) -> Mode
         CapacityError: Others were faster, again and again.
         OSError: The disk refuses; no version was added.
     """
-    folder = root / manifest.name
+    folder = root / str(manifest.name)
     hashed = replace(manifest, sha256=sha256(content).hexdigest())
     check_manifest(replace(hashed, version=1), folder / MANIFEST)
     _make(root)
@@ -119,13 +127,52 @@ def publish_version(root: Path, manifest: ModelManifest, content: bytes) -> Mode
 def _numbered(aside: Path, folder: Path, manifest: ModelManifest) -> ModelManifest:
     """Give a version that is written its manifest and the next number that no other publisher takes."""
     for _ in range(PUBLISH_ATTEMPTS_MAX):
-        numbered = replace(manifest, version=max(versions_in(folder), default=0) + 1)
-        write_synced(aside / MANIFEST, numbered.to_json().encode())
-        sync(aside)
-        if _renamed(aside, folder / str(numbered.version)):
-            sync(folder)
-            return numbered
+        number = max((*versions_in(folder), *_numbers_given(folder)), default=0) + 1
+        numbered = replace(manifest, version=number)
+        check_manifest(numbered, folder / MANIFEST)
+        with _claimed(folder, number) as is_ours:
+            if is_ours and _placed(aside, folder, numbered):
+                return numbered
     raise CapacityError(f"model {manifest.name!r}: {PUBLISH_ATTEMPTS_MAX} versions were taken")
+
+
+def _placed(aside: Path, folder: Path, manifest: ModelManifest) -> bool:
+    """Rename to the number claimed; tell whether no other publisher had taken it without a claim."""
+    write_synced(aside / MANIFEST, manifest.to_json().encode())
+    sync(aside)
+    if not _renamed(aside, folder / str(manifest.version)):
+        return False
+    for number in _numbers_given(folder):
+        if number < manifest.version:
+            (folder / f"{_GIVEN}{number}").unlink(missing_ok=True)
+    sync(folder)
+    return True
+
+
+def _numbers_given(folder: Path) -> list[int]:
+    """Return the claims that are there: the highest number that was ever given, and those of publishers at work."""
+    texts = (each.name.removeprefix(_GIVEN) for each in folder.glob(f"{_GIVEN}*"))
+    return [int(text) for text in texts if _is_number(text)]
+
+
+@contextmanager
+def _claimed(folder: Path, number: int) -> Iterator[bool]:
+    """Take a number for good, and yield whether no other publisher had; a disk that refuses leaves it free.
+
+    A publisher that is killed leaves a gap.
+    """
+    claim = folder / f"{_GIVEN}{number}"
+    try:
+        claim.touch(exist_ok=False)
+    except FileExistsError:
+        yield False
+        return
+    try:
+        yield True
+    except OSError:
+        if not (folder / str(number)).exists():
+            claim.unlink(missing_ok=True)
+        raise
 
 
 def _make(folder: Path) -> None:

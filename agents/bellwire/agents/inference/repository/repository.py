@@ -18,6 +18,7 @@ from bellwire.agents.inference.repository.version_policy import VersionPolicy, p
 from bellwire.wire.errors import BellwireError
 
 Loader: TypeAlias = Callable[[Path, ModelManifest, EngineSettings], Engine]
+REASON_CHARACTERS_MAX: Final = 1_000
 _NOTHING: Final[Mapping[str, Collection[int]]] = MappingProxyType({})
 
 
@@ -57,8 +58,8 @@ class Lease:
 class ModelRepository:
     """A folder of models, and those of its versions that are loaded here.
 
-    `refresh` and `publish` block, from milliseconds to the seconds that a large model takes: call them on a thread.
-    Everything else returns at once. All may be called from any thread.
+    `refresh`, `publish` and `close` block, from milliseconds to the seconds that a large model takes: call them on a
+    thread. Everything else returns at once. All may be called from any thread.
     """
 
     def __init__(
@@ -151,7 +152,10 @@ class ModelRepository:
         return publish_version(self._root, manifest, content)
 
     def close(self) -> None:
-        """Retire everything; what is in use is closed with its last release."""
+        """Retire everything; what is in use is closed with its last release.
+
+        Blocks for as long as a `refresh` under way on another thread loads: call it on a thread.
+        """
         with self._refreshing:
             self._retire_others(())
 
@@ -205,11 +209,12 @@ class ModelRepository:
             engine = self._load(slot.found.folder, manifest, self._engine_settings)
             sizes = self._settings.warm_batches or (1, manifest.batch_max)
             runs = warm_up(engine, sizes)
-        except (BellwireError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - one model's fault is not the others'
+            reason = _reason_of(error)
             if engine is not None:
-                engine.close()
+                reason += _closed(engine)
             with self._lock:
-                slot.move(VersionState.FAILED, str(error) or "memory is short")
+                slot.move(VersionState.FAILED, reason)
             return
         with self._lock:
             slot.loaded(engine, runs)
@@ -263,3 +268,17 @@ class ModelRepository:
     def _loaded(self) -> int:
         ready = sum(slot.state is VersionState.READY for slot in self._slots.values())
         return ready + len(self._retiring)
+
+
+def _reason_of(error: Exception) -> str:
+    text = str(error) if isinstance(error, BellwireError) else f"{type(error).__name__}: {error}"
+    return text[:REASON_CHARACTERS_MAX]
+
+
+def _closed(engine: Engine) -> str:
+    """Close an engine that is not to be used; return what went wrong with that too."""
+    try:
+        engine.close()
+    except Exception as error:  # noqa: BLE001 - the engine's own fault, told beside the first.
+        return f"; and it could not be closed: {_reason_of(error)}"
+    return ""

@@ -2,7 +2,7 @@
 
 from bellwire.agents.inference.rollout.book import RolloutBook
 from bellwire.agents.inference.rollout.comparison import Percentiles, ShadowReport
-from bellwire.agents.inference.rollout.errors import RolloutStepError
+from bellwire.agents.inference.rollout.errors import RolloutStepError, UndecidedModelError
 from bellwire.agents.inference.rollout.experiment import (
     Experiment,
     ExperimentReport,
@@ -36,6 +36,7 @@ __all__ = [
     "Stage",
     "StepKind",
     "StepRecord",
+    "UndecidedModelError",
     "Verdict",
     "is_candidates",
     "position_of",

@@ -32,9 +32,9 @@ class ShadowReport:
     difference_mean: float
     """Of all probabilities."""
     failed: int
-    """The candidate raised, was too slow, or gave another shape."""
+    """The candidate raised, was too slow, gave another shape, or somebody else answered for it."""
     dropped: int
-    """Not asked, because too many were waiting."""
+    """Not asked, because too many were waiting or the shadow was closed."""
     serving_latency: Percentiles
     candidate_latency: Percentiles
 

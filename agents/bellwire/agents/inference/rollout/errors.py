@@ -1,5 +1,6 @@
 """What a rollout refuses."""
 
+from bellwire.agents.inference.errors import InvalidModelError
 from bellwire.wire.errors import CallerError, StatusCode
 
 
@@ -20,3 +21,15 @@ class RolloutStepError(CallerError):
             f"model {model!r} is in stage {stage}; {step} is not possible: {wrong}",
             metadata={"model": model, "stage": stage, "step": step},
         )
+
+
+class UndecidedModelError(InvalidModelError):
+    """A model's rollout cannot be read, so that nobody knows which of its versions shall answer."""
+
+    reason = "MODEL_UNDECIDED"
+
+    def __init__(self, model: str, cause: InvalidModelError) -> None:
+        """Name the model, and what is wrong with its rollout."""
+        self.model = model
+        expected = f"{cause.expected}; mend it, or name a version of {model!r}"
+        super().__init__(cause.path, cause.found, expected)

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from bellwire.agents.inference.durable_file import replace_file
 from bellwire.agents.inference.errors import InvalidModelError
-from bellwire.agents.inference.model import MANIFEST
+from bellwire.agents.inference.model import MANIFEST, is_model_name
 from bellwire.agents.inference.rollout.state import Rollout, Stage, StepKind, StepRecord
 
 ROLLOUT: Final = "rollout.json"
-FILE_BYTES_MAX: Final = 16 * 1024 * 1024  # All records, each with as much text as it may have.
+# All records, each with as much text as it may have, and each character as the 12 bytes of an escaped pair: 24 MB.
+FILE_BYTES_MAX: Final = 32 * 1024 * 1024
 _LOCK: Final = ".rollout.lock"
 
 
@@ -26,7 +27,17 @@ class RolloutFile:
     """One model's rollout that outlives the process; blocks as disks do."""
 
     def __init__(self, root: Path, model: str) -> None:
-        """Name the folder of models and the model; nothing is read yet."""
+        """Name the folder of models and the model; nothing is read yet.
+
+        Raises:
+            InvalidModelError: No model can have that name.
+        """
+        if not is_model_name(model):
+            raise InvalidModelError(
+                str(root),
+                f"model {model!r:.160}",
+                "a name of 1 to 128 letters, digits, '.', '_', '-'",
+            )
         self._model = model
         self._path = root / model / ROLLOUT
 
@@ -64,17 +75,18 @@ class RolloutFile:
             RolloutStepError: From the step.
             InvalidModelError: The file is damaged, there is none and `serving` is not named, or a version
                 that would come into service or be looked at is not in the folder.
+            UnsyncedError: The step was taken, and a power failure may take it back.
             OSError: The disk refuses; the step was not taken.
         """
         with self._locked():
-            before = self.read()
-            if before is None:
-                if serving < 1:
-                    raise self._invalid("no rollout yet", "to be told which version serves")
-                before = Rollout(self._model, serving)
+            before = self.read() or self._first(serving)
             after = step(before)
-            self._demand_versions(before, after)
-            replace_file(self._path, (json.dumps(asdict(after), indent=1) + "\n").encode())
+            self._demand_version(before.serving, after.serving)
+            self._demand_version(before.candidate, after.candidate)
+            content = (json.dumps(asdict(after), indent=1) + "\n").encode()
+            if len(content) > FILE_BYTES_MAX:
+                raise self._invalid(f"{len(content)} bytes to write", f"at most {FILE_BYTES_MAX}")
+            replace_file(self._path, content)
         return after
 
     def fingerprint(self) -> tuple[int, int, int]:
@@ -85,12 +97,17 @@ class RolloutFile:
             return (0, 0, 0)
         return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
-    def _demand_versions(self, before: Rollout, after: Rollout) -> None:
+    def _first(self, serving: int) -> Rollout:
+        if serving < 1:
+            raise self._invalid("no rollout yet", "to be told which version serves")
+        self._demand_version(0, serving)
+        return Rollout(self._model, serving)
+
+    def _demand_version(self, old: int, new: int) -> None:
         """Let none serve that is not there; one that serves already may be gone, and can be left."""
-        for old, new in ((before.serving, after.serving), (before.candidate, after.candidate)):
-            manifest = self._path.with_name(str(new)) / MANIFEST
-            if new not in (0, old) and not manifest.is_file():
-                raise InvalidModelError(str(manifest), "no such version", "one that was published")
+        manifest = self._path.with_name(str(new)) / MANIFEST
+        if new not in (0, old) and not manifest.is_file():
+            raise InvalidModelError(str(manifest), "no such version", "one that was published")
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

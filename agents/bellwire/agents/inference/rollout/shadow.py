@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Final
 
+import numpy as np
+
 from bellwire.agents.inference.endpoint import (
     PRIORITIES,
     Endpoint,
@@ -13,6 +15,7 @@ from bellwire.agents.inference.endpoint import (
     InferenceResult,
 )
 from bellwire.agents.inference.rollout.comparison import Comparison, ShadowReport
+from bellwire.agents.inference.tensor import Array, Tensors
 from bellwire.wire.settings import check_settings, setting
 
 Clock = Callable[[], float]
@@ -77,6 +80,7 @@ class Shadow:
         self._waiting: asyncio.Queue[tuple[InferenceRequest, InferenceResult]]
         self._waiting = asyncio.Queue(self._settings.waiting_max)
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @property
     def version(self) -> int:
@@ -87,15 +91,16 @@ class Shadow:
         """Have a request asked again, some time later; returns at once.
 
         Args:
-            request: As it was answered; its tensors must not be written to any more.
-            result: What was answered.
+            request: As it was answered; its tensors are copied if there is room, as the caller may write the next
+                observation into the same memory.
+            result: What the version in service answered; copied too.
             seconds: How long that took.
         """
-        try:
-            self._waiting.put_nowait((request, result))
-        except asyncio.QueueFull:
+        if self._is_closed or self._waiting.full():
             self._comparison.dropped += 1
             return
+        copied = replace(request, inputs=_copied(request.inputs))
+        self._waiting.put_nowait((copied, replace(result, outputs=_copied(result.outputs))))
         if not result.is_cached:
             self._comparison.serving_latency.add(seconds)
 
@@ -104,17 +109,23 @@ class Shadow:
         return self._comparison.report()
 
     async def drain(self) -> None:
-        """Wait until everything that was offered has been asked and compared."""
+        """Wait until everything that was offered has been asked and compared, or dropped by `close`."""
         await self._waiting.join()
 
     async def close(self) -> None:
-        """Stop; what waits is not asked any more."""
+        """Stop; what waits is not asked any more and counts as dropped, as does what is offered from now on."""
+        self._is_closed = True
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+            self._waiting.task_done()
+            self._comparison.dropped += 1
 
     async def __aenter__(self) -> "Shadow":
+        self._is_closed = False
         self._task = asyncio.create_task(self._run(), name=f"shadow of version {self._version}")
         return self
 
@@ -126,6 +137,12 @@ class Shadow:
             request, given = await self._waiting.get()
             try:
                 await self._ask(request, given)
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                self._comparison.failed += (
+                    1  # A future of the candidate's was cancelled, and not this task.
+                )
             except Exception:  # noqa: BLE001 - a fault of the candidate's must not end the shadow
                 self._comparison.failed += 1
             finally:
@@ -139,6 +156,18 @@ class Shadow:
         started = self._clock()
         async with asyncio.timeout(self._settings.timeout_seconds):
             shadow = await self._candidate.infer(asked)
+        if shadow.answered_by != f"{request.model}:{self._version}":
+            self._comparison.failed += 1  # Somebody stood in: two who both say HOLD do not agree.
+            return
         self._comparison.candidate_latency.add(self._clock() - started)
         name = self._settings.action_output or next(iter(given.outputs))
         self._comparison.add(given.outputs[name], shadow.outputs[name])
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _copied(tensors: Tensors) -> dict[str, Array]:
+    return {name: np.array(array) for name, array in tensors.items()}

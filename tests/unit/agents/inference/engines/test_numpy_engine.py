@@ -73,6 +73,21 @@ def test_every_kind_of_layer_computes_what_it_says(tmp_path: Path, stored: PUBLI
     np.testing.assert_allclose(given, wanted, atol=1e-6)
 
 
+def test_output_stays_as_it_is_when_the_input_is_written_to(
+    tmp_path: Path, stored: PUBLISH
+) -> None:
+    layers: list[Layer] = [
+        {"op": "slice", "start": 0, "stop": 3, "to": "p"},
+        {"op": "reshape", "from": "x", "shape": [2, 2], "to": "v"},
+    ]
+    outputs = (TensorSpec("p", "FP32", (3,)), TensorSpec("v", "FP32", (2, 2)))
+    manifest = stored("numpy", numpy_model(layers, {}), outputs=outputs)
+    x = np.ones((1, 4), "<f4")
+    given = load_engine(tmp_path, manifest, SETTINGS).infer({"x": x})
+    x[:] = 7
+    assert [array.max() for array in given.values()] == [1, 1]
+
+
 def test_softmax_of_large_logits_does_not_overflow(tmp_path: Path, stored: PUBLISH) -> None:
     content = numpy_model([{"op": "softmax", "to": "p"}], {})
     specs = {"outputs": (TensorSpec("p", "FP32", (4,)),)}

@@ -2,10 +2,12 @@
 
 import time
 
+import numpy as np
 import pytest
 from tests.unit.agents.inference.linear import LinearEndpoint, observations
 
-from bellwire.agents.inference import EngineFailedError, UnknownModelError
+from bellwire.agents.inference import EngineFailedError, InvalidModelError, UnknownModelError
+from bellwire.agents.inference.constant import ConstantEndpoint
 from bellwire.agents.inference.kserve.errors import InvalidParameterError, UnknownOutputError
 from bellwire.agents.inference.kserve.front import Asked, Front
 from bellwire.wire.errors import BellwireError, CallerError, DeadlineExceededError
@@ -41,6 +43,11 @@ async def test_the_answer_says_who_gave_it_and_how() -> None:
     }
 
 
+async def test_a_stand_in_has_no_version_where_no_model_was_named() -> None:
+    endpoint = ConstantEndpoint("hold", {"p": np.zeros(3, "<f4")})
+    assert (await Front(endpoint).infer(asked(model=""))).version == ""
+
+
 async def test_only_the_outputs_that_are_wanted_come_in_the_order_they_are_wanted() -> None:
     told = await Front(LinearEndpoint()).infer(asked(outputs=("action", "p")))
     assert list(told.outputs) == ["action", "p"]
@@ -57,6 +64,7 @@ async def test_only_the_outputs_that_are_wanted_come_in_the_order_they_are_wante
         ({"version": "newest"}, CallerError, "version is 'newest', expected a number from 1"),
         ({"version": "0"}, CallerError, "version is '0'"),
         ({"version": "9" * 40}, CallerError, "expected a number from 1"),
+        ({"version": "0000000001" + "9" * 5_000}, CallerError, "expected a number from 1"),
         ({"parameters": {"key": 7}}, InvalidParameterError, "'key' is 7, expected a text"),
         ({"parameters": {"priority": True}}, InvalidParameterError, "a whole number from 0"),
         ({"parameters": {"priority": 9}}, CallerError, "priority is 9"),
@@ -91,3 +99,20 @@ def test_without_a_version_the_newest_is_described() -> None:
     assert front.manifest("tactical", "").version == 3
     assert front.manifest("tactical", "1").version == 1
     assert [each.version for each in front.versions("tactical")] == [1, 2, 3]
+
+
+class RolledOut(LinearEndpoint):
+    """Version 2 is in service, though there is a newer one."""
+
+    def version_in_service(self, model: str) -> int:
+        if model != "tactical":
+            raise InvalidModelError("rollout.json", "damaged", "a rollout")
+        return 2
+
+
+def test_without_a_version_the_one_in_service_is_described() -> None:
+    front = Front(RolledOut(1, 2, 3))
+    assert front.manifest("tactical", "").version == 2
+    assert front.manifest("tactical", "3").version == 3
+    with pytest.raises(UnknownModelError):
+        Front(RolledOut(1, 3)).manifest("tactical", "")

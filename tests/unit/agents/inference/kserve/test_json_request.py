@@ -133,3 +133,42 @@ def test_sizes_behind_the_json_must_add_up(size, extra, says) -> None:
 def test_a_header_that_claims_more_json_than_there_is_is_refused() -> None:
     with pytest.raises(CallerError, match="99 bytes of JSON, the body holds 2 bytes"):
         read(b"{}", 99)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (body([], (0, 10**30)), "of a size above 64 bits"),
+        (body([], (0, 2**62, 2**62)), "of a size above 1048576"),
+        (body([], (10**4_000, 10**4_000)), "of a size above 64 bits"),
+        (body([10**400, 2, 3, 4]), "out of range"),
+        (body(parameters={"timeout": 10**400}), "'timeout' is 'above 64 bits'"),
+        (body(parameters={"timeout": -(2**64)}), "'timeout' is 'above 64 bits'"),
+    ],
+)
+def test_number_that_no_machine_word_holds_is_refused(text: bytes, says: str) -> None:
+    with pytest.raises(CallerError) as caught:
+        read(text)
+    assert says in caught.value.message
+
+
+def test_too_many_inputs_are_refused_before_any_of_them_is_read() -> None:
+    inputs: list[object] = [{"name": f"x{number}"} for number in range(65)]
+    with pytest.raises(InvalidTensorError, match="one of 65 tensors, expected at most 64"):
+        read(json.dumps({"inputs": inputs}).encode())
+
+
+def test_tensors_of_no_bytes_lie_between_others() -> None:
+    sizes = [4, 0, 8]
+    inputs = [
+        {
+            "name": f"x{number}",
+            "shape": [size],
+            "datatype": "UINT8",
+            "parameters": {"binary_data_size": size},
+        }
+        for number, size in enumerate(sizes)
+    ]
+    head = json.dumps({"inputs": inputs}).encode()
+    found = read(head + bytes(range(12)), len(head)).asked.inputs
+    assert [array.tolist() for array in found.values()] == [[0, 1, 2, 3], [], list(range(4, 12))]

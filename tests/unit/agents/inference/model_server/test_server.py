@@ -11,6 +11,7 @@ import pytest
 from tests.unit.agents.inference.model_server.conftest import (
     Publish,
     Trouble,
+    Troubled,
     answer_of,
     asking,
     number_of,
@@ -27,10 +28,18 @@ from bellwire.agents.inference import (
 )
 from bellwire.agents.inference.batching import BatchSettings
 from bellwire.agents.inference.constant import ConstantEndpoint
+from bellwire.agents.inference.engines import load_engine
 from bellwire.agents.inference.guard import GuardSettings
+from bellwire.agents.inference.kserve.front import Front
 from bellwire.agents.inference.model_server import ModelServer
 from bellwire.agents.inference.repository import RepositorySettings
-from bellwire.agents.inference.rollout import Author, RolloutFile, Stage, is_candidates
+from bellwire.agents.inference.rollout import (
+    Author,
+    RolloutFile,
+    Stage,
+    UndecidedModelError,
+    is_candidates,
+)
 from bellwire.wire.errors import ClosedError
 
 ADA = Author("ada", "gate passed")
@@ -235,24 +244,77 @@ async def test_a_damaged_rollout_is_reported_and_what_it_said_goes_on(
         assert "rollout.json" in server.problems["rollout of actor"]
 
 
+async def test_a_rollout_damaged_at_the_start_brings_no_version_back_that_was_rolled_back(
+    tmp_path: Path, publish: Publish
+) -> None:
+    publish(1)
+    publish(2)
+    begin(tmp_path, Stage.CANARY, 0.01)
+    file = RolloutFile(tmp_path, "actor")
+    file.take(lambda rollout: rollout.rollback(Author("ada", "it loses"), 2))
+    path = tmp_path / "actor" / "rollout.json"
+    content = path.read_bytes()
+    damage(path)
+    async with ModelServer(tmp_path, settings_of()) as server:
+        with pytest.raises(UndecidedModelError, match=r"rollout\.json"):
+            await server.infer(asking())
+        with pytest.raises(UndecidedModelError):
+            Front(server).manifest("actor", "")
+        assert await answer_of(server, version=2) == 2.0
+        path.write_bytes(content)
+        await server.refresh()
+        assert await answer_of(server) == 1.0
+        assert Front(server).manifest("actor", "").version == 1
+        assert server.problems == {}
+
+
+async def test_a_candidate_that_hangs_costs_no_answer_of_a_chain(
+    tmp_path: Path, publish: Publish, trouble: Trouble
+) -> None:
+    publish(1)
+    publish(2)
+    begin(tmp_path, Stage.CANARY, 1.0)
+    guard = GuardSettings(timeout_seconds=0.2, failures_max=2)
+    settings = settings_of(chains=("actor=actor,hold",), guard=guard)
+    async with ModelServer(tmp_path, settings, load=trouble.load) as server:
+        trouble.hanging.add("actor:2")
+        results = [await server.infer(asking(key="EURUSD")) for _ in range(5)]
+        trouble.may_go.set()
+    assert {result.answered_by for result in results} == {"actor:1"}
+    (chain,) = server.statistics().chains
+    assert (chain.held, chain.steps[0].breaker) == (0, "closed")
+
+
+@pytest.mark.parametrize(("model", "seconds"), [("actor", 0.1), ("other", 1.0)])
+def test_a_candidate_has_half_of_the_time_of_whoever_waits_for_it(
+    model: str, seconds: float
+) -> None:
+    settings = settings_of(
+        chains=("actor=actor,hold",),
+        guard=GuardSettings(timeout_seconds=0.2),
+        batch=BatchSettings(run_on="thread", compute_seconds_max=2.0),
+    )
+    assert settings.candidate_guard(model).timeout_seconds == seconds
+
+
 async def test_a_fault_of_a_look_does_not_end_the_looks(
     tmp_path: Path, publish: Publish, trouble: Trouble, caplog: pytest.LogCaptureFixture
 ) -> None:
+    class Unclosable(Troubled):
+        def close(self) -> None:
+            super().close()
+            if self.manifest.version == 1:
+                raise ZeroDivisionError("a fault of ours")
+
+    def load(folder, manifest, settings):
+        return Unclosable(load_engine(folder, manifest, settings), trouble)
+
     publish(1)
-
-    failing = {"2"}
-
-    def load_once(folder, manifest, settings):
-        if folder.name in failing:
-            failing.clear()
-            raise ZeroDivisionError("a fault of ours")
-        return trouble.load(folder, manifest, settings)
-
     settings = settings_of(refresh_seconds=0.05)
-    async with ModelServer(tmp_path, settings, load=load_once) as server:
+    async with ModelServer(tmp_path, settings, load=load) as server:
         publish(2)
         await until(lambda: "a fault of ours" in caplog.text)
-        assert await answer_of(server) == 1.0
+        assert await answer_of(server) == 2.0
         publish(3)
         await until(lambda: [each.version for each in server.manifests()] == [3])
 

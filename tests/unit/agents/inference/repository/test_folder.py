@@ -3,14 +3,19 @@
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from tests.unit.agents.inference.repository.conftest import PUBLISH, content_of, model_of
 
-from bellwire.agents.inference import InvalidModelError, read_manifest
+from bellwire.agents.inference import InvalidModelError, TensorSpec, read_manifest
 from bellwire.agents.inference.repository import folder, publish_version, scan
 from bellwire.wire.errors import CapacityError
+
+
+def names_in(place: Path) -> list[str]:
+    return sorted(each.name for each in place.iterdir())
 
 
 def test_each_version_gets_the_next_number_and_its_own_hash(
@@ -30,7 +35,7 @@ def test_number_follows_the_highest_and_fills_no_gap(tmp_path: Path, publish: PU
 
 def test_nothing_is_left_behind_beside_the_versions(tmp_path: Path, publish: PUBLISH) -> None:
     publish()
-    assert [each.name for each in (tmp_path / "actor").iterdir()] == ["1"]
+    assert names_in(tmp_path / "actor") == [".given-1", "1"]
 
 
 def test_what_a_killed_publisher_left_is_swept_after_a_day(
@@ -43,7 +48,8 @@ def test_what_a_killed_publisher_left_is_swept_after_a_day(
     two_days_ago = old.stat().st_mtime - 2 * folder.STALE_SECONDS
     os.utime(old, (two_days_ago, two_days_ago))
     publish()
-    assert sorted(each.name for each in (tmp_path / "actor").iterdir()) == [
+    assert names_in(tmp_path / "actor") == [
+        ".given-1",
         ".publishing-young",
         "1",
     ]
@@ -59,6 +65,19 @@ def test_what_a_killed_publisher_left_is_swept_after_a_day(
         {"file": ".."},
         {"file": "model.json"},
         {"batch_max": 0},
+        {"batch_max": 10**19},
+        {"file": "actor\0.npz"},
+        {"name": 5},
+        {"engine": ["numpy"]},
+        {"sha256": None, "file": None},
+        {"inputs": (TensorSpec("x", "FP32", (1,)), TensorSpec("x", "FP32", (1,)))},
+        {"inputs": (TensorSpec(5, "FP32", (1,)),)},  # type: ignore[arg-type]  # wrong on purpose
+        {"inputs": (TensorSpec("\ud800", "FP32", (1,)),)},
+        {"inputs": (TensorSpec("x", ["FP32"], (1,)),)},  # type: ignore[arg-type]  # wrong on purpose
+        {"inputs": (TensorSpec("x", "FP32", (10**2_000, 10**2_000)),)},
+        {"inputs": (TensorSpec("x", "FP32", (2**20, 2**20)),)},
+        {"inputs": (TensorSpec("x", "FP32", (1,) * 8),)},
+        {"inputs": tuple(TensorSpec(f"x{n}", "FP32", (1,)) for n in range(65))},
         {"quantization": 4},
         {"metadata": None},
         {"metadata": [1]},
@@ -94,15 +113,41 @@ def test_version_taken_between_looking_and_renaming_is_numbered_anew(
     assert (tmp_path / "actor" / "1" / "other").exists()
 
 
+def test_number_of_a_version_that_was_deleted_is_not_given_again(
+    tmp_path: Path, publish: PUBLISH
+) -> None:
+    assert [publish().version, publish().version] == [1, 2]
+    shutil.rmtree(tmp_path / "actor" / "2")
+    assert publish().version == 3
+    claims = [each.name for each in (tmp_path / "actor").glob(".given-*")]
+    assert claims == [".given-3"]
+
+
+def test_number_another_publisher_has_claimed_is_not_taken(
+    tmp_path: Path, publish: PUBLISH
+) -> None:
+    publish()
+    (tmp_path / "actor" / ".given-2").touch()
+    (tmp_path / "actor" / ".given-two").touch()
+    assert publish().version == 3
+
+
 def test_publisher_that_always_loses_gives_up(
     tmp_path: Path, publish: PUBLISH, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish()
-    monkeypatch.setattr(folder, "versions_in", lambda _: [])
+    look = folder.versions_in
+
+    def look_and_lose(place: Path) -> list[int]:
+        seen = look(place)
+        (place / str(len(seen) + 1) / "other").mkdir(parents=True)
+        return seen
+
+    monkeypatch.setattr(folder, "versions_in", look_and_lose)
     monkeypatch.setattr(folder, "PUBLISH_ATTEMPTS_MAX", 5)
     with pytest.raises(CapacityError, match="5 versions were taken"):
         publish()
-    assert [each.name for each in (tmp_path / "actor").iterdir()] == ["1"]
+    found = [name for name in names_in(tmp_path / "actor") if not name.startswith(".given-")]
+    assert found == ["1", "2", "3", "4", "5"]
 
 
 def test_disk_that_refuses_leaves_no_version(
@@ -115,7 +160,7 @@ def test_disk_that_refuses_leaves_no_version(
     monkeypatch.setattr(folder, "sync", full)
     with pytest.raises(OSError, match="No space"):
         publish()
-    assert [each.name for each in (tmp_path / "actor").iterdir()] == ["1"]
+    assert names_in(tmp_path / "actor") == [".given-1", "1"]
 
 
 def test_scan_sees_versions_and_passes_over_everything_else(

@@ -1,5 +1,6 @@
 """A repository of models: what is loaded when, and what becomes of what cannot be."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,57 @@ def test_version_whose_gate_failed_says_why_while_others_serve(
     )
     assert answer_of(repository.acquire("actor").engine) == 1
     assert answer_of(repository.acquire("other").engine) == 4
+
+
+@pytest.mark.parametrize(
+    "changes", [{"engine": ["numpy"]}, {"file": "m\0.npz"}, {"batch_max": 10**19}]
+)
+def test_manifest_of_wrong_types_fails_its_version_and_no_other(
+    tmp_path: Path, publish: PUBLISH, changes: dict[str, object]
+) -> None:
+    publish("actor")
+    publish("other", answer=3)
+    path = tmp_path / "actor" / "1" / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    repository = ModelRepository(tmp_path)
+    repository.refresh()
+    assert states(repository) == {"actor:1": FAILED, "other:1": READY}
+
+
+class Unruly:
+    """An engine that raises what no engine should, when it is asked and when it is closed."""
+
+    closed = 0
+
+    def __init__(self, manifest: ModelManifest) -> None:
+        self.manifest = manifest
+
+    def infer(self, inputs: Tensors) -> Tensors:
+        raise ZeroDivisionError("in a library")
+
+    def close(self) -> None:
+        self.closed += 1
+        raise OSError("busy")
+
+
+def test_engine_that_raises_anything_fails_its_version_and_no_other(
+    tmp_path: Path, publish: PUBLISH
+) -> None:
+    publish("actor")
+    publish("other", answer=3)
+    engines: list[Unruly] = []
+
+    def load(folder: Path, manifest: ModelManifest, settings: EngineSettings) -> Engine:
+        if manifest.name == "other":
+            return load_engine(folder, manifest, settings)
+        engines.append(Unruly(manifest))
+        return engines[-1]
+
+    repository = ModelRepository(tmp_path, load=load)
+    reason = repository.refresh()[0].reason
+    assert reason == "ZeroDivisionError: in a library; and it could not be closed: OSError: busy"
+    assert states(repository) == {"actor:1": FAILED, "other:1": READY}
+    assert [engine.closed for engine in engines] == [1]
 
 
 def test_failed_version_is_tried_again_only_when_its_files_change(

@@ -2,12 +2,15 @@
 
 import errno
 import json
+import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bellwire.agents.inference import InvalidModelError
+from bellwire.agents.inference.durable_file import UnsyncedError
 from bellwire.agents.inference.rollout import (
     Author,
     Rollout,
@@ -75,6 +78,68 @@ def test_version_that_is_not_there_is_neither_looked_at_nor_put_into_service(roo
     with pytest.raises(InvalidModelError, match=r"2/model.json"):
         file.take(lambda rollout: rollout.promote(ADA, 8))
     assert file.take(lambda rollout: rollout.rollback(ADA, 9)).serving == 1
+
+
+def test_first_version_in_service_must_be_there(root: Path) -> None:
+    file = RolloutFile(root, "actor")
+    with pytest.raises(InvalidModelError, match=r"9/model.json.*no such version"):
+        file.take(start(2), serving=9)
+    assert file.read() is None
+
+
+def test_longest_history_can_be_read_again(root: Path) -> None:
+    wordy = Author("\U0001f600" * 1_000, "\U0001f600" * 1_000)
+
+    def many(rollout: Rollout) -> Rollout:
+        rollout = rollout.start(2, Stage.CANARY, 0.1, wordy, 1)
+        for now in range(1_000):
+            rollout = rollout.move(Stage.CANARY, 0.1, wordy, now)
+        return rollout
+
+    file = RolloutFile(root, "actor")
+    taken = file.take(many, serving=1)
+    assert len(taken.records) == 1_000
+    assert file.read() == taken
+    assert file.take(lambda rollout: rollout.rollback(ADA, 9)).serving == 1
+
+
+def test_history_that_could_not_be_read_again_is_not_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = RolloutFile(root, "actor")
+    before = file.take(start(), serving=1)
+    bound = (root / "actor" / "rollout.json").stat().st_size
+    monkeypatch.setattr(rollout_file, "FILE_BYTES_MAX", bound)
+    with pytest.raises(InvalidModelError, match=f"bytes to write; expected at most {bound}"):
+        file.take(lambda rollout: rollout.promote(ADA, 8))
+    assert file.read() == before
+
+
+def test_step_whose_folder_cannot_be_synced_is_said_to_be_taken(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def fsync_files_only(opened: int) -> None:
+        if stat.S_ISDIR(os.fstat(opened).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(opened)
+
+    file = RolloutFile(root, "actor")
+    file.take(start(), serving=1)
+    monkeypatch.setattr(os, "fsync", fsync_files_only)
+    with pytest.raises(UnsyncedError, match="the new content is there, not yet safe") as caught:
+        file.take(lambda rollout: rollout.promote(ADA, 8))
+    assert caught.value.errno == errno.EIO
+    read = file.read()
+    assert read is not None
+    assert read.serving == 2
+
+
+@pytest.mark.parametrize("name", ["../outside", "..", "", ".hidden", "a/b", "a\0"])
+def test_name_that_no_model_can_have_is_refused(root: Path, name: str) -> None:
+    with pytest.raises(InvalidModelError, match="expected a name of 1 to 128 letters"):
+        RolloutFile(root, name)
 
 
 def test_first_step_must_say_which_version_serves(root: Path) -> None:
@@ -177,3 +242,39 @@ def test_book_goes_on_when_the_folder_is_away(root: Path) -> None:
     book.refresh()
     root.rename(root.with_name("away"))
     assert book.refresh() == {"actor": started}
+
+
+def test_book_reads_a_file_again_after_a_moments_trouble(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = RolloutFile(root, "actor").take(start(), serving=1)
+    read_bytes = Path.read_bytes
+    troubles = [OSError(errno.EMFILE, "Too many open files")]
+
+    def read_with_trouble(path: Path) -> bytes:
+        if troubles:
+            raise troubles.pop()
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_with_trouble)
+    book = RolloutBook(root)
+    assert book.refresh() == {}
+    assert "Too many open files" in str(book.undecided()["actor"])
+    assert book.refresh() == {"actor": started}
+    assert (book.undecided(), book.failures) == ({}, {})
+
+
+def test_model_whose_file_became_damaged_stays_decided(root: Path) -> None:
+    book = RolloutBook(root)
+    RolloutFile(root, "actor").take(start(), serving=1)
+    book.refresh()
+    (root / "actor" / "rollout.json").write_bytes(b"{")
+    book.refresh()
+    assert (list(book.failures), book.undecided()) == (["actor"], {})
+
+
+def test_book_of_a_folder_that_was_never_read_does_not_say_that_there_are_no_rollouts(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InvalidModelError, match="expected a folder of models"):
+        RolloutBook(tmp_path / "absent").refresh()

@@ -11,7 +11,7 @@ from tests.unit.agents.inference.rollout.conftest import (
     request_for,
 )
 
-from bellwire.agents.inference import EngineFailedError, InferenceResult
+from bellwire.agents.inference import EngineFailedError, InferenceRequest, InferenceResult
 from bellwire.agents.inference.rollout import Shadow, ShadowReport, ShadowSettings
 
 
@@ -72,13 +72,14 @@ async def test_what_finds_no_room_is_dropped_and_counted(endpoint: ScriptedEndpo
     [
         EngineFailedError("actor:2", "no luck"),
         ZeroDivisionError(),
+        asyncio.CancelledError(),
         probabilities(0, 0),
         np.float32(1),
     ],
-    ids=["fails", "has a fault", "another shape", "no shape"],
+    ids=["fails", "has a fault", "cancels", "another shape", "no shape"],
 )
 async def test_candidate_that_gives_no_answer_counts_as_failed_and_the_next_is_asked(
-    endpoint: ScriptedEndpoint, answer: np.ndarray | Exception
+    endpoint: ScriptedEndpoint, answer: np.ndarray | BaseException
 ) -> None:
     endpoint.answers[2] = answer
     async with Shadow(endpoint, 2) as shadow:
@@ -114,6 +115,53 @@ async def test_closing_ends_the_task_while_the_candidate_is_asked(
             await endpoint.was_asked.wait()
     await shadow.close()
     assert [task for task in asyncio.all_tasks() if "shadow" in task.get_name()] == []
+
+
+async def test_inputs_are_compared_as_they_were_when_the_answer_was_given() -> None:
+    seen: list[float] = []
+
+    class Reading(ScriptedEndpoint):
+        async def infer(self, request: InferenceRequest) -> InferenceResult:
+            seen.append(float(request.inputs["x"][0, 0]))
+            return await super().infer(request)
+
+    endpoint = Reading()
+    endpoint.answers[2] = probabilities(0)
+    buffer, result = np.zeros((1, 4), "<f4"), given(0)
+    async with Shadow(endpoint, 2) as shadow:
+        shadow.offer(request_for("EURUSD", inputs={"x": buffer}), result, 0.1)
+        buffer[:] = 7
+        result.outputs["p"][:] = 0
+        report = await report_of(shadow)
+    assert seen == [0.0]
+    assert (report.agreed, report.difference_max) == (1, 0.0)
+
+
+async def test_closing_ends_a_drain_and_drops_what_waited(endpoint: ScriptedEndpoint) -> None:
+    endpoint.gate.clear()
+    async with Shadow(endpoint, 2) as shadow:
+        for _ in range(3):
+            shadow.offer(request_for("EURUSD"), given(0), 0.1)
+        draining = asyncio.create_task(shadow.drain())
+        await endpoint.was_asked.wait()
+    shadow.offer(request_for("EURUSD"), given(0), 0.1)
+    async with asyncio.timeout(5):
+        await draining
+        await shadow.drain()
+    assert shadow.report().dropped == 3
+
+
+async def test_answer_of_a_stand_in_is_no_answer_of_the_candidates(
+    endpoint: ScriptedEndpoint,
+) -> None:
+    class StoodIn(ScriptedEndpoint):
+        async def infer(self, request: InferenceRequest) -> InferenceResult:
+            return InferenceResult({"p": probabilities(0)}, "hold")
+
+    async with Shadow(StoodIn(), 2) as shadow:
+        shadow.offer(request_for("EURUSD"), given(0), 0.1)
+        report = await report_of(shadow)
+    assert (report.requests, report.failed) == (0, 1)
 
 
 async def test_nothing_seen_is_a_report_too(endpoint: ScriptedEndpoint) -> None:

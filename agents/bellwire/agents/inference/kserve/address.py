@@ -1,0 +1,40 @@
+"""Where a door is opened: HOST:PORT as people write it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from bellwire.agents.inference.kserve.errors import KserveListenError
+
+PORT_MAX: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a port of this machine."""
+
+    host: str
+    """Name or number, an IPv6 address without its brackets."""
+    port: int
+    """0 = any."""
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read HOST:PORT or [IPV6]:PORT.
+
+    Raises:
+        KserveListenError: There is no host, no port from 0 to 65,535, or an IPv6 address without brackets.
+    """
+    host, colon, port = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if is_bracketed else host
+    if not colon or not host or host.strip() != host or (":" in host) != is_bracketed:
+        raise KserveListenError(text, "it is no HOST:PORT, or [HOST]:PORT for IPv6")
+    is_number = port.isascii() and port.isdecimal() and len(port) <= len(str(PORT_MAX))
+    if not is_number or int(port) > PORT_MAX:
+        raise KserveListenError(text, f"port {port!r:.32} is no number from 0 to {PORT_MAX}")
+    return Address(host, int(port))
