@@ -58,6 +58,7 @@ def run_quantize(flags: QuantizeFlags, *, seed: int, as_json: bool) -> ExitCode:
 
 
 def _quantize(flags: QuantizeFlags, seed: int) -> Outcome:
+    from bellwire.agents.drift import carry_references
     from bellwire.agents.quantize import (
         CalibrationSettings,
         GateSettings,
@@ -70,7 +71,9 @@ def _quantize(flags: QuantizeFlags, seed: int) -> Outcome:
     gate = GateSettings() if flags.fee_bp is None else GateSettings(fee_bp=flags.fee_bp)
     method = Method.named(flags.method)
     data = read_data(flags.calibrate, flags.held_out, CalibrationSettings(seed=seed))
-    return quantize_model(Job(flags.folder, flags.out, method, data, gate))
+    outcome = quantize_model(Job(flags.folder, flags.out, method, data, gate))
+    carry_references(flags.folder, outcome.folder)
+    return outcome
 
 
 def comparison_table(outcome: Outcome) -> Table:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from bellwire.agents.data import EURUSD_1H
+from bellwire.agents.drift import read_references
 from bellwire.agents.inference.repository import (
     ModelRepository,
     RepositorySettings,
@@ -15,7 +16,15 @@ from bellwire.agents.quantize import CalibrationSettings, GateSettings, read_dat
 from bellwire.agents.quantize.contract import policy_in
 from bellwire.agents.quantize.quantizer import measure_gate
 from bellwire.agents.tactical.networks import load_weights
-from bellwire.agents.train import evaluate, load_bars, policy_of, record
+from bellwire.agents.train import (
+    SplitSettings,
+    evaluate,
+    load_bars,
+    policy_of,
+    record,
+    walk_forward,
+)
+from bellwire.agents.train.drift import references
 
 # Other machines sum in another order: a tie may break otherwise, and a position last another bar.
 DECISIONS = 5
@@ -82,3 +91,20 @@ def test_what_the_gate_measured_of_the_parent_is_what_the_card_says(card):
     assert gate["bars"] == result["trained"]["bars"]
     told = result["trained"]["net_log_return"]["0.2"]
     assert gate["net_log_return_before"] == pytest.approx(told, abs=LOG_RETURN)
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_the_drift_references_are_those_of_the_bars_trained_on(card, version):
+    (result,) = card["results"]
+    tape = record(load_bars("eurusd-1h"))
+    split = SplitSettings(**card["split_settings"])
+    (parts,) = walk_forward("EURUSD", tape.decisions, split, train_bars_min=1)
+    assert tape.bars.close_time(parts.train[-1]) == result["data"]["train_last"]
+    policy = policy_of(load_weights(FOLDER / "weights.npz"))
+    (made,) = references(policy, [tape], [parts])
+    written = read_references(MODELS / "tactical" / version)["EURUSD"]
+    assert written.data_sha256 == result["data"]["sha256"]
+    for found, told in zip(made.columns, written.columns, strict=True):
+        assert found.edges == told.edges
+        assert found.counts == pytest.approx(told.counts, abs=DECISIONS)
+        assert found.noise_scale == pytest.approx(told.noise_scale, rel=0.05)
