@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +21,15 @@ if TYPE_CHECKING:
     from bellwire.agents.train import BarArrays, Tape, TrainSettings
     from bellwire.agents.train.tactical import Job
 
-__all__ = ["BarsFlags", "Place", "StopRequest", "TrainFlags", "place_of", "run_training"]
+__all__ = [
+    "BarsFlags",
+    "Place",
+    "StopRequest",
+    "TrainFlags",
+    "claimed",
+    "place_of",
+    "run_training",
+]
 
 # Looked for before any data are read: to read them and then fail would waste the user's time.
 NEEDED: Final = ("torch", "onnx")
@@ -46,6 +56,8 @@ class Place:
 
     folder: Path
     version: int = 1
+    is_next: bool = False
+    """Whether the number was chosen here, so that somebody else may take it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,29 @@ def place_of(out: Path | None, models: Path | None, *, resume: bool) -> Place:
         version = max(versions_in(folder), default=0) + 1 if folder.exists() else 1
     except OSError as error:
         raise UsageFault(f"--models {models}: {error.strerror or error}") from error
-    return Place(folder / str(version), version)
+    return Place(folder / str(version), version, is_next=True)
+
+
+@contextmanager
+def claimed(place: Place) -> Iterator[None]:
+    """Take the next version's folder before anybody else does; give it back if nothing was written.
+
+    Raises:
+        UsageFault: Somebody was faster.
+        OSError: It cannot be made.
+    """
+    if not place.is_next:
+        yield
+        return
+    try:
+        place.folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise UsageFault(f"{place.folder} was taken meanwhile; call again for the next") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Not empty, as a rule: then it stays.
+            place.folder.rmdir()
 
 
 def run_training(
@@ -132,7 +166,8 @@ def run_training(
 
         place = flags.place
         job = Job(tapes, place.folder, settings, split=split, resume=resume, version=place.version)
-        return _train(job, as_json=as_json)
+        with claimed(place):
+            return _train(job, as_json=as_json)
     except CallerError as error:
         raise UsageFault(error.message) from error
     except OSError as error:

@@ -83,6 +83,19 @@ def test_the_digest_is_of_the_bars_and_not_of_the_files(shop):
     assert longer.sha256 != before.sha256
 
 
+def test_of_two_bars_that_contradict_the_first_admitted_counts_whichever_was_stored_first(
+    shop, capsys
+):
+    (usual,) = bars("IBM", 1)
+    later, earlier = usual.open, usual.low
+    for admitted_ns, close in ((NOON_NS + 2, later), (NOON_NS + 1, earlier)):
+        (bar,) = bars("IBM", 1, close=close)
+        shop.put("bars.1h", [sent(bar, "IBM")], admitted_ns)
+    (found,) = load(shop, "IBM")
+    assert found.close.tolist() == [float(earlier)]
+    assert "1 repeated bars left out, 1 of them with other numbers" in capsys.readouterr().err
+
+
 def test_every_symbol_of_the_topic_comes_unless_some_are_named(shop):
     shop.put("bars.1h", [sent(bar, "O'X") for bar in bars("O'X", 90)])
     assert [(each.symbol, len(each)) for each in load(shop)] == [("EURUSD", BARS), ("O'X", 90)]

@@ -11,7 +11,7 @@ import pytest
 
 from bellwire.cli.faults import UsageFault
 from bellwire.cli.main import run
-from bellwire.cli.training import Place, StopRequest, place_of
+from bellwire.cli.training import Place, StopRequest, claimed, place_of
 
 BLOCKED = """
 import sys
@@ -55,10 +55,10 @@ def test_ctrl_c_means_afterwards_what_it_meant_before():
 
 def test_a_folder_of_models_gives_the_next_version_and_begins_with_1(tmp_path):
     models = tmp_path / "models"
-    assert place_of(None, models, resume=False) == Place(models / "tactical" / "1", 1)
+    assert place_of(None, models, resume=False) == Place(models / "tactical" / "1", 1, True)
     for name in ("1", "7", "08", "notes"):
         (models / "tactical" / name).mkdir(parents=True)
-    assert place_of(None, models, resume=False) == Place(models / "tactical" / "8", 8)
+    assert place_of(None, models, resume=False) == Place(models / "tactical" / "8", 8, True)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,32 @@ def test_a_folder_of_models_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "tactical").write_text("no folder")
     with pytest.raises(UsageFault, match="Not a directory"):
         place_of(None, tmp_path, resume=False)
+
+
+def test_of_two_trainings_that_took_the_same_number_the_second_is_told(tmp_path):
+    first = second = place_of(None, tmp_path, resume=False)
+    with claimed(first):
+        assert first.folder.is_dir()
+        with pytest.raises(UsageFault, match="was taken meanwhile"), claimed(second):
+            pass
+        assert first.folder.is_dir()
+
+
+def fail_to_train(place, written):
+    with claimed(place):
+        if written:
+            (place.folder / "checkpoint-1.npz").write_bytes(b"")
+        raise RuntimeError("no bars")
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_training_that_fails_gives_its_number_back_unless_it_left_something(tmp_path, written):
+    place = place_of(None, tmp_path, resume=False)
+    with pytest.raises(RuntimeError, match="no bars"):
+        fail_to_train(place, written)
+    assert place.folder.exists() == written
+
+
+def test_a_folder_that_was_named_is_not_claimed(tmp_path):
+    with claimed(Place(tmp_path / "mine")):
+        assert not (tmp_path / "mine").exists()

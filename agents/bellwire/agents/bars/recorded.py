@@ -163,30 +163,26 @@ def _gaps(symbol: str, bars: list[BarMessage], interval: str) -> GapReport:
 
 
 def _checked(symbol: str, interval: str, bar: BarMessage) -> Bar:
-    prices = [
-        _parsed(symbol, bar, name, parse_price, text)
-        for name, text in (
-            ("open", bar.open),
-            ("high", bar.high),
-            ("low", bar.low),
-            ("close", bar.close),
-        )
-    ]
-    volume = _parsed(symbol, bar, "volume", parse_volume, bar.volume)
+    texts = {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}
+    prices = (_parsed(symbol, bar, name, parse_price, text) for name, text in texts.items())
     open_, high, low, close = prices
-    if (
-        not low.value
-        <= min(open_.value, close.value)
-        <= max(open_.value, close.value)
-        <= high.value
-    ):
+    volume = _parsed(symbol, bar, "volume", parse_volume, bar.volume)
+    if not all(low.value <= price.value <= high.value for price in (open_, close)):
         found = (
             f"open {open_.text} or close {close.text} outside low {low.text} to high {high.text}, "
             f"{_where(bar)}"
         )
         raise RecordedBarsError(RecordedProblem.OUTSIDE_RANGE, symbol, found, "mend the feed")
-    texts = (price.text for price in prices)
-    return Bar(symbol, interval, bar.open_time_unix_nano, *texts, volume)
+    return Bar(
+        symbol=symbol,
+        interval=interval,
+        open_time_unix_nano=bar.open_time_unix_nano,
+        open=open_.text,
+        high=high.text,
+        low=low.text,
+        close=close.text,
+        volume=volume,
+    )
 
 
 def _parsed(

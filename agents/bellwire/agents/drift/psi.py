@@ -8,7 +8,7 @@ stability index", Western Michigan University, chapter 3).
 """
 
 from collections.abc import Sequence
-from math import log
+from math import log, sqrt
 from statistics import NormalDist
 from typing import Final
 
@@ -65,6 +65,6 @@ def chi_square_limit(degrees: float, exceeded: float) -> float:
     from 5 degrees on, and up to 8 % too large (the safe side) for one degree at 1 in 10,000.
     """
     spread = 2.0 / (9.0 * degrees)
-    root = 1.0 - spread + _NORMAL.inv_cdf(1.0 - exceeded) * spread**0.5
+    root = 1.0 - spread + _NORMAL.inv_cdf(1.0 - exceeded) * sqrt(spread)
     cut = max(root, 0.0)
     return degrees * cut * cut * cut

@@ -25,6 +25,10 @@ def test_a_flag_has_two_bins_however_rare_it_is():
     assert [bin_of(edges, 0.0), bin_of(edges, 1.0)] == [0, 1]
 
 
+def test_a_frequent_flag_has_two_bins_and_none_above_it():
+    assert quantile_edges(np.array([0.0] * 500 + [1.0] * 500)) == (0.0,)
+
+
 def test_a_column_of_one_value_tells_both_what_is_below_and_what_is_above():
     edges = quantile_edges(np.full(50, 0.25))
     assert [bin_of(edges, value) for value in (0.2499999, 0.25, 0.2500001)] == [0, 1, 2]

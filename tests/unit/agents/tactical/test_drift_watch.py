@@ -12,7 +12,7 @@ from bellwire.agents.data import EURUSD_1H
 from bellwire.agents.drift import REFERENCE_FILE, DriftSettings, write_references
 from bellwire.agents.features import COLUMNS, ROWS, Observation
 from bellwire.agents.feed import to_message
-from bellwire.agents.tactical.actions import JointAction
+from bellwire.agents.tactical.actions import EntryAction, FvgAction, JointAction, MomentumAction
 from bellwire.agents.tactical.drift_watch import DriftWatch, open_watch
 from bellwire.agents.tactical.tactical_agent import TacticalAgent
 from bellwire.runtime.harness import AgentHarness
@@ -23,12 +23,17 @@ SETTINGS = DriftSettings(window_bars=300, bars_min=100, look_bars=10)
 LOGGER = "bellwire.agents.tactical.drift_watch"
 
 
+def joint(fvg, momentum, entry):
+    sure = (1.0, 1.0, 1.0)
+    return JointAction(FvgAction(fvg), MomentumAction(momentum), EntryAction(entry), sure)
+
+
 def observations(seed, bars, **changed):
     rows, actions = draw(seed, bars, **changed)
     for number, (row, said) in enumerate(zip(rows, actions.tolist(), strict=True)):
         matrix = np.zeros((ROWS, COLUMNS), "<f4")
         matrix[-1] = row
-        yield Observation(number, matrix.tobytes()), JointAction(*said, (1.0, 1.0, 1.0))
+        yield Observation(number, matrix.tobytes()), joint(*said)
 
 
 @pytest.fixture(scope="module")
