@@ -53,6 +53,7 @@ def load_stored_bars(wanted: StoredBars, settings: QuerySettings) -> tuple[BarAr
     """
     from bellwire.agents.bars import recorded_series
 
+    _tell_unreadable(wanted, settings)
     found: list[BarArrays] = []
     for symbol in wanted.symbols or _symbols(wanted, settings):
         try:
@@ -91,17 +92,30 @@ def _payloads(wanted: StoredBars, symbol: str, settings: QuerySettings) -> Itera
             f"{_place(wanted)} has more than {BARS_MAX:,} bars of {harmless(symbol)}; "
             "keep fewer days in the store (sink.keep_days), or train on longer bars"
         )
-    for path in answer.damaged:
-        sys.stderr.write(f"train: damaged file left out: {harmless(str(path))}\n")
     for (data,) in answer.rows:
         assert isinstance(data, bytes), "a BLOB"
         yield data
 
 
+def _tell_unreadable(wanted: StoredBars, settings: QuerySettings) -> None:
+    """Say on stderr what training goes without: damaged files, and payloads that are no bar."""
+    sql = f"SELECT count(*) FROM messages WHERE {_of_type(wanted)} AND {SYMBOL} IS NULL"
+    answer = _ask(wanted, sql, settings)
+    for path in answer.damaged:
+        sys.stderr.write(f"train: damaged file left out: {harmless(str(path))}\n")
+    ((count,),) = answer.rows
+    if count:
+        sys.stderr.write(f"train: {count:,} messages left out: their payload is no {BAR_TYPE}\n")
+
+
 def _where(wanted: StoredBars) -> str:
+    return f"{_of_type(wanted)} AND {SYMBOL} IS NOT NULL"
+
+
+def _of_type(wanted: StoredBars) -> str:
     from bellwire.sink.engine import text
 
-    return f"topic = {text(wanted.topic)} AND type = {text(BAR_TYPE)} AND {SYMBOL} IS NOT NULL"
+    return f"topic = {text(wanted.topic)} AND type = {text(BAR_TYPE)}"
 
 
 def _ask(wanted: StoredBars, sql: str, settings: QuerySettings) -> Answer:

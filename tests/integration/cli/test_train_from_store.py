@@ -138,11 +138,20 @@ def test_bars_and_symbols_are_bounded(shop, monkeypatch):
         load(shop)
 
 
+def test_messages_that_are_no_bar_are_counted_and_left_out(shop, capsys):
+    garbage = new_message(data=b"\xff", type=Bar.DESCRIPTOR.full_name, key="EURUSD")
+    shop.put("bars.1h", [garbage])
+    (found,) = load(shop)
+    assert len(found) == BARS
+    said = "train: 1 messages left out: their payload is no bellwire.trading.v1.Bar\n"
+    assert capsys.readouterr().err.startswith(said)
+
+
 def test_a_torn_file_is_left_out_and_said(shop, capsys):
     file = max((shop.root / "messages").rglob("*.parquet"), key=lambda path: path.stat().st_size)
     file.write_bytes(file.read_bytes()[:-1])
     assert load(shop, "EURUSD")
-    assert "train: damaged file left out: " in capsys.readouterr().err
+    assert capsys.readouterr().err.count("train: damaged file left out: ") == 1
 
 
 BLOCKED = """
