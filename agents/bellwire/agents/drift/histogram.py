@@ -30,8 +30,10 @@ def quantile_edges(values: Floats, bins: int = BINS) -> tuple[float, ...]:
         return (float(np.nextafter(lowest, -np.inf)), lowest)
     shares = np.arange(1, bins) / bins
     # An edge is a value that occurred: interpolated ones would part nothing differently.
-    edges = np.unique(np.quantile(values, shares, method="inverted_cdf"))
-    return tuple(float(edge) for edge in edges if edge < highest)
+    edges = np.quantile(values, shares, method="inverted_cdf")
+    # Above the highest there is nothing: where it is that frequent, it is parted from what is below.
+    below = float(values[values < highest].max())
+    return tuple(map(float, np.unique(np.minimum(edges, below))))
 
 
 def action_edges(actions: int) -> tuple[float, ...]:
