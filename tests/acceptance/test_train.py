@@ -9,6 +9,9 @@ import pytest
 
 pytest.importorskip("torch", reason="make test-torch installs it")
 
+from bellwire.agents.drift import read_references
+from bellwire.agents.inference import read_manifest
+
 pytestmark = [pytest.mark.acceptance, pytest.mark.torch]
 
 STEPS = "16384"  # two updates
@@ -27,8 +30,27 @@ async def test_it_writes_a_model_with_its_card_and_shows_the_comparison(bellwire
         assert line in out
     assert "train: 16,384 of 16,384 steps" in err
     found = {path.name for path in (bellwire.folder / "model").iterdir()}
-    files = {"card.json", "card.md", "checkpoint-1.npz", "model.json", "model.onnx", "weights.npz"}
-    assert found == files
+    model = {"model.json", "model.onnx", "weights.npz", "drift.json"}
+    assert found == model | {"card.json", "card.md", "checkpoint-1.npz"}
+
+
+async def test_in_a_folder_of_models_it_writes_the_next_version_which_may_be_served(bellwire):
+    (bellwire.folder / "models" / "tactical" / "4").mkdir(parents=True)
+    code, _, err = await train(bellwire, "--models", "models", "--steps", STEPS)
+    assert code == 0, err
+    folder = bellwire.folder / "models" / "tactical" / "5"
+    assert read_manifest(folder).key == "tactical:5"
+    assert set(read_references(folder)) == {"EURUSD"}
+
+
+async def test_a_training_refused_takes_no_version(bellwire):
+    days = [f"2024-{month:02}-{day:02}" for month in range(1, 7) for day in range(1, 29)]
+    rows = (f"{day},10,11,9,10.5,100" for day in days)
+    text = "\n".join(("time,open,high,low,close,volume", *rows))
+    (bellwire.folder / "short.csv").write_text(text)
+    code, _, err = await train(bellwire, "--models", "models", "--data", "short.csv")
+    assert (code, "short has 168 bars" in err) == (2, True), err
+    assert list((bellwire.folder / "models" / "tactical").iterdir()) == []
 
 
 async def test_ctrl_c_keeps_the_checkpoint_and_resume_goes_on(bellwire):

@@ -59,6 +59,7 @@ def run_quantize(flags: QuantizeFlags, *, seed: int, as_json: bool) -> ExitCode:
 
 
 def _quantize(flags: QuantizeFlags, seed: int) -> Outcome:
+    from bellwire.agents.drift import carry_references
     from bellwire.agents.inference.model import read_manifest
     from bellwire.agents.quantize import (
         CalibrationSettings,
@@ -75,7 +76,9 @@ def _quantize(flags: QuantizeFlags, seed: int) -> Outcome:
     gate = GateSettings(fee_bp=training.fee_bp if flags.fee_bp is None else flags.fee_bp)
     settings = CalibrationSettings(seed=seed)
     data = read_data(flags.calibrate, flags.held_out, settings, training)
-    return quantize_model(Job(flags.folder, flags.out, method, data, gate))
+    outcome = quantize_model(Job(flags.folder, flags.out, method, data, gate))
+    carry_references(flags.folder, outcome.folder)
+    return outcome
 
 
 def comparison_table(outcome: Outcome) -> Table:

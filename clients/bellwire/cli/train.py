@@ -22,9 +22,20 @@ def group() -> None:
 @app.command("tactical")
 def tactical(
     out: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for weights, card, checkpoint."),
-    ],
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Folder for model, card, checkpoint; one named as a number is that version.",
+        ),
+    ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            "--models", metavar="DIR", help="Folder of models; gets tactical/<next version>."
+        ),
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,6 +43,22 @@ def tactical(
             "-d",
             metavar="DATA",
             help="OHLCV file, eurusd-1h (default), ibm-1d or synthetic; may be repeated.",
+        ),
+    ] = None,
+    from_store: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-store", metavar="DIR", help="Folder that `bellwire sink` writes, for --data."
+        ),
+    ] = None,
+    topic: Annotated[
+        str | None,
+        typer.Option("--topic", "-t", metavar="TOPIC", help="Of the store; default bars.1h."),
+    ] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbol", metavar="SYMBOL", help="Of the topic; may be repeated; default all."
         ),
     ] = None,
     steps: Annotated[
@@ -57,7 +84,9 @@ def tactical(
 
     For example: bellwire train tactical --data bars.csv --fee-bp 1 --out models/mine
     """
-    from bellwire.cli.training import TrainFlags, run_training
+    from bellwire.cli.training import BarsFlags, TrainFlags, place_of, run_training
 
-    flags = TrainFlags(tuple(data or ("eurusd-1h",)), out, steps, fee_bp, variant)
+    bars = BarsFlags(tuple(data or ()), from_store, topic, tuple(symbol or ()))
+    place = place_of(out, models, resume=resume)
+    flags = TrainFlags(bars, place, steps, fee_bp, variant)
     return run_training(flags, seed=seed, folds=folds, resume=resume, as_json=json)

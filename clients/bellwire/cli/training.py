@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,21 +18,54 @@ from bellwire.cli.output import print_json
 from bellwire.wire.errors import CallerError
 
 if TYPE_CHECKING:
-    from bellwire.agents.train import Tape, TrainSettings
+    from bellwire.agents.train import BarArrays, Tape, TrainSettings
     from bellwire.agents.train.tactical import Job
 
-__all__ = ["StopRequest", "TrainFlags", "run_training"]
+__all__ = [
+    "BarsFlags",
+    "Place",
+    "StopRequest",
+    "TrainFlags",
+    "claimed",
+    "place_of",
+    "run_training",
+]
 
 # Looked for before any data are read: to read them and then fail would waste the user's time.
 NEEDED: Final = ("torch", "onnx")
+NEEDED_BY_STORE: Final = (*NEEDED, "duckdb")
+MODEL: Final = "tactical"
+USUAL_DATA: Final = "eurusd-1h"
+
+
+@dataclass(frozen=True, slots=True)
+class BarsFlags:
+    """Where the bars come from: files and names, or a topic of a store."""
+
+    data: tuple[str, ...] = ()
+    """Empty = the bundled series."""
+    store: Path | None = None
+    topic: str | None = None
+    symbols: tuple[str, ...] = ()
+    """Of the store; empty = all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the model goes, and which version it is."""
+
+    folder: Path
+    version: int = 1
+    is_next: bool = False
+    """Whether the number was chosen here, so that somebody else may take it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainFlags:
     """What the command line says; None = the settings' own default."""
 
-    data: tuple[str, ...]
-    out: Path
+    bars: BarsFlags
+    place: Place
     steps: int | None = None
     fee_bp: float | None = None
     variant: str = "tiny"
@@ -60,6 +95,53 @@ class StopRequest:
         signal.signal(number, signal.default_int_handler)
 
 
+def place_of(out: Path | None, models: Path | None, *, resume: bool) -> Place:
+    """Return where to train to: a folder that was named, or the next version in a folder of models.
+
+    Raises:
+        UsageFault: Neither or both were given, the folder cannot be read, or there is nothing to resume.
+    """
+    from bellwire.agents.inference.repository.folder import VERSION_MAX, versions_in
+
+    if (out is None) == (models is None):
+        raise UsageFault("give either --out or --models: where the model goes")
+    if out is not None:
+        name = out.absolute().name
+        is_version = name.isascii() and name.isdigit() and name[0] != "0"
+        return Place(out, int(name) if is_version and int(name) <= VERSION_MAX else 1)
+    assert models is not None, "one of them was given"
+    if resume:
+        raise UsageFault("--models numbers a new version; name the one to resume with --out")
+    folder = models / MODEL
+    try:
+        version = max(versions_in(folder), default=0) + 1 if folder.exists() else 1
+    except OSError as error:
+        raise UsageFault(f"--models {models}: {error.strerror or error}") from error
+    return Place(folder / str(version), version, is_next=True)
+
+
+@contextmanager
+def claimed(place: Place) -> Iterator[None]:
+    """Take the next version's folder before anybody else does; give it back if nothing was written.
+
+    Raises:
+        UsageFault: Somebody was faster.
+        OSError: It cannot be made.
+    """
+    if not place.is_next:
+        yield
+        return
+    try:
+        place.folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise UsageFault(f"{place.folder} was taken meanwhile; call again for the next") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Not empty, as a rule: then it stays.
+            place.folder.rmdir()
+
+
 def run_training(
     flags: TrainFlags, *, seed: int, folds: int, resume: bool, as_json: bool
 ) -> ExitCode:
@@ -68,8 +150,10 @@ def run_training(
     Raises:
         ModuleNotFoundError: torch or onnx is not installed.
         UsageFault: a flag, the data or the folder cannot be used.
+        QueryLimitError: the store's bars need more memory or time than a query may have.
     """
-    for package in NEEDED:
+    _check(flags.bars)
+    for package in NEEDED if flags.bars.store is None else NEEDED_BY_STORE:
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     from bellwire.agents.train import SplitSettings
@@ -77,15 +161,17 @@ def run_training(
     try:
         settings = _settings(flags, seed)
         split = SplitSettings(folds=folds)
-        tapes = _tapes(flags.data, seed)
+        tapes = _tapes(flags.bars, seed)
         from bellwire.agents.train.tactical import Job  # Seconds: torch comes with it.
 
-        job = Job(tapes, flags.out, settings, split=split, resume=resume)
-        return _train(job, as_json=as_json)
+        place = flags.place
+        job = Job(tapes, place.folder, settings, split=split, resume=resume, version=place.version)
+        with claimed(place):
+            return _train(job, as_json=as_json)
     except CallerError as error:
         raise UsageFault(error.message) from error
     except OSError as error:
-        raise UsageFault(f"--out {flags.out}: {error.strerror or error}") from error
+        raise UsageFault(f"{flags.place.folder}: {error.strerror or error}") from error
 
 
 def _settings(flags: TrainFlags, seed: int) -> TrainSettings:
@@ -100,10 +186,31 @@ def _settings(flags: TrainFlags, seed: int) -> TrainSettings:
     )
 
 
-def _tapes(names: tuple[str, ...], seed: int) -> tuple[Tape, ...]:
-    from bellwire.agents.train import load_bars, record
+def _check(bars: BarsFlags) -> None:
+    if bars.store is None and (bars.topic is not None or bars.symbols):
+        raise UsageFault("--topic and --symbol are those of a store; name it with --from-store")
+    if bars.store is not None and bars.data:
+        raise UsageFault("--data and --from-store are both given; choose one")
 
-    tapes = tuple(record(load_bars(name, seed=seed)) for name in names)
+
+def _bars(flags: BarsFlags, seed: int) -> tuple[BarArrays, ...]:
+    if flags.store is None:
+        from bellwire.agents.train import load_bars
+
+        return tuple(load_bars(name, seed=seed) for name in flags.data or (USUAL_DATA,))
+    from bellwire.cli.recorded_bars import TOPIC, StoredBars, load_stored_bars
+    from bellwire.cli.settings import Request, load_settings
+    from bellwire.sink import QuerySettings
+
+    settings = load_settings(Request(sections=("query",))).of(QuerySettings)
+    symbols = tuple(dict.fromkeys(flags.symbols))
+    return load_stored_bars(StoredBars(flags.store, flags.topic or TOPIC, symbols), settings)
+
+
+def _tapes(flags: BarsFlags, seed: int) -> tuple[Tape, ...]:
+    from bellwire.agents.train import record
+
+    tapes = tuple(record(bars) for bars in _bars(flags, seed))
     symbols = [tape.bars.symbol for tape in tapes]
     repeated = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
     if repeated:

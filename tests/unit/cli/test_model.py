@@ -73,6 +73,14 @@ def test_quantizing_prints_both_models_side_by_side(models, capsys):
     assert max(map(len, out.splitlines()[:-1])) <= 80
 
 
+def test_the_copy_is_watched_for_drift_as_its_parent_is(models):
+    assert quantize(models, "-m", "int8-dynamic") == 0
+    assert not (models / "tactical" / "2" / "drift.json").exists()
+    (models / "tactical" / "1" / "drift.json").write_text("the parent's")
+    assert quantize(models, "-m", "int8-dynamic") == 0
+    assert (models / "tactical" / "3" / "drift.json").read_text() == "the parent's"
+
+
 def test_a_failed_gate_ends_with_1_and_its_reason(models, capsys):
     assert quantize(models, "-m", "int4-weights") == 1
     printed = capsys.readouterr()

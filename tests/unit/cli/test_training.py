@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
-from bellwire.cli.training import StopRequest
+from bellwire.cli.faults import UsageFault
+from bellwire.cli.main import run
+from bellwire.cli.training import Place, StopRequest, claimed, place_of
 
 BLOCKED = """
 import sys
@@ -49,3 +51,70 @@ def test_ctrl_c_means_afterwards_what_it_meant_before():
     with StopRequest():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_folder_of_models_gives_the_next_version_and_begins_with_1(tmp_path):
+    models = tmp_path / "models"
+    assert place_of(None, models, resume=False) == Place(models / "tactical" / "1", 1, True)
+    for name in ("1", "7", "08", "notes"):
+        (models / "tactical" / name).mkdir(parents=True)
+    assert place_of(None, models, resume=False) == Place(models / "tactical" / "8", 8, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [("3", 3), ("mine", 1), ("07", 1), ("٣", 1), ("9" * 30, 1)]
+)
+def test_a_folder_named_as_a_number_is_that_version(tmp_path, name, version):
+    out = tmp_path / name
+    assert place_of(out, None, resume=True) == Place(out, version)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "give either --out or --models"),
+        (("--out", "a", "--models", "b"), "give either --out or --models"),
+        (("--models", "b", "--resume"), "name the one to resume with --out"),
+        (("--out", "a", "--symbol", "IBM"), "name it with --from-store"),
+        (("--out", "a", "--topic", "bars.5m"), "name it with --from-store"),
+        (("--out", "a", "--data", "x.csv", "--from-store", "s"), "are both given; choose one"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused(arguments, said, capsys):
+    assert run(["train", "tactical", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_of_models_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / "tactical").write_text("no folder")
+    with pytest.raises(UsageFault, match="Not a directory"):
+        place_of(None, tmp_path, resume=False)
+
+
+def test_of_two_trainings_that_took_the_same_number_the_second_is_told(tmp_path):
+    first = second = place_of(None, tmp_path, resume=False)
+    with claimed(first):
+        assert first.folder.is_dir()
+        with pytest.raises(UsageFault, match="was taken meanwhile"), claimed(second):
+            pass
+        assert first.folder.is_dir()
+
+
+def fail_to_train(place, written):
+    with claimed(place):
+        if written:
+            (place.folder / "checkpoint-1.npz").write_bytes(b"")
+        raise RuntimeError("no bars")
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_training_that_fails_gives_its_number_back_unless_it_left_something(tmp_path, written):
+    place = place_of(None, tmp_path, resume=False)
+    with pytest.raises(RuntimeError, match="no bars"):
+        fail_to_train(place, written)
+    assert place.folder.exists() == written
+
+
+def test_a_folder_that_was_named_is_not_claimed(tmp_path):
+    with claimed(Place(tmp_path / "mine")):
+        assert not (tmp_path / "mine").exists()

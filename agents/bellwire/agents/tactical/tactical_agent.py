@@ -22,6 +22,7 @@ from bellwire.agents.tactical.agent import (
     RulesAgentSettings,
 )
 from bellwire.agents.tactical.aggregate import Rule, decide_move
+from bellwire.agents.tactical.drift_watch import DriftWatch, open_watch
 from bellwire.agents.tactical.followed import Followed
 from bellwire.agents.tactical.model_endpoint import BUNDLED_MODEL, open_endpoint
 from bellwire.agents.tactical.networks.weights import OBSERVATION_SIZE
@@ -92,17 +93,20 @@ class TacticalAgent(Agent):
         self.options = from_json(TacticalAgentSettings, self.settings)
         self._endpoint = endpoint
         self._absent = "NOT_STARTED"
+        self._drift = DriftWatch({})
         self._followed = Followed(self.options.symbols_max, self._begin_series)
 
     async def on_start(self) -> Outputs:
-        """Load the model, unless an endpoint was given."""
+        """Load the model, unless an endpoint was given, and the distributions it was trained on."""
+        folder = Path(self.options.model_dir) if self.options.model_dir else None
         if self._endpoint is None:
-            folder = Path(self.options.model_dir) if self.options.model_dir else BUNDLED_MODEL
+            folder = folder or BUNDLED_MODEL
             try:
                 self._endpoint = open_endpoint(folder)
             except BellwireError as error:
                 logger.warning("agent %s decides without a model: %s", self.agent_id, error)
                 self._absent = error.reason
+        self._drift = open_watch(folder, self.options.drift)
         return None
 
     @subscribe("{bars_topic}")
@@ -147,6 +151,11 @@ class TacticalAgent(Agent):
             "last_signal": "" if last is None else last.signal_id,
         }
 
+    @tool(description="Whether what the model sees and says is still distributed as in training.")
+    async def drift_report(self, symbol: str) -> dict[str, object]:
+        """Return the verdict and the score of each feature and each network's actions."""
+        return self._drift.report(symbol)
+
     def _begin_series(self) -> _Series:
         return _Series(FeatureMatrix(self.options.lookback_bars), RulesPolicy(self.options.rules))
 
@@ -158,6 +167,7 @@ class TacticalAgent(Agent):
         if observation is None:
             return None
         verdict = await self._judge(state, bar, observation)
+        self._drift.observe(bar.symbol, observation, verdict.actions)
         before, state.position, state.verdict = state.position, verdict.position, verdict
         if not verdict.has_moved:
             return None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from bellwire.agents.drift.settings import DriftSettings
 from bellwire.agents.features.fvg import (
     LOOKBACK_BARS_DEFAULT,
     LOOKBACK_BARS_MAX,
@@ -88,6 +89,7 @@ class TacticalAgentSettings:
     )
     aggregation: AggregationSettings = field(default_factory=AggregationSettings)
     rules: RulesSettings = field(default_factory=RulesSettings)
+    drift: DriftSettings = field(default_factory=DriftSettings)
 
     def __post_init__(self) -> None:
         """Check every field.

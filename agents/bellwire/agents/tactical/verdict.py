@@ -36,6 +36,8 @@ class Verdict:
     rationale: str
     """Why, for people; with every fall-back that led here."""
     decided_by: DecidedBy
+    actions: JointAction | None = None
+    """What the networks said; None when they did not decide."""
 
 
 def by_networks(
@@ -54,6 +56,7 @@ def by_networks(
         factor=confidence_factor(move.confidence) if is_vote else WHOLE,
         rationale="; ".join((said, *notes)),
         decided_by=decided_by,
+        actions=actions,
     )
 
 

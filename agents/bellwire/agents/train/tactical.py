@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from bellwire.agents.drift import write_references
 from bellwire.agents.inference.model import MANIFEST
 from bellwire.agents.tactical.networks import DenseWeights, Variant, save_weights
 from bellwire.agents.tactical.onnx_graph import write_model
@@ -23,6 +24,7 @@ from bellwire.agents.train.card import (
     figures,
 )
 from bellwire.agents.train.card_page import PAGE, page
+from bellwire.agents.train.drift import references
 from bellwire.agents.train.errors import TrainingExistsError
 from bellwire.agents.train.evaluate import buy_and_hold, evaluate
 from bellwire.agents.train.mappo import UpdateReport, beginning
@@ -46,12 +48,14 @@ class Job:
     tapes: tuple[Tape, ...]
     """One a symbol; all are trained on together and tested on apart."""
     folder: Path
-    """Gets model, weights, card and checkpoints; made when absent."""
+    """Gets model, weights, card, drift reference and checkpoints; made when absent."""
     train: TrainSettings = field(default_factory=TrainSettings)
     mappo: MappoSettings = field(default_factory=MappoSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     resume: bool = False
     """Go on from the folder's checkpoint."""
+    version: int = 1
+    """Of the model, at least 1; where versions are served from it is the folder's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,8 @@ def train_tactical(job: Job, watcher: Watcher | None = None) -> Card | None:
     card = _card(job, began, trained, _results(job, folds, [each.weights() for each in trained]))
     (job.folder / CARD).write_text(card.to_json(), encoding="utf-8")
     (job.folder / PAGE).write_text(page(card), encoding="utf-8")
-    write_model(job.folder, weights, name=MODEL, metadata=_origin(card))
+    write_references(job.folder, references(policy_of(weights), job.tapes, folds[-1]))
+    write_model(job.folder, weights, name=MODEL, version=job.version, metadata=_origin(card))
     return card
 
 

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from bellwire.agents.data import EURUSD_1H
+from bellwire.agents.drift import DriftMonitor, DriftSettings, read_references
 from bellwire.agents.inference.repository import (
     ModelRepository,
     RepositorySettings,
@@ -15,11 +16,20 @@ from bellwire.agents.quantize import CalibrationSettings, GateSettings, read_dat
 from bellwire.agents.quantize.contract import policy_in
 from bellwire.agents.quantize.quantizer import measure_gate
 from bellwire.agents.tactical.networks import load_weights
-from bellwire.agents.train import evaluate, load_bars, policy_of, record
+from bellwire.agents.train import (
+    SplitSettings,
+    evaluate,
+    load_bars,
+    policy_of,
+    record,
+    walk_forward,
+)
+from bellwire.agents.train.drift import references
 
 # Other machines sum in another order: a tie may break otherwise, and a position last another bar.
 DECISIONS = 5
 LOG_RETURN = 1e-3
+LOOK_BARS, BARS_MIN = DriftSettings().look_bars, DriftSettings().bars_min
 MODELS = EURUSD_1H.path.parent / "models"
 FOLDER = MODELS / "tactical" / "1"
 
@@ -82,3 +92,49 @@ def test_what_the_gate_measured_of_the_parent_is_what_the_card_says(card):
     assert gate["bars"] == result["trained"]["bars"]
     told = result["trained"]["net_log_return"]["0.2"]
     assert gate["net_log_return_before"] == pytest.approx(told, abs=LOG_RETURN)
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_the_drift_references_are_those_of_the_bars_trained_on(card, version):
+    (result,) = card["results"]
+    tape = record(load_bars("eurusd-1h"))
+    split = SplitSettings(**card["split_settings"])
+    (parts,) = walk_forward("EURUSD", tape.decisions, split, train_bars_min=1)
+    assert tape.bars.close_time(parts.train[-1]) == result["data"]["train_last"]
+    policy = policy_of(load_weights(FOLDER / "weights.npz"))
+    (made,) = references(policy, [tape], [parts])
+    written = read_references(MODELS / "tactical" / version)["EURUSD"]
+    assert written.data_sha256 == result["data"]["sha256"]
+    for found, told in zip(made.columns, written.columns, strict=True):
+        assert found.edges == told.edges
+        assert found.counts == pytest.approx(told.counts, abs=DECISIONS)
+        assert found.noise_scale == pytest.approx(told.noise_scale, rel=0.05)
+
+
+def drifting(tape, bars):
+    """Return for each look of a monitor at these bars the day, and the features that drift."""
+    monitor = DriftMonitor(read_references(FOLDER)["EURUSD"])
+    looks = []
+    for count, bar in enumerate(bars, 1):
+        monitor.observe(tape.rows[bar].tolist())
+        if count % LOOK_BARS == 0 and count >= BARS_MIN:
+            looks.append((tape.bars.close_time(bar)[:10], monitor.look().drifting))
+    return looks
+
+
+def test_on_the_bars_tested_on_one_feature_drifts_for_two_days_and_no_other_ever(card):
+    (result,) = card["results"]
+    tape = record(load_bars("eurusd-1h"))
+    tested = range(tape.decisions.stop - result["trained"]["bars"], tape.decisions.stop)
+    looks = drifting(tape, tested)
+    assert len(looks) == 67
+    found = [(day, names) for day, names in looks if names]
+    assert found == [("2017-11-22", ("fvg_age",)), ("2017-11-23", ("fvg_age",))]
+
+
+def test_on_daily_bars_of_a_share_every_look_says_so():
+    tape = record(load_bars("ibm-1d"))
+    looks = drifting(tape, tape.decisions[:1_000])
+    assert len(looks) == 32
+    moved = {"price_momentum_5", "fvg_nearest_level", "volume_ratio"}
+    assert [set(names) for _, names in looks] == [moved] * len(looks)

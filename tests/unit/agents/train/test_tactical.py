@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch", reason="make test-torch installs it")
 
+from bellwire.agents.drift import read_references
 from bellwire.agents.inference import read_manifest
 from bellwire.agents.tactical.networks import load_weights
 from bellwire.agents.tactical.onnx_graph import graph_bytes
@@ -110,6 +111,17 @@ def test_the_card_is_complete_and_its_weights_do_what_it_says(job, small):
     page = (job.folder / "card.md").read_text()
     for figure in (small.bars.sha256, written["code_sha256"], "buy and hold", "| flat |"):
         assert figure in page
+
+
+def test_what_the_training_bars_look_like_is_written_beside_the_model(job, small):
+    finished(replace(job, version=4, folder=job.folder / "4"))
+    (reference,) = read_references(job.folder / "4").values()
+    assert (reference.symbol, reference.data_sha256) == ("SYNTHETIC2", small.bars.sha256)
+    card = json.loads((job.folder / "4" / "card.json").read_text())
+    assert {column.bars for column in reference.columns} == {
+        len(small.decisions) - card["results"][0]["trained"]["bars"] - job.split.embargo_bars
+    }
+    assert read_manifest(job.folder / "4").key == "tactical:4"
 
 
 def test_equal_seeds_give_equal_cards_and_other_seeds_do_not(job, tmp_path):
