@@ -101,7 +101,8 @@ def place_of(out: Path | None, models: Path | None, *, resume: bool) -> Place:
     Raises:
         UsageFault: Neither or both were given, the folder cannot be read, or there is nothing to resume.
     """
-    from bellwire.agents.inference.repository.folder import VERSION_MAX, versions_in
+    from bellwire.agents.inference.model import VERSION_MAX
+    from bellwire.agents.inference.repository.folder import versions_in
 
     if (out is None) == (models is None):
         raise UsageFault("give either --out or --models: where the model goes")
