@@ -170,6 +170,7 @@ async def test_a_pause_is_one_of_all_parts(pair: Pair) -> None:
         assert first.topic in ("orders.paper", "bars.5m")
 
 
+@pytest.mark.slow
 async def test_a_group_that_is_away_does_not_stop_the_others() -> None:
     settings = ClientSettings(timeout_seconds=1.0)
     async with running_coordinator() as rest:

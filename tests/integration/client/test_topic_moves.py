@@ -320,6 +320,7 @@ async def test_a_subscription_that_a_lagging_map_led_astray_opens_at_the_right_g
         await cluster.until(lambda: not (a.readers or b.readers))
 
 
+@pytest.mark.slow
 async def test_a_group_that_nobody_was_refused_for_is_found_by_who_reads_a_pattern(
     cluster: Cluster,
 ) -> None:

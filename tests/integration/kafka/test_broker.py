@@ -41,6 +41,7 @@ def test_what_was_acknowledged_survives_kill_9_and_other_ports(
         assert asyncio.run(take(again.bootstrap, 2)) == [b"before", b"after"]
 
 
+@pytest.mark.slow
 async def test_the_command_takes_its_broker_with_it(kafka_jars: None, tmp_path: Path) -> None:
     command = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bellwire.testing.kafka", "--data", str(tmp_path)), stdout=PIPE

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -397,6 +398,7 @@ def played(script: list[tuple[str, int, int]], *, doubts_first: bool = False) ->
     return world
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(steps, st.booleans())
 def test_each_message_is_appended_once_in_order_or_its_caller_is_told(

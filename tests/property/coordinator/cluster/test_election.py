@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -246,6 +247,7 @@ class World:
             assert len(serving) <= 1, [node.name for node in serving]
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32), nodes=st.integers(2, 4))
 @settings(max_examples=60)
 def test_with_redis_there_no_two_serve_at_once_and_one_does_in_the_end(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -372,5 +373,5 @@ class StoresAgainstModel(RuleBasedStateMachine):
                 assert all(one.next_offset > low for one in found)
 
 
-TestStoresAgainstModel = StoresAgainstModel.TestCase
+TestStoresAgainstModel = pytest.mark.slow(StoresAgainstModel.TestCase)
 TestStoresAgainstModel.settings = settings(max_examples=40, stateful_step_count=40)
