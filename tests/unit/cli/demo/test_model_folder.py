@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bellwire.agents.tactical.networks import Variant, initial_weights
@@ -21,4 +23,21 @@ def test_a_folder_without_one_is_refused_before_anything_starts(tmp_path):
         model_folder(tmp_path / "nothing")
     (tmp_path / "model.json").write_text("{")
     with pytest.raises(UsageFault, match=r"model\.json"):
+        model_folder(tmp_path)
+
+
+def test_a_model_that_may_not_decide_is_refused_with_the_reason(tmp_path):
+    write_model(tmp_path, initial_weights(Variant.TINY, 0))
+    manifest = json.loads((tmp_path / "model.json").read_text())
+    gate = {"passed": False, "reasons": ["entry agrees in 93 %"]}
+    manifest |= {"quantization": "int4-weights", "metadata": {"gate": gate}}
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(UsageFault, match="entry agrees in 93 %"):
+        model_folder(tmp_path)
+
+
+def test_a_model_that_cannot_be_loaded_is_refused(tmp_path):
+    write_model(tmp_path, initial_weights(Variant.TINY, 0))
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(UsageFault, match="sha256"):
         model_folder(tmp_path)
