@@ -44,11 +44,11 @@ def serve(
         str | None, typer.Option("--group", metavar="NAME", help="Name of that group.")
     ] = None,
     topics: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--topics",
             metavar="NAME,…",
-            help="Topics or patterns of that group; else all that no other group names.",
+            help="Topics or patterns of that group, may be repeated; else all no other group names.",
         ),
     ] = None,
     advertise: Annotated[
@@ -82,7 +82,7 @@ def serve(
     if data == "":
         # An unset variable of a script; taken as a path it would be the folder it runs in.
         raise UsageFault("--data is empty; name a folder, or leave it out to keep all in memory")
-    if topics is not None and not topics.strip(","):
+    if topics and not all(each.strip(",") for each in topics):
         raise UsageFault(
             "--topics is empty; name topics, or leave it out to serve all that no other group names"
         )
@@ -96,7 +96,7 @@ def serve(
                 "coordinator.kafka": kafka,
                 "coordinator.redis": redis,
                 "coordinator.group": group,
-                "coordinator.group_topics": tuple(filter(None, topics.split(",")))
+                "coordinator.group_topics": tuple(filter(None, ",".join(topics).split(",")))
                 if topics
                 else None,
                 "coordinator.advertise": advertise,

@@ -119,7 +119,8 @@ class Groups:
                 return pool
         except TimeoutError:
             raise UnreachableError(
-                f"group {group!r} had no active coordinator for {seconds:g} s: look at `bellwire info`",
+                f"group {group!r} had no active coordinator for {seconds:.3g} s: look at `bellwire info`, and "
+                f"if the group is gone for good, forget it with `redis-cli HSET bellwire:groups {group} removed`",
                 metadata={"group": group},
             ) from None
 

@@ -87,7 +87,10 @@ class Committer:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.flush()
         except TimeoutError:
-            _log.warning("the store has not answered for %g s: what waits is lost", CLOSE_SECONDS)
+            _log.warning(
+                "the store has not answered for %g s: what was not acknowledged yet is not kept",
+                CLOSE_SECONDS,
+            )
             self._store.give_up()
             await self.flush()
         self._closed = True

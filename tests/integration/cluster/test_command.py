@@ -70,6 +70,13 @@ async def test_topics_that_cannot_be_are_a_usage_error(
     assert words in said
 
 
+async def test_all_topics_of_a_repeated_flag_count(tmp_path: Path) -> None:
+    flags = ("--topics", "orders.>.new", "--topics", "fills.>")
+    status, said = await refused(tmp_path, "--kafka", "127.0.0.1:1", *flags)
+    assert status == 2
+    assert "orders.>.new" in said
+
+
 @pytest.mark.slow
 async def test_make_cluster_runs_three_of_which_one_is_active(
     kafka_jars: None, redis_installed: None, tmp_path: Path
