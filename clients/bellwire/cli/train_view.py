@@ -7,15 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
+from bellwire.cli.counting_bar import counting_bar
 from bellwire.cli.output import Style, console, error_console, plain_table
 
 if TYPE_CHECKING:
@@ -35,19 +27,8 @@ class TrainProgress:
         self._folds = folds
         self._console = error_console()
         self._is_plain = not self._console.is_terminal
-        self._progress = Progress(
-            TextColumn("{task.description}", style=Style.FAINT),
-            BarColumn(bar_width=None, complete_style=Style.NAME, finished_style=Style.GOOD),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
-            TextColumn("{task.fields[learnt]}", style=Style.FAINT),
-            TaskProgressColumn(show_speed=False),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=self._is_plain,
-        )
-        self._task = self._progress.add_task("training", total=steps * folds, learnt="")
+        self._progress = counting_bar("steps", self._console)
+        self._task = self._progress.add_task("training", total=steps * folds, note="")
         self._plain_said = 0
 
     def __enter__(self) -> Self:
@@ -69,7 +50,7 @@ class TrainProgress:
         learnt = f"{reward_bp:+.2f} bp/bar"
         where = f" {progress.fold}/{self._folds}" if self._folds > 1 else ""
         self._progress.update(
-            self._task, completed=made, description=f"training{where}", learnt=learnt
+            self._task, completed=made, description=f"training{where}", note=learnt
         )
         quarter = made * PLAIN_STEPS // self._steps
         if self._is_plain and quarter > self._plain_said:

@@ -303,6 +303,7 @@ async def test_killed_supervisor_leaves_no_agent_behind(client, parent, gone):
     await parent.wait()
     await gone(status.agent.pid)
     await listed(client, lambda found: not found)
+    assert await client.admin.list_agents() == []
 
 
 async def test_supervisor_passes_sigterm_on_and_ends_cleanly(client, parent):

@@ -6,16 +6,8 @@ import sys
 from types import TracebackType
 from typing import Final, Self
 
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
-from bellwire.cli.output import Style, error_console
+from bellwire.cli.counting_bar import counting_bar
+from bellwire.cli.output import error_console
 
 __all__ = ["PlayProgress"]
 
@@ -29,19 +21,8 @@ class PlayProgress:
         self._total = bars
         self._console = error_console()
         self._is_plain = not self._console.is_terminal
-        self._progress = Progress(
-            TextColumn("{task.description}", style=Style.FAINT),
-            BarColumn(bar_width=None, complete_style=Style.NAME, finished_style=Style.GOOD),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} bars"),
-            TextColumn("{task.fields[rate]}", style=Style.FAINT),
-            TaskProgressColumn(show_speed=False),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=self._is_plain,
-        )
-        self._task = self._progress.add_task("starting", total=bars, rate="")
+        self._progress = counting_bar("bars", self._console)
+        self._task = self._progress.add_task("starting", total=bars, note="")
         self._next_plain = 1
 
     def __enter__(self) -> Self:
@@ -66,7 +47,7 @@ class PlayProgress:
         """Note that so many bars were played."""
         speed = self._progress.tasks[0].speed
         rate = f"{speed:,.0f}/s" if speed else ""
-        self._progress.update(self._task, completed=played, rate=rate)
+        self._progress.update(self._task, completed=played, note=rate)
         if self._is_plain and played * PLAIN_STEPS >= self._next_plain * self._total:
             self._next_plain += 1
             self._line(f"{played:,} of {self._total:,} bars")

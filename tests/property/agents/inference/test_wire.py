@@ -83,4 +83,5 @@ def test_bytes_that_parse_never_raise_anything_but_an_error_of_the_bus(data: byt
         message = InferRequest.FromString(data)
     except DecodeError:
         return
-    outcome(message)
+    read, refusal = outcome(message)
+    assert read is None or refusal is None
