@@ -243,7 +243,7 @@ async def test_a_stream_of_batches_is_answered_in_order_with_errors_in_their_pla
     good = from_request(asking(ROWS))
     bad = from_request(InferenceRequest("tactical", {"x": observations(1)[:, :2]}))
     late = from_request(asking())
-    late.deadline_unix_nano = 1
+    late.deadline_unix_nano = time.time_ns() - 1_000_000_000
     async with running(server, agent), client.subscribe("results") as results:
         publisher = client.publisher("feed")
         for message in (good, bad, late, good):

@@ -9,7 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self, TypeAlias
 
-from bellwire.agents.inference.endpoint import Endpoint, InferenceRequest, InferenceResult
+from bellwire.agents.inference.endpoint import (
+    Endpoint,
+    InferenceRequest,
+    InferenceResult,
+    OfferedChain,
+)
 from bellwire.agents.inference.engines import load_engine
 from bellwire.agents.inference.errors import InvalidModelError
 from bellwire.agents.inference.model import ModelManifest
@@ -123,6 +128,10 @@ class ModelServer:
     def version_in_service(self, model: str) -> int:
         """Return the version that answers where no candidate does; raises as `RolloutEndpoint.version_in_service`."""
         return self._door.version_in_service(model)
+
+    def offered_chains(self) -> tuple[OfferedChain, ...]:
+        """Return every chain of the settings, ready or not."""
+        return self._chains.offered_chains()
 
     def statistics(self) -> ServerStatistics:
         """Return all counters as they are now."""
