@@ -1,6 +1,7 @@
 """A folder of models as an agent on the bus."""
 
 import math
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,7 +36,9 @@ class ModelServerAgentSettings(InferenceAgentSettings):
 
 
 class ModelServerAgent(InferenceAgent):
-    """Offers every model of a folder as `infer.<model>`; requests name another model where they mean one.
+    """Offers every model and every chain of a folder as `infer.<name>`.
+
+    The names are those of the start; what comes later is asked for by the name in the request.
 
     Attributes:
         server: What answers; None before the start.
@@ -60,6 +63,10 @@ class ModelServerAgent(InferenceAgent):
         server = ModelServer(Path(options.models), options.server)
         self.server = await stack.enter_async_context(server)
         return self.server
+
+    def model_names(self) -> Sequence[str]:
+        """Return the chains, and the models that the folder holds, loaded or not."""
+        return () if self.server is None else self.server.names()
 
     async def on_stop(self) -> Outputs:
         """Keep the counters, then close."""

@@ -133,6 +133,11 @@ class ModelServer:
         """Return every chain of the settings, ready or not."""
         return self._chains.offered_chains()
 
+    def names(self) -> tuple[str, ...]:
+        """Return the chains, then the models that the last look has found, whether they are loaded or not."""
+        models = dict.fromkeys(status.name for status in self._repository.statuses())
+        return tuple(dict.fromkeys((*self._chains.chains, *models)))
+
     def statistics(self) -> ServerStatistics:
         """Return all counters as they are now."""
         return ServerStatistics(
