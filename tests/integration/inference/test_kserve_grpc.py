@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -228,14 +229,19 @@ async def test_health_is_served_beside_it(endpoint):
 
 
 @pytest.mark.parametrize("door", ["grpc", "http"])
-async def test_an_address_that_is_taken_is_refused_and_nothing_stays_open(endpoint, door):
+async def test_an_address_that_is_taken_is_refused_in_our_words_and_nothing_stays_open(
+    endpoint, door, capfd
+):
     where: dict[str, Any] = {door: "127.0.0.1:0"}
     async with KserveDoors(endpoint, **where) as doors:
         taken = doors.grpc_address or doors.http_address
         where[door] = taken
-        with pytest.raises(KserveListenError, match=f"'{taken}' cannot be served"):
+        port = taken.rpartition(":")[2]
+        says = f"'{taken}' cannot be served: port {port} is taken; stop who has it, or use another"
+        with pytest.raises(KserveListenError, match=f"^{re.escape(says)}$"):
             async with KserveDoors(endpoint, **where):
                 pass
+    assert capfd.readouterr().err == "", "gRPC has written a line of its own"
 
 
 async def test_a_stream_of_what_is_no_request_ends_as_the_callers_fault(endpoint):

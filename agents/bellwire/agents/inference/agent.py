@@ -110,10 +110,12 @@ class InferenceAgent(Agent):
         raise AgentDefinitionError(f"{type(self).__qualname__} must define open_endpoint")
 
     async def on_start(self) -> Outputs:
-        """Open the endpoint, then the doors beside the bus."""
+        """Open the endpoint, then the doors beside the bus; addresses that are none are refused before."""
+        has_doors = self._check_doors()
         try:
             endpoint = await self.open_endpoint(self._open)
-            await self._open_doors(endpoint)
+            if has_doors:
+                await self._open_doors(endpoint)
         except BaseException:
             await self._open.aclose()
             raise
@@ -156,15 +158,29 @@ class InferenceAgent(Agent):
             raise AgentDefinitionError(f"{self.agent_id} is asked before on_start has run")
         return self._service
 
-    async def _open_doors(self, endpoint: Endpoint) -> None:
-        if not self.options.kserve_grpc and not self.options.kserve_http:
-            return
+    def _check_doors(self) -> bool:
+        """Tell whether there are doors to open; what can be told of their addresses without opening them is told here.
+
+        Raises:
+            KserveListenError: An address is none.
+            AgentSettingsError: The packages that doors need are not there.
+        """
+        addresses = [each for each in (self.options.kserve_grpc, self.options.kserve_http) if each]
+        if not addresses:
+            return False
         try:  # What an agent on the bus alone does not have.
-            from bellwire.agents.inference.kserve import KserveDoors
+            from bellwire.agents.inference.kserve.address import parse_address
         except ImportError as error:
             raise AgentSettingsError(
                 f"kserve_grpc and kserve_http need {error.name}; install bellwire[kserve]"
             ) from error
+        for address in addresses:
+            parse_address(address)
+        return True
+
+    async def _open_doors(self, endpoint: Endpoint) -> None:
+        from bellwire.agents.inference.kserve import KserveDoors
+
         doors = KserveDoors(
             endpoint,
             grpc=self.options.kserve_grpc,

@@ -9,9 +9,11 @@ class KserveListenError(CallerError):
     reason = "KSERVE_LISTEN"
     code = StatusCode.FAILED_PRECONDITION
 
-    def __init__(self, address: str, cause: str) -> None:
+    def __init__(
+        self, address: str, cause: str, remedy: str = "use HOST:PORT of this machine"
+    ) -> None:
         self.address = address
-        super().__init__(f"{address!r} cannot be served: {cause}; use HOST:PORT of this machine")
+        super().__init__(f"{address!r} cannot be served: {cause}; {remedy}")
 
 
 class ModelNotReadyError(PeerError):

@@ -1,6 +1,6 @@
 """Models for whom others stand in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from bellwire.agents.inference.chain import FallbackChain
@@ -81,21 +81,35 @@ class ChainsEndpoint:
             for name in self._plans
         )
 
-    def adopt(self) -> dict[str, str]:
-        """Learn from what is loaded now how HOLD looks; return what is wrong with chains, by name."""
+    def adopt(self, models: Collection[str]) -> dict[str, str]:
+        """Learn from what is loaded now how HOLD looks; return what is wrong with chains, by name.
+
+        Args:
+            models: Names of all models there are, loaded or not: a step that is none of them is a slip of the pen.
+        """
         newest = {manifest.name: manifest for manifest in self._door.manifests()}
         problems = {}
         for plan in self._plans.values():
             loaded = [newest[name] for name in plan.steps if name in newest]
-            if not loaded:
-                problems[f"chain {plan.name}"] = "none of its models is loaded"
-                continue
-            self._learn(plan, loaded[0])
-            for manifest in loaded[1:]:
-                if not _is_like(manifest, loaded[0]):
-                    text = f"{manifest.key} has other inputs or outputs than {loaded[0].key}"
-                    problems[f"chain {plan.name}"] = text
+            if loaded:
+                self._learn(plan, loaded[0])
+            problem = self._problem(plan, loaded, models)
+            if problem:
+                problems[f"chain {plan.name}"] = problem
         return problems
+
+    def _problem(
+        self, plan: ChainPlan, loaded: Sequence[ModelManifest], models: Collection[str]
+    ) -> str:
+        absent = [each for each in plan.steps if each not in (*models, *self._stand_ins)]
+        if absent:
+            return f"there is no model {', '.join(map(repr, absent))}; there are {', '.join(models) or 'none'}"
+        if not loaded and not self._stand_ins.intersection(plan.steps):
+            return "none of its models is loaded"
+        for manifest in loaded[1:]:
+            if not _is_like(manifest, loaded[0]):
+                return f"{manifest.key} has other inputs or outputs than {loaded[0].key}"
+        return ""
 
     def _learn(self, plan: ChainPlan, manifest: ModelManifest) -> None:
         specs = manifest.inputs, manifest.outputs

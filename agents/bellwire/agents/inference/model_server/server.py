@@ -135,8 +135,7 @@ class ModelServer:
 
     def names(self) -> tuple[str, ...]:
         """Return the chains, then the models that the last look has found, whether they are loaded or not."""
-        models = dict.fromkeys(status.name for status in self._repository.statuses())
-        return tuple(dict.fromkeys((*self._chains.chains, *models)))
+        return tuple(dict.fromkeys((*self._chains.chains, *self._models())))
 
     def statistics(self) -> ServerStatistics:
         """Return all counters as they are now."""
@@ -148,6 +147,9 @@ class ModelServer:
             cache=cache_statistics(self._cache),
             problems=dict(self.problems),
         )
+
+    def _models(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(status.name for status in self._repository.statuses()))
 
     async def close(self) -> None:
         """Answer what is being computed and give everything back; safe to call twice.
@@ -225,7 +227,7 @@ class ModelServer:
             for model, service in services.items()
             if service.problem
         }
-        return problems | self._chains.adopt()
+        return problems | self._chains.adopt(self._models())
 
     def _outdate(self) -> None:
         """Forget results of models for which others answer now."""

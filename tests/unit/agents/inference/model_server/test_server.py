@@ -387,7 +387,7 @@ async def test_an_engine_that_hangs_is_answered_for_by_hold(
 async def test_hold_is_learnt_when_the_first_model_comes(tmp_path: Path, publish: Publish) -> None:
     settings = settings_of(chains=("actor=actor,hold",))
     async with ModelServer(tmp_path, settings) as server:
-        assert server.problems == {"chain actor": "none of its models is loaded"}
+        assert server.problems == {"chain actor": "there is no model 'actor'; there are none"}
         publish(1)
         await server.refresh()
         assert server.problems == {}
@@ -397,7 +397,7 @@ async def test_hold_is_learnt_when_the_first_model_comes(tmp_path: Path, publish
         assert server.problems == {}
         shutil.rmtree(tmp_path / "actor" / "2")
         await server.refresh()
-        assert server.problems == {"chain actor": "none of its models is loaded"}
+        assert server.problems == {"chain actor": "there is no model 'actor'; there are none"}
         result = await server.infer(asking())
         assert (result.answered_by, result.outputs["p"].tolist()) == ("hold", [[0, 1, 0, 0]])
         assert result.fallbacks == (Fallback("actor", FallbackReason.NOT_LOADED),)
@@ -424,6 +424,18 @@ async def test_a_chain_is_a_model_to_kserve_once_a_step_is_loaded(
         front.check_ready("safe", "")  # HOLD answers.
         assert front.is_ready()
         assert front.describe("safe", "") == found
+
+
+async def test_a_step_that_is_no_model_is_reported_with_those_there_are(
+    tmp_path: Path, publish: Publish
+) -> None:
+    publish(1)
+    publish(2, name="other")
+    rules = ConstantEndpoint("rules", {"p": np.ones(3, "<f4")})
+    settings = settings_of(chains=("safe=actr,actor,rules,hold",))
+    async with ModelServer(tmp_path, settings, stand_ins={"rules": rules}) as server:
+        text = "there is no model 'actr'; there are actor, other"
+        assert server.problems == {"chain safe": text}
 
 
 async def test_a_chain_whose_only_model_is_undecided_is_not_ready(
