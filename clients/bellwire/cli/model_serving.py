@@ -18,7 +18,8 @@ from bellwire.agents.inference.model_server.agent import (
 from bellwire.agents.inference.model_server.settings import ModelServerSettings
 from bellwire.agents.inference.repository import scan
 from bellwire.cli.faults import CommandError, ExitCode, UsageFault
-from bellwire.cli.output import Style, console, error_console, harmless, print_json
+from bellwire.cli.notices import notices
+from bellwire.cli.output import Style, console, harmless, print_json
 from bellwire.cli.session import run_async
 from bellwire.cli.units import counted_text
 from bellwire.risk.json_settings import to_json
@@ -37,6 +38,9 @@ FLAG_OF: Final = {
     "refresh_seconds": "--refresh",
     "versions": "--versions",
 }
+
+# Who says that something is in order again: problems of models, and the way to the coordinator.
+NEWS_OF: Final = ("bellwire.agents.inference.model_server.server", "bellwire.client.agent_stream")
 
 
 class _CalledOff(CommandError):
@@ -145,22 +149,25 @@ def run_server(plan: ServePlan, target: Target, *, as_json: bool) -> None:
             agent,
             target.address,
             client_settings=target.client,
-            on_ready=lambda: _announce(agent, as_json=as_json),
+            on_ready=lambda: _announce(agent, target.address, as_json=as_json),
         )
 
     try:
-        run_async(run)
+        with notices(*NEWS_OF):
+            run_async(run)
     except asyncio.CancelledError as error:
         raise _CalledOff("told to stop before the models were loaded") from error
     _say_stopped(agent, as_json=as_json)
 
 
-def _announce(agent: ModelServerAgent, *, as_json: bool) -> None:
+def _announce(agent: ModelServerAgent, address: str, *, as_json: bool) -> None:
     assert agent.server is not None, "it has started"
     doors = agent.doors
     facts = {
         "event": "ready",
-        "capability": f"infer.{agent.options.model}",
+        "coordinator": address,
+        "capability": agent.capabilities[0],
+        "capabilities": list(agent.capabilities),
         "models": [manifest.key for manifest in agent.server.manifests()],
         "kserve_grpc": doors.grpc_address if doors else "",
         "kserve_http": doors.http_address if doors else "",
@@ -173,13 +180,11 @@ def _announce(agent: ModelServerAgent, *, as_json: bool) -> None:
     out = console()
     keys = [manifest.key for manifest in agent.server.manifests()]
     out.print(f"serving {', '.join(keys) or 'no model yet'}", style=Style.NAME, soft_wrap=True)
-    out.print(f"on the bus as {facts['capability']}", soft_wrap=True, markup=False)
+    names = ", ".join(agent.capabilities)
+    out.print(f"on the bus at {harmless(address)} as {names}", soft_wrap=True, markup=False)
     for word in ("grpc", "http"):
         if facts[f"kserve_{word}"]:
             out.print(f"over {word} on {facts[f'kserve_{word}']}", soft_wrap=True, markup=False)
-    for about, problem in agent.server.problems.items():
-        text = harmless(f"{about}: {problem}")
-        error_console().print(text, style=Style.WARN, soft_wrap=True, markup=False)
     out.print(f"pid {os.getpid()}; Ctrl-C drains and stops", style=Style.FAINT)
 
 

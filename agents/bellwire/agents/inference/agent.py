@@ -129,6 +129,11 @@ class InferenceAgent(Agent):
         await self._open.aclose()
         return None
 
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """Every name that the model is called by, its own first."""
+        return (CAPABILITY_PREFIX + self.options.model, *self._names)
+
     def model_names(self) -> Sequence[str]:
         """Return the models that are called as `infer.<model>` beside `model`; asked when the endpoint is open."""
         return ()

@@ -397,7 +397,7 @@ async def test_hold_is_learnt_when_the_first_model_comes(tmp_path: Path, publish
         assert server.problems == {}
         shutil.rmtree(tmp_path / "actor" / "2")
         await server.refresh()
-        assert server.problems == {"chain actor": "there is no model 'actor'; there are none"}
+        assert server.problems == {"chain actor": "none of its models is loaded"}
         result = await server.infer(asking())
         assert (result.answered_by, result.outputs["p"].tolist()) == ("hold", [[0, 1, 0, 0]])
         assert result.fallbacks == (Fallback("actor", FallbackReason.NOT_LOADED),)
