@@ -19,6 +19,7 @@ from bellwire.agents.inference import InferenceRequest, UnknownModelError
 from bellwire.agents.inference.agent import NAMES_MAX
 from bellwire.agents.inference.bus_endpoint import BusEndpoint
 from bellwire.agents.inference.model_server.agent import ModelServerAgent, ModelServerAgentSettings
+from bellwire.agents.inference.rollout import Author, RolloutFile, Stage
 from bellwire.cli.calling import callable_models
 from bellwire.client import Client, connect
 from bellwire.risk.json_settings import to_json
@@ -98,3 +99,27 @@ async def test_names_that_the_directory_cannot_hold_are_left_out_and_said(
     assert len(offered) == NAMES_MAX + 1  # Its own beside.
     told = [record.getMessage() for record in caplog.records if "directory" in record.message]
     assert [line.split()[0] for line in told] == ["infer.chain-200", f"infer.{'x' * 128}"]
+
+
+async def test_outcomes_of_an_experiment_are_recorded_and_reported_over_the_bus(
+    tmp_path: Path, publish: Publish, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(1)
+    publish(2)
+    author = Author("ada", "which is better?")
+    RolloutFile(tmp_path, "actor").take(
+        lambda before: before.start(2, Stage.AB, 1.0, author, 1), serving=1
+    )
+    async with serving(tmp_path) as client:
+        outcome = {"model": "actor", "key": "EURUSD", "returned": 0.25, "agrees": True}
+        told = await client.call_tool("record_outcome", outcome)
+        assert (told.is_error, told.json()) == (False, {"side": "CANDIDATE"})
+        refused = await client.call_tool("record_outcome", {**outcome, "model": "other"})
+        assert refused.is_error
+        assert "NO_EXPERIMENT" in str(refused.json() or refused.text)
+        counted = (await client.call_tool("model_statistics")).json()
+    assert isinstance(counted, dict)
+    (rollout,) = counted["rollouts"]
+    returns = rollout["experiment"]["returns"]
+    assert (returns["candidate_count"], returns["candidate_mean"]) == (1, 0.25)
+    assert "Traceback" not in caplog.text

@@ -83,6 +83,23 @@ class ModelServerAgent(InferenceAgent):
             raise AgentDefinitionError(f"{self.agent_id} is asked before on_start has run")
         return statistics_json(self.server.statistics())
 
+    @tool(
+        description="Count what a decision earned, or whether it agreed with a reference, for a model's A/B experiment."
+    )
+    async def record_outcome(
+        self, model: str, key: str, returned: float | None = None, agrees: bool | None = None
+    ) -> dict[str, object]:
+        """Count one independent outcome; answers which side had the key.
+
+        Raises:
+            NoExperimentError: The model's rollout is not in stage AB.
+            InvalidOutcomeError: There is neither a return nor a comparison, or the return is not finite.
+        """
+        if self.server is None:
+            raise AgentDefinitionError(f"{self.agent_id} is asked before on_start has run")
+        side = self.server.record_outcome(model, key, returned=returned, agrees=agrees)
+        return {"side": side.value}
+
 
 def statistics_json(statistics: ServerStatistics) -> dict[str, object]:
     """Return counters as JSON has them: null for what was not measured."""

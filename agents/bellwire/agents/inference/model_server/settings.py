@@ -68,6 +68,15 @@ class ModelServerSettings:
     engine: EngineSettings = field(
         default=EngineSettings(), metadata=setting(unit="", why="as everywhere")
     )
+    experiment_seconds: float = field(
+        default=5.0,
+        metadata=setting(
+            unit="s",
+            why="between writes of an A/B experiment's sums: as much a kill may cost; one is two syncs of a disk",
+            ge=0.05,
+            le=3_600,
+        ),
+    )
     shadow: ShadowSettings = field(
         default=ShadowSettings(), metadata=setting(unit="", why="as everywhere")
     )
