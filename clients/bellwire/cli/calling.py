@@ -185,7 +185,12 @@ def parameters_text(schema_json: bytes) -> str:
 
 
 def _type_word(about: Any) -> str:
-    found = about.get("type", "any") if isinstance(about, dict) else "any"
+    if not isinstance(about, dict):
+        return "any"
+    one_of = about.get("anyOf")
+    if isinstance(one_of, list):
+        return " | ".join(map(_type_word, one_of)) or "any"
+    found = about.get("type", "any")
     return " | ".join(map(str, found)) if isinstance(found, list) else str(found)
 
 

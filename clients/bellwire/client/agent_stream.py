@@ -116,5 +116,5 @@ class AgentStream:
                 "agent %s has lost the coordinator at %s and comes back by itself: %s",
                 self._agent_id,
                 self._pool.address,
-                lost.message,
+                lost.message.removeprefix(f"{self._where}: "),
             )

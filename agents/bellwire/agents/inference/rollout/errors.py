@@ -46,7 +46,7 @@ class NoExperimentError(CallerError):
         self.model = model
         self.running = running
         super().__init__(
-            f"model {model!r} is in no experiment; there are those of {', '.join(running) or 'none'}:"
+            f"model {model!r} is in no experiment, of those that are there are: {', '.join(running) or 'none'};"
             f" `bellwire model rollout start {model} VERSION --stage ab --share SHARE` begins one",
             metadata={"model": model},
         )
