@@ -101,6 +101,7 @@ async def said(server: Any, words: str) -> str:
     return read
 
 
+@pytest.mark.slow
 async def test_a_problem_and_a_lost_coordinator_are_said_once_and_so_is_their_end(bellwire):
     publish(bellwire.folder, 1)
     publish(bellwire.folder, 1, name="other")
@@ -130,6 +131,7 @@ async def test_a_problem_and_a_lost_coordinator_are_said_once_and_so_is_their_en
             assert (status, err) == (0, "")
 
 
+@pytest.mark.slow
 async def test_a_door_that_is_taken_is_one_sentence(bellwire):
     publish(bellwire.folder, 1)
     async with bellwire.serving() as (_, address):
