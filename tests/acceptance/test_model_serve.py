@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ async def test_a_promotion_by_the_command_changes_what_the_bus_and_kserve_answer
             ["actor:1", "actor:2"],
             {},
         )
+        assert (ready["coordinator"], ready["capabilities"]) == (address, ["infer.actor"])
         model = BusEndpoint(client, ready["capability"])
         first = await model.infer(asking(rows=3))
         assert (number_of(first), first.answered_by, first.batch_size) == (1.0, "actor:1", 3)
@@ -86,3 +88,56 @@ async def test_a_promotion_by_the_command_changes_what_the_bus_and_kserve_answer
         stopped = json.loads(out)
         assert (status, err, stopped["event"]) == (0, "", "stopped")
         assert [each["key"] for each in stopped["statistics"]["versions"]] == ["actor:1", "actor:2"]
+
+
+async def said(server: Any, words: str) -> str:
+    """Read stderr until a line has these words; return all that was read."""
+    read = ""
+    async with asyncio.timeout(SECONDS):
+        while words not in read:
+            line = await server.process.stderr.readline()
+            assert line, f"it has ended without {words!r}: {read}"
+            read += line.decode()
+    return read
+
+
+@pytest.mark.slow
+async def test_a_problem_and_a_lost_coordinator_are_said_once_and_so_is_their_end(bellwire):
+    publish(bellwire.folder, 1)
+    publish(bellwire.folder, 1, name="other")
+    model = bellwire.folder / "models" / "other" / "1" / "model.onnx"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-9])
+    options = ("--model", "actor", "--refresh", "0.1")
+    async with (
+        bellwire.serving() as (first, address),
+        bellwire.started("model", "serve", "--address", address, *options) as server,
+    ):
+        assert await server.line() == "serving actor:1"
+        assert await server.line() == f"on the bus at {address} as infer.actor, infer.other"
+        told = await said(server, "other:1: ")
+        model.write_bytes(whole)
+        told += await said(server, "other:1: is in order again")
+        assert told.count("\n") == 2
+        first.signal(signal.SIGTERM)
+        assert (await first.end())[0] == 0
+        lost = await said(server, "has lost the coordinator")
+        assert address in lost
+        async with bellwire.serving():
+            back = await said(server, "is registered again")
+            assert (lost + back).count("\n") == 2
+            server.signal(signal.SIGINT)
+            status, _, err = await server.end()
+            assert (status, err) == (0, "")
+
+
+@pytest.mark.slow
+async def test_a_door_that_is_taken_is_one_sentence(bellwire):
+    publish(bellwire.folder, 1)
+    async with bellwire.serving() as (_, address):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            place = f"127.0.0.1:{taken.getsockname()[1]}"
+            options = ("--address", address, "--kserve-grpc", place)
+            status, out, err = await bellwire.run("model", "serve", *options)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert f"'{place}' cannot be served" in err

@@ -1,7 +1,7 @@
 """The base class of agents."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 from bellwire.runtime.errors import AgentDefinitionError, AgentSettingsError
@@ -68,6 +68,14 @@ class Agent:
             )
         self.settings: Mapping[str, object] = {**self.default_settings, **given}
         self.agent_id = agent_id or f"{self.name}-0"
+
+    def endpoint_names(self, method: str) -> Sequence[str]:
+        """Return names that a method marked with `@inference` has beside its own.
+
+        Asked before `on_start` and once more after it: what is registered is what it returns then, and stays for as
+        long as the agent runs. `CallContext.capability` says by which one a call came. An agent has up to 256 in all.
+        """
+        return ()
 
     async def on_start(self) -> Outputs:
         """Prepare, and return what to publish first; runs once, before the agent is ready."""

@@ -17,3 +17,5 @@ class CallContext:
     """1 = first try."""
     traceparent: str = ""
     """W3C traceparent of the caller."""
+    capability: str = ""
+    """Name it was called by; empty where no bus is in between."""

@@ -144,6 +144,7 @@ class CallDesk:
             principal=call.principal,
             attempt=call.attempt,
             traceparent=call.traceparent,
+            capability=call.capability,
         )
         seconds = self._timeout_seconds
         if call.deadline_unix_nano:

@@ -58,6 +58,7 @@ class AgentHarness:
     async def start(self) -> list[Published]:
         """Run `on_start` and return what it publishes."""
         outputs = self._dispatcher.resolve(listed(await self.agent.on_start()))
+        self._endpoints = Endpoints(self.agent)
         return self._collect(outputs, None)
 
     async def stop(self) -> list[Published]:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -38,8 +38,7 @@ class Endpoints:
         self._agent = agent
         self.specs: dict[str, InferenceSpec] = {}
         taken = {spec.name for spec in agent.declarations.tools}
-        for spec in agent.declarations.endpoints:
-            name = filled(spec.name, agent)
+        for name, spec in _named(agent):
             if _NAME.fullmatch(name) is None:
                 raise AgentDefinitionError(
                     f"inference endpoint {name!r} of agent {agent.name!r} is not {_NAME.pattern}"
@@ -109,6 +108,14 @@ class Endpoints:
                 f"{type(response).__name__}, expected an InferResponse"
             )
         return response
+
+
+def _named(agent: Agent) -> Iterator[tuple[str, InferenceSpec]]:
+    """Yield every endpoint under its own name and under those that the agent has for it beside."""
+    for spec in agent.declarations.endpoints:
+        names = (filled(spec.name, agent), *agent.endpoint_names(spec.method))
+        for name in dict.fromkeys(names):
+            yield name, spec
 
 
 def _request(name: str, arguments: bytes, *, is_json: bool) -> InferRequest:

@@ -31,8 +31,17 @@ class Offer:
     """Answers calls by their capability."""
 
     def __init__(self, agent: Agent) -> None:
+        self._agent = agent
         self._toolbox = Toolbox(agent)
         self._endpoints = Endpoints(agent)
+
+    def read_names(self) -> None:
+        """Ask the agent anew what its endpoints are called; to be done when it has started.
+
+        Raises:
+            AgentDefinitionError: A name cannot be one, or is used twice.
+        """
+        self._endpoints = Endpoints(self._agent)
 
     def __contains__(self, name: str) -> bool:
         return name in self._toolbox or name in self._endpoints

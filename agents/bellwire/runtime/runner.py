@@ -73,8 +73,9 @@ class AgentRunner:
             consumer_group=self._group,
             slow_seconds=self.settings.slow_seconds,
         )
+        self._offer = Offer(agent)
         self._desk = CallDesk(
-            Offer(agent),
+            self._offer,
             agent.agent_id,
             self._meter,
             self.counters,
@@ -106,6 +107,7 @@ class AgentRunner:
         async with AsyncExitStack() as stack:
             subscription = await self._subscribe(stack)
             await self._publish_all(await self.agent.on_start())
+            self._offer.read_names()
             entry = directory_entry(self._dispatcher, self.settings.calls_max)
             stream = await stack.enter_async_context(
                 self._client.agent_stream(entry, lease_seconds=self.settings.lease_seconds)

@@ -11,8 +11,8 @@ from google.protobuf.message import Message as ProtoMessage
 
 from bellwire.runtime.agent import Agent
 from bellwire.runtime.call_context import CallContext
-from bellwire.runtime.errors import InvalidToolArgumentsError
 from bellwire.runtime.handlers import ToolSpec
+from bellwire.wire.errors import CallerError
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,10 @@ class Toolbox:
         try:
             value = await self.invoke(spec, arguments, context)
             return _encoded(spec, value)
-        except InvalidToolArgumentsError as error:
-            return error_result(error.reason, "INVALID_ARGUMENT", error.message)
+        except CallerError as error:
+            # An answer to whoever asked wrongly, and no failure to be looked into.
+            logger.info("tool %s of %s refused: %s", name, self._agent.agent_id, error.message)
+            return error_result(error.reason, error.code.name, error.message)
         except Exception as error:
             # The boundary of code we did not write: its failure is an answer, not a crash.
             logger.exception("tool %s of %s failed", name, self._agent.agent_id)

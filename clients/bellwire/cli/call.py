@@ -13,13 +13,16 @@ __all__ = ["call"]
 
 def call(
     tool: Annotated[
-        str | None, typer.Argument(metavar="TOOL", help="For example explain_last_signal.")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="A tool, as explain_last_signal, or a model, as infer.tactical."
+        ),
     ] = None,
     arguments: Annotated[
         str, typer.Argument(metavar="ARGUMENTS", help='JSON object: \'{"symbol": "EURUSD"}\'.')
     ] = "{}",
     list_tools: Annotated[
-        bool, typer.Option("--list", help="List the tools of all live agents.")
+        bool, typer.Option("--list", help="List the tools and models of all live agents.")
     ] = False,
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="SECONDS", help="Deadline of the call.")
@@ -35,13 +38,13 @@ def call(
     assignments: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Call a tool and print its answer; --list shows which there are."""
+    """Call a tool or a model and print its answer; --list shows which there are."""
     from bellwire.cli.calling import call_one, list_all, parse_arguments
     from bellwire.cli.faults import UsageFault
     from bellwire.cli.session import read_target, run_async
 
     if list_tools == (tool is not None):
-        raise UsageFault("give either a tool's name or --list")
+        raise UsageFault("give either a name or --list")
     if timeout is not None and not 0 < timeout <= 3600:
         raise UsageFault(f"--timeout is {timeout:g}; expected seconds above 0, at most 3600")
     parsed = parse_arguments(arguments)

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
+from rich.text import Text
+
+from bellwire.agent.v1.agent_pb2 import CAPABILITY_KIND_INFERENCE, AgentStatus
 from bellwire.cli.faults import CommandError, UsageFault
-from bellwire.cli.output import Style, console, error_console, plain_table, print_json
+from bellwire.cli.output import (
+    Style,
+    console,
+    error_console,
+    harmless,
+    plain_table,
+    print_json,
+)
 from bellwire.cli.session import Target, connected
 
 if TYPE_CHECKING:
     from bellwire.mcp.v1.mcp_pb2 import Tool
 
-__all__ = ["call_one", "list_all", "parameters_text", "parse_arguments"]
+__all__ = [
+    "CallableModel",
+    "call_one",
+    "callable_models",
+    "list_all",
+    "parameters_text",
+    "parse_arguments",
+]
+
+MODEL_ARGUMENTS: Final = "inputs: array, …"  # of bellwire.agent.v1.InferRequest
 
 
 def parse_arguments(text: str) -> dict[str, object]:
@@ -80,30 +101,71 @@ def _print_answer(structured: object, text: str) -> None:
 
 
 async def list_all(target: Target, *, as_json: bool) -> None:
-    """Print the tools of all live agents."""
+    """Print what can be called: tools, then models, of all live agents."""
     async with connected(target) as client:
         tools = await client.list_tools()
+        models = callable_models(await client.admin.list_agents())
     if as_json:
-        for tool in tools:
-            print_json(_tool_json(tool))
+        for line in (*map(_tool_json, tools), *map(_model_json, models)):
+            print_json(line)
         return
-    if not tools:
-        console().print("no live agent has a tool", style=Style.FAINT)
+    if not tools and not models:
+        console().print("no live agent has a tool or a model", style=Style.FAINT)
         return
-    table = plain_table("tool", "arguments", "agents", "what it does", right=(2,))
+    table = plain_table("name", "arguments", "agents", "what it does", right=(2,))
     for tool in tools:
+        arguments = parameters_text(tool.input_schema_json)
         table.add_row(
-            f"[{Style.NAME}]{tool.name}[/]",
-            parameters_text(tool.input_schema_json),
-            str(tool.agents),
-            tool.description,
+            Text(harmless(tool.name), Style.NAME), arguments, str(tool.agents), tool.description
         )
+    for model in models:
+        name = Text(harmless(model.name), Style.NAME)
+        table.add_row(name, MODEL_ARGUMENTS, str(model.agents), harmless(model.description))
     console().print(table)
+
+
+@dataclass(frozen=True, slots=True)
+class CallableModel:
+    """An inference endpoint that live agents share."""
+
+    name: str
+    title: str
+    description: str
+    """Of the first agent that has it."""
+    agents: int
+
+
+def callable_models(statuses: Sequence[AgentStatus]) -> list[CallableModel]:
+    """Return the inference endpoints of agents, ordered by name."""
+    found: dict[str, CallableModel] = {}
+    for status in statuses:
+        for each in status.agent.capabilities:
+            if each.kind == CAPABILITY_KIND_INFERENCE:
+                first = found.get(each.name)
+                found[each.name] = (
+                    replace(first, agents=first.agents + 1)
+                    if first
+                    else CallableModel(each.name, each.title, each.description, 1)
+                )
+    return sorted(found.values(), key=lambda model: model.name)
+
+
+def _model_json(model: CallableModel) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "kind": "inference",
+        "title": model.title,
+        "description": model.description,
+        "agents": model.agents,
+        "input_schema": None,
+        "output_schema": None,
+    }
 
 
 def _tool_json(tool: Tool) -> dict[str, object]:
     return {
         "name": tool.name,
+        "kind": "tool",
         "title": tool.title,
         "description": tool.description,
         "agents": tool.agents,
@@ -123,7 +185,12 @@ def parameters_text(schema_json: bytes) -> str:
 
 
 def _type_word(about: Any) -> str:
-    found = about.get("type", "any") if isinstance(about, dict) else "any"
+    if not isinstance(about, dict):
+        return "any"
+    one_of = about.get("anyOf")
+    if isinstance(one_of, list):
+        return " | ".join(map(_type_word, one_of)) or "any"
+    found = about.get("type", "any")
     return " | ".join(map(str, found)) if isinstance(found, list) else str(found)
 
 

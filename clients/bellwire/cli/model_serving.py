@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bellwire.agents.inference.errors import InvalidModelError
 from bellwire.agents.inference.model_server.agent import (
@@ -17,7 +18,8 @@ from bellwire.agents.inference.model_server.agent import (
 from bellwire.agents.inference.model_server.settings import ModelServerSettings
 from bellwire.agents.inference.repository import scan
 from bellwire.cli.faults import CommandError, ExitCode, UsageFault
-from bellwire.cli.output import Style, console, error_console, harmless, print_json
+from bellwire.cli.notices import notices
+from bellwire.cli.output import Style, console, harmless, print_json
 from bellwire.cli.session import run_async
 from bellwire.cli.units import counted_text
 from bellwire.risk.json_settings import to_json
@@ -28,6 +30,17 @@ if TYPE_CHECKING:
     from bellwire.cli.session import Target
 
 __all__ = ["ServePlan", "run_server"]
+
+
+FLAG_OF: Final = {
+    "chains": "--chain",
+    "model": "--model",
+    "refresh_seconds": "--refresh",
+    "versions": "--versions",
+}
+
+# Who says that something is in order again: problems of models, and the way to the coordinator.
+NEWS_OF: Final = ("bellwire.agents.inference.model_server.server", "bellwire.client.agent_stream")
 
 
 class _CalledOff(CommandError):
@@ -49,10 +62,10 @@ class ServePlan:
     kserve_http: str
 
     def settings(self) -> ModelServerAgentSettings:
-        """Return them as the agent takes them.
+        """Return them as the agent takes them; nothing is loaded for that.
 
         Raises:
-            UsageFault: One of them cannot be used, or no model is there to be meant.
+            UsageFault: One of them cannot be used, or the model that is meant is not there.
         """
         try:
             server = ModelServerSettings(
@@ -60,24 +73,67 @@ class ServePlan:
                 chains=self.chains,
                 repository=replace(ModelServerSettings().repository, versions=self.versions),
             )
+            check_doors({"--kserve-grpc": self.kserve_grpc, "--kserve-http": self.kserve_http})
             return ModelServerAgentSettings(
-                model=self.model or self._only_model(server),
+                model=self._meant(server),
                 models=str(self.models),
                 server=server,
                 kserve_grpc=self.kserve_grpc,
                 kserve_http=self.kserve_http,
             )
-        except (SettingsError, InvalidModelError) as error:
+        except SettingsError as error:
+            raise UsageFault(in_flags(error)) from error
+        except InvalidModelError as error:
             raise UsageFault(error.message) from error
 
-    def _only_model(self, server: ModelServerSettings) -> str:
-        """Return the only name that may be meant: that of the only chain, or of the only model."""
+    def _meant(self, server: ModelServerSettings) -> str:
+        """Return who is meant where a request names none: the one named, else the only chain, or the only model."""
         chains = [plan.name for plan in server.plans()]
-        names = chains or sorted({found.name for found in scan(self.models)})
+        models = sorted({found.name for found in scan(self.models)})
+        if self.model:
+            # Into an empty folder it may be published yet; beside others it is a slip of the pen.
+            if models and self.model not in (*chains, *models):
+                there = listed(dict.fromkeys((*chains, *models)))
+                raise UsageFault(
+                    f"--model is {self.model!r}; expected one of those in {self.models}: {there}"
+                )
+            return self.model
+        names = chains or models
         if len(names) != 1:
-            listed = ", ".join(map(harmless, names)) or "none"
-            raise UsageFault(f"name one with --model; in {self.models} there are: {listed}")
+            raise UsageFault(f"name one with --model; in {self.models} there are: {listed(names)}")
         return names[0]
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names for people."""
+    return ", ".join(map(harmless, names)) or "none"
+
+
+def in_flags(error: SettingsError) -> str:
+    """Return what is wrong with a setting by the flag that sets it."""
+    flag = FLAG_OF.get(error.name)
+    return f"{flag} is {error.found!r}; expected {error.expected}" if flag else error.message
+
+
+def check_doors(addresses: Mapping[str, str]) -> None:
+    """Refuse addresses that are none, by their flags; empty ones are passed over.
+
+    Raises:
+        UsageFault: One is no HOST:PORT, or what serves it is not installed.
+    """
+    for flag, address in addresses.items():
+        if not address:
+            continue
+        try:
+            from bellwire.agents.inference.kserve.address import parse_address
+            from bellwire.agents.inference.kserve.errors import KserveListenError
+        except ImportError as error:
+            package = error.name
+            raise UsageFault(f"{flag} needs {package}: pip install 'bellwire[kserve]'") from error
+        try:
+            parse_address(address)
+        except KserveListenError as error:
+            raise UsageFault(f"{flag}: {error.message}") from error
 
 
 def run_server(plan: ServePlan, target: Target, *, as_json: bool) -> None:
@@ -93,22 +149,25 @@ def run_server(plan: ServePlan, target: Target, *, as_json: bool) -> None:
             agent,
             target.address,
             client_settings=target.client,
-            on_ready=lambda: _announce(agent, as_json=as_json),
+            on_ready=lambda: _announce(agent, target.address, as_json=as_json),
         )
 
     try:
-        run_async(run)
+        with notices(*NEWS_OF):
+            run_async(run)
     except asyncio.CancelledError as error:
         raise _CalledOff("told to stop before the models were loaded") from error
     _say_stopped(agent, as_json=as_json)
 
 
-def _announce(agent: ModelServerAgent, *, as_json: bool) -> None:
+def _announce(agent: ModelServerAgent, address: str, *, as_json: bool) -> None:
     assert agent.server is not None, "it has started"
     doors = agent.doors
     facts = {
         "event": "ready",
-        "capability": f"infer.{agent.options.model}",
+        "coordinator": address,
+        "capability": agent.capabilities[0],
+        "capabilities": list(agent.capabilities),
         "models": [manifest.key for manifest in agent.server.manifests()],
         "kserve_grpc": doors.grpc_address if doors else "",
         "kserve_http": doors.http_address if doors else "",
@@ -121,13 +180,11 @@ def _announce(agent: ModelServerAgent, *, as_json: bool) -> None:
     out = console()
     keys = [manifest.key for manifest in agent.server.manifests()]
     out.print(f"serving {', '.join(keys) or 'no model yet'}", style=Style.NAME, soft_wrap=True)
-    out.print(f"on the bus as {facts['capability']}", soft_wrap=True, markup=False)
+    names = ", ".join(agent.capabilities)
+    out.print(f"on the bus at {harmless(address)} as {names}", soft_wrap=True, markup=False)
     for word in ("grpc", "http"):
         if facts[f"kserve_{word}"]:
             out.print(f"over {word} on {facts[f'kserve_{word}']}", soft_wrap=True, markup=False)
-    for about, problem in agent.server.problems.items():
-        text = harmless(f"{about}: {problem}")
-        error_console().print(text, style=Style.WARN, soft_wrap=True, markup=False)
     out.print(f"pid {os.getpid()}; Ctrl-C drains and stops", style=Style.FAINT)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Final, Generic
 
 import grpc
@@ -62,6 +63,9 @@ class Link(Generic[RequestT, ResponseT]):
         self._cut: BellwireError | None = None
         self._beat_handle: asyncio.TimerHandle | None = None
         self._owner_pause = Backoff(*OWNER_PAUSE_SECONDS)
+        self.on_change: Callable[[BellwireError | None], None] = lambda _: None
+        """Told once when an established stream is lost, with what ended it, and once, with None, when there is one
+        again; neither of the first stream nor of the last."""
         self.problem: BellwireError | None = None
         """What ended the latest stream; None while one is open."""
         self.streams_opened = 0
@@ -146,12 +150,15 @@ class Link(Generic[RequestT, ResponseT]):
         while True:
             opened_at = clock()
             place = self._pool.address
+            opened = self.streams_opened
             error = await self._attempt()
             faults = 0 if isinstance(error, (PeerError, CapacityError)) else faults + 1
             self._side.on_lost()
             if self._closing:
                 return
             self.problem = error
+            if self.streams_opened > opened:
+                self.on_change(error)
             if self._is_final(error, faults):
                 _log.warning("%s failed for good: %s", self.name, error.message)
                 self._move(LinkState.FAILED)
@@ -257,6 +264,8 @@ class Link(Generic[RequestT, ResponseT]):
         self.problem = None
         self.streams_opened += 1
         self._move(LinkState.OPEN)
+        if self.streams_opened > 1:
+            self.on_change(None)
 
     # ------------------------------------------------------------ for the pump
 

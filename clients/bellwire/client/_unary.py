@@ -15,6 +15,8 @@ from bellwire.wire.errors import ClosedError, DeadlineExceededError, NotOwnerErr
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 READ_AGAIN_FIRST_SECONDS: Final = 0.02  # Above a round trip; jittered, and doubled with each try.
+# Of a deadline: whoever we ask has the same one, and may notice a moment before us that it passed.
+OURS_FROM: Final = 0.9
 READ_AGAIN_MAX_SECONDS: Final = 0.25  # Below what a restarted coordinator may cost.
 
 
@@ -28,6 +30,8 @@ async def request(
 ) -> ResponseT:
     """Call a method and return its answer.
 
+    A deadline that passed over there, while ours had not, is told in the peer's own words.
+
     Args:
         method: What to call.
         message: The request.
@@ -36,15 +40,18 @@ async def request(
         wait_for_ready: Within the deadline wait for the connection, too, instead of failing at once.
 
     Raises:
-        DeadlineExceededError: No answer within `seconds`.
+        DeadlineExceededError: No answer within `seconds`, or what the peer says of another deadline.
         ClosedError: The client was closed meanwhile.
         BellwireError: What the peer answered instead.
     """
+    clock = asyncio.get_running_loop().time
+    started = clock()
     try:
         return await method(message, timeout=seconds, wait_for_ready=wait_for_ready)
     except grpc.aio.AioRpcError as error:
         rebuilt = error_from_rpc(error, waited_for)
-        if type(rebuilt) is DeadlineExceededError:
+        is_ours = clock() - started >= seconds * OURS_FROM
+        if type(rebuilt) is DeadlineExceededError and is_ours:
             raise timed_out(seconds, waited_for, error.details() or "") from None
         raise rebuilt from None
     except asyncio.CancelledError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Self
 
@@ -11,9 +12,11 @@ from bellwire.client._link import Link
 from bellwire.client.agent_events import AgentEvent
 from bellwire.client.settings import ClientSettings
 from bellwire.transport.channel import ChannelPool
-from bellwire.wire.errors import ClosedError
+from bellwire.wire.errors import BellwireError, ClosedError
 
 __all__ = ["AgentStream"]
+
+_log = logging.getLogger(__name__)
 
 BEATS_PER_LEASE: Final = 3  # Two may be lost before the lease ends.
 
@@ -39,6 +42,9 @@ class AgentStream:
         beat = min(settings.heartbeat_seconds, lease_seconds / BEATS_PER_LEASE)
         self._link = Link(self._side, pool, self._where, settings, beat)
         self._side.wake = self._link.wake
+        self._link.on_change = self._say_change
+        self._pool = pool
+        self._agent_id = agent.agent_id
         self._on_close = on_close
         self._closed = False
 
@@ -100,3 +106,15 @@ class AgentStream:
         self._side.changed.set()
         if self._on_close is not None:
             self._on_close(self)
+
+    def _say_change(self, lost: BellwireError | None) -> None:
+        """Log once for each change: whoever runs an agent wants to know when it cannot be called."""
+        if lost is None:
+            _log.info("agent %s is registered again at %s", self._agent_id, self._pool.address)
+        else:
+            _log.warning(
+                "agent %s has lost the coordinator at %s and comes back by itself: %s",
+                self._agent_id,
+                self._pool.address,
+                lost.message.removeprefix(f"{self._where}: "),
+            )

@@ -127,7 +127,7 @@ def test_a_bad_topic_name_is_refused_in_one_line(bellwire):
 def test_without_agents_lists_are_empty_and_say_so(bellwire):
     assert bellwire("agents", "list").out == "no live agents\n"
     assert bellwire("agents", "list", "--json").out == ""
-    assert bellwire("call", "--list").out == "no live agent has a tool\n"
+    assert bellwire("call", "--list").out == "no live agent has a tool or a model\n"
 
 
 def test_calling_a_tool_nobody_has_fails_in_one_line(bellwire):
@@ -147,7 +147,7 @@ def test_calling_a_tool_nobody_has_fails_in_one_line(bellwire):
             ["pub", "t", "--data", "a", "--attr", "novalue"],
             "--attr is 'novalue'; expected key=value",
         ),
-        (["call"], "give either a tool's name or --list"),
+        (["call"], "give either a name or --list"),
         (["call", "t", "{"], "the arguments are not JSON"),
         (["call", "t", "[1]"], "the arguments are a JSON list; expected an object"),
         (["call", "t", "--timeout", "0"], "--timeout is 0; expected seconds above 0"),

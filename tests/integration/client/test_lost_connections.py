@@ -203,6 +203,31 @@ def coordinator_at(address: str, **overrides) -> Coordinator:
     return Coordinator(CoordinatorSettings(listen=(address,), **overrides))
 
 
+async def test_an_agent_says_once_that_the_coordinator_is_lost_and_once_that_it_is_back(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "bellwire.client.agent_stream")
+    first = coordinator_at(address)
+    await first.start()
+    async with (
+        connect(address, QUICK) as client,
+        client.agent_stream(Agent(agent_id="rules-0")) as stream,
+    ):
+        await first.close()
+        second = coordinator_at(address)
+        await second.start()
+        await reopened(stream)
+    await second.close()
+    told = [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if record.name == "bellwire.client.agent_stream"
+    ]
+    assert [level for level, _ in told] == ["WARNING", "INFO"]
+    assert told[0][1].startswith(f"agent rules-0 has lost the coordinator at {address}")
+    assert told[1][1] == f"agent rules-0 is registered again at {address}"
+
+
 async def test_publishers_and_subscribers_find_a_restarted_coordinator(address: str) -> None:
     first = coordinator_at(address)
     await first.start()

@@ -1,6 +1,7 @@
 """A model as an agent: asked by calls and by messages, on a real coordinator and on the bus in memory."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -45,10 +46,12 @@ class Tactical(InferenceAgent):
     def __init__(self, endpoint: LinearEndpoint, **settings: object) -> None:
         super().__init__({"model": "tactical", **settings})
         self.endpoint = endpoint
+        self.is_opened = False
         self.is_closed = False
 
     async def open_endpoint(self, stack: AsyncExitStack) -> Endpoint:
         """Hand the endpoint of the test over."""
+        self.is_opened = True
         stack.callback(self._note_closed)
         return self.endpoint
 
@@ -243,7 +246,7 @@ async def test_a_stream_of_batches_is_answered_in_order_with_errors_in_their_pla
     good = from_request(asking(ROWS))
     bad = from_request(InferenceRequest("tactical", {"x": observations(1)[:, :2]}))
     late = from_request(asking())
-    late.deadline_unix_nano = 1
+    late.deadline_unix_nano = time.time_ns() - 1_000_000_000
     async with running(server, agent), client.subscribe("results") as results:
         publisher = client.publisher("feed")
         for message in (good, bad, late, good):
@@ -285,14 +288,25 @@ async def test_an_agent_serves_its_doors_from_ready_to_stop(server, endpoint):
         await asyncio.open_connection(host, int(port))
 
 
-async def test_an_agent_whose_door_cannot_be_served_does_not_start_and_closes_its_model(
-    server, endpoint
+async def test_an_agent_whose_door_is_taken_does_not_start_and_closes_its_model(server, endpoint):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        agent = Tactical(endpoint, kserve_http=place)
+        with pytest.raises(KserveListenError, match=f"'{place}' cannot be served"):
+            async with running(server, agent):
+                pass
+    assert agent.is_closed
+
+
+@pytest.mark.parametrize("door", ["kserve_grpc", "kserve_http"])
+async def test_an_address_that_is_none_is_refused_before_the_model_is_opened(
+    server, endpoint, door
 ):
-    agent = Tactical(endpoint, kserve_http="127.0.0.1:nowhere")
+    agent = Tactical(endpoint, **{door: "127.0.0.1:nowhere"})
     with pytest.raises(KserveListenError, match=r"'127\.0\.0\.1:nowhere' cannot be served"):
         async with running(server, agent):
             pass
-    assert agent.is_closed
+    assert not agent.is_opened
 
 
 @pytest.mark.parametrize("given", [{"observations_topic": "o"}, {"results_topic": "r"}])

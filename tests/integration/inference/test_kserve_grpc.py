@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.unit.agents.inference.linear import LinearEndpoint, observations
 
 from bellwire.agents.inference import EngineFailedError
+from bellwire.agents.inference.endpoint import OfferedChain
 from bellwire.agents.inference.kserve import KserveDoors, KserveListenError, contract
 from bellwire.transport.status import error_from_rpc
 from bellwire.wire.errors import AgentBusyError, BellwireError
@@ -227,14 +229,19 @@ async def test_health_is_served_beside_it(endpoint):
 
 
 @pytest.mark.parametrize("door", ["grpc", "http"])
-async def test_an_address_that_is_taken_is_refused_and_nothing_stays_open(endpoint, door):
+async def test_an_address_that_is_taken_is_refused_in_our_words_and_nothing_stays_open(
+    endpoint, door, capfd
+):
     where: dict[str, Any] = {door: "127.0.0.1:0"}
     async with KserveDoors(endpoint, **where) as doors:
         taken = doors.grpc_address or doors.http_address
         where[door] = taken
-        with pytest.raises(KserveListenError, match=f"'{taken}' cannot be served"):
+        port = taken.rpartition(":")[2]
+        says = f"'{taken}' cannot be served: port {port} is taken; stop who has it, or use another"
+        with pytest.raises(KserveListenError, match=f"^{re.escape(says)}$"):
             async with KserveDoors(endpoint, **where):
                 pass
+    assert capfd.readouterr().err == "", "gRPC has written a line of its own"
 
 
 async def test_a_stream_of_what_is_no_request_ends_as_the_callers_fault(endpoint):
@@ -260,3 +267,23 @@ async def test_a_shape_that_no_memory_has_is_refused_and_the_stream_goes_on(stub
     answers = [each async for each in stub.ModelStreamInfer(iter([huge, asked()]))]
     assert "TENSOR_INVALID" in answers[0].error_message
     assert not answers[1].error_message
+
+
+class Chained(LinearEndpoint):
+    """Offers a chain beside its model."""
+
+    def offered_chains(self) -> tuple[OfferedChain, ...]:
+        (manifest, *_) = self.manifests()
+        return (OfferedChain("safe", manifest.inputs, manifest.outputs, is_ready=True),)
+
+
+async def test_a_chain_is_described_and_ready_as_a_model_is():
+    async with (
+        KserveDoors(Chained(), grpc="127.0.0.1:0") as doors,
+        grpc.aio.insecure_channel(doors.grpc_address) as channel,
+    ):
+        stub = Stub(channel)
+        assert (await stub.ModelReady(contract.ModelReadyRequest(name="safe"))).ready
+        found = await stub.ModelMetadata(contract.ModelMetadataRequest(name="safe"))
+        assert (found.name, found.platform, list(found.versions)) == ("safe", "bellwire_chain", [])
+        assert [tensor.name for tensor in (*found.inputs, *found.outputs)] == ["x", "p", "action"]

@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 from tests.unit.agents.inference.linear import LinearEndpoint, observations
 
+from bellwire.agents.inference import InvalidModelError
+from bellwire.agents.inference.endpoint import OfferedChain
+from bellwire.agents.inference.errors import EngineMissingError
 from bellwire.agents.inference.kserve import KserveDoors, KserveListenError
 from bellwire.agents.inference.kserve.http_server import CONNECTIONS_MAX
 from bellwire.agents.inference.kserve.rest import BODY_BYTES_MAX
-from bellwire.wire.errors import AgentBusyError
+from bellwire.agents.inference.rollout import UndecidedModelError
+from bellwire.wire.errors import AgentBusyError, ClosedError
 
 pytestmark = pytest.mark.integration
 
@@ -182,6 +186,54 @@ async def test_a_refusal_has_the_right_status_and_words_and_the_next_is_answered
     assert answer.status == status
     assert says in answer.json()["error"]
     assert (await curl.post(INFER, asked())).status == 200
+
+
+class Chained(LinearEndpoint):
+    """Offers a chain beside its model."""
+
+    def offered_chains(self) -> tuple[OfferedChain, ...]:
+        (manifest, *_) = self.manifests()
+        return (OfferedChain("safe", manifest.inputs, manifest.outputs, is_ready=True),)
+
+
+async def test_a_chain_is_described_and_ready_as_a_model_is():
+    async with KserveDoors(Chained(), http="127.0.0.1:0") as doors:
+        curl = Curl(doors.http_address)
+        answer = await curl.get("/v2/models/safe/ready")
+        assert (answer.status, answer.json()) == (200, {"name": "safe", "ready": True})
+        found = (await curl.get("/v2/models/safe")).json()
+        assert (found["platform"], found["versions"]) == ("bellwire_chain", [])
+        assert found["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            UndecidedModelError("tactical", InvalidModelError("rollout.json", "cut", "a rollout")),
+            "MODEL_UNDECIDED",
+        ),
+        (EngineMissingError("torch", "package torch", "install it"), "ENGINE_MISSING"),
+        (ClosedError("the server stops"), "CLOSED"),
+    ],
+)
+async def test_a_state_of_the_server_is_no_fault_of_the_request(curl, endpoint, error, reason):
+    endpoint.failures = [error]
+    answer = await curl.post(INFER, asked())
+    assert (answer.status, answer.json()["reason"]) == (503, reason)
+
+
+class Undecided(LinearEndpoint):
+    """Nobody knows which version is in service."""
+
+    def version_in_service(self, model: str) -> int:
+        raise UndecidedModelError(model, InvalidModelError("rollout.json", "cut", "a rollout"))
+
+
+async def test_a_model_that_is_undecided_is_there_and_not_ready():
+    async with KserveDoors(Undecided(), http="127.0.0.1:0") as doors:
+        answer = await Curl(doors.http_address).get("/v2/models/tactical/ready")
+        assert (answer.status, answer.json()["ready"]) == (503, False)
 
 
 async def test_an_unknown_model_is_neither_ready_nor_described(curl):

@@ -28,9 +28,28 @@ def plan_of(models: Path, model: str = "", *chains: str) -> ServePlan:
     [
         (("--models", "nowhere"), "'nowhere': No such file"),
         ((), "name one with --model; in {models} there are: actor, other"),
-        (("--model", "actor", "--chain", "actor"), "not NAME=STEP"),
-        (("--model", "actor", "--refresh", "0"), "refresh_seconds is 0.0; expected float 0.05"),
-        (("--model", "actor", "--versions", "newest"), '"latest:N", "all", or numbers'),
+        (("--model", "actr"), "--model is 'actr'; expected one of those in {models}: actor, other"),
+        (("--chain", "a=actor", "--model", "actr"), "in {models}: a, actor, other"),
+        (("--model", "actor", "--chain", "actor"), "--chain is 'actor'; expected NAME=STEP,STEP"),
+        (
+            ("--model", "actor", "--chain", "a=b,b"),
+            "--chain is 'a=b,b'; expected 1 to 16 steps, each once, and 'hold' only behind them",
+        ),
+        (
+            ("--model", "actor", "--chain", "a=b", "--chain", "a=c"),
+            "--chain is 'a=b, a=c'; expected one chain for each name, and 'a' has 2",
+        ),
+        (("--model", "actor", "--refresh", "0"), "--refresh is 0.0; expected float 0.05"),
+        (("--model", "actor", "--versions", "newest"), "--versions is 'newest'; expected"),
+        (("--model", "act or"), "--model is 'act or'"),
+        (
+            ("--model", "actor", "--kserve-http", "8000"),
+            "--kserve-http: '8000' cannot be served: it is no HOST:PORT",
+        ),
+        (
+            ("--model", "actor", "--kserve-grpc", "here:99999"),
+            "--kserve-grpc: 'here:99999' cannot be served: port '99999' is no number",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_one_line_and_a_wrong_use(models, capsys, arguments, words):
@@ -58,3 +77,7 @@ def test_options_reach_the_server(models):
     assert settings.server.repository.versions == "latest:2"
     assert settings.server.repository.warm_batches == (1, 256)
     assert (settings.kserve_grpc, settings.kserve_http) == ("127.0.0.1:1", "127.0.0.1:2")
+
+
+def test_a_model_that_is_named_may_come_into_a_folder_that_is_empty(tmp_path):
+    assert plan_of(tmp_path, "actor").settings().model == "actor"

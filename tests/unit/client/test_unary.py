@@ -59,6 +59,23 @@ async def test_a_deadline_that_passed_there_is_not_tried_again() -> None:
     assert late.calls == 1
 
 
+async def test_a_deadline_of_the_peers_own_is_not_told_as_if_ours_had_passed() -> None:
+    late = method(grpc.StatusCode.DEADLINE_EXCEEDED)
+    with pytest.raises(DeadlineExceededError) as caught:
+        await request(late, "topic", 5.0, "the topic")
+    assert caught.value.message == "the topic: Stream removed"
+
+
+async def test_a_deadline_that_passed_here_is_told_with_its_seconds() -> None:
+    async def hangs(message: str, *, timeout: float, **_: object) -> str:  # noqa: ASYNC109 - as gRPC's
+        await asyncio.sleep(timeout)
+        none = grpc.aio.Metadata()
+        raise grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, none, none, "")
+
+    with pytest.raises(DeadlineExceededError, match=r"the topic took longer than 0\.02 s"):
+        await request(hangs, "topic", 0.02, "the topic")  # type: ignore[arg-type]  # a stand-in
+
+
 async def test_a_call_whose_channel_is_closed_ends_with_an_error_and_not_as_if_cancelled() -> None:
     async def closed_under(message: str, **_: object) -> str:
         raise asyncio.CancelledError

@@ -11,6 +11,7 @@ from bellwire.runtime.dispatch import Dispatcher
 from bellwire.runtime.errors import AgentDefinitionError, AgentSettingsError, UndecodableError
 from bellwire.runtime.harness import AgentHarness
 from bellwire.runtime.inference_call import REQUEST_TYPE, RESPONSE_TYPE, Endpoints
+from bellwire.runtime.offer import Offer
 from bellwire.runtime.registration import directory_entry
 from bellwire.runtime.tool_call import RESULT_BYTES_MAX
 from bellwire.wire.errors import AgentBusyError, AgentFailedError, PayloadTooLargeError
@@ -153,3 +154,34 @@ async def test_the_harness_asks_an_endpoint() -> None:
     harness = AgentHarness(Models())
     answered = await harness.infer("infer.tactical", InferRequest(model="m"))
     assert answered.answered_by == "m"
+
+
+class ManyNamed(Models):
+    """Learns names when it starts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.learnt: tuple[str, ...] = ()
+
+    def endpoint_names(self, method: str) -> tuple[str, ...]:
+        return self.learnt if method == "echo" else ()
+
+
+async def test_an_endpoint_has_the_names_that_its_agent_has_learnt_beside_its_own() -> None:
+    agent = ManyNamed()
+    offer = Offer(agent)
+    agent.learnt = ("infer.strategic", "infer.tactical")
+    assert "infer.strategic" not in offer
+    offer.read_names()
+    assert "infer.strategic" in offer
+    names = [each.name for each in offer.capabilities()]
+    assert names == ["count", "infer.tactical", "infer.strategic", "busy", "broken", "endless"]
+    data, _ = await Endpoints(agent).answer("infer.strategic", b"", REQUEST_TYPE, CONTEXT)
+    assert InferResponse.FromString(data).queue_micros == 7
+
+
+def test_a_learnt_name_that_another_capability_has_is_refused() -> None:
+    agent = ManyNamed()
+    agent.learnt = ("count",)
+    with pytest.raises(AgentDefinitionError, match="offers 'count' twice"):
+        Endpoints(agent)

@@ -7,6 +7,7 @@ import pytest
 from bellwire.runtime import Agent, CallContext, tool
 from bellwire.runtime.tool_call import RESULT_BYTES_MAX, Toolbox, ToolResult
 from bellwire.trading.v1.signal_pb2 import Signal
+from bellwire.wire.errors import UnknownTopicError
 
 CONTEXT = CallContext("c-1", deadline_unix_nano=7, principal="me")
 
@@ -35,6 +36,11 @@ class Desk(Agent):
     async def broken(self) -> None:
         """Fail."""
         raise LookupError("no such symbol")
+
+    @tool()
+    async def strict(self) -> None:
+        """Refuse."""
+        raise UnknownTopicError("there is no topic 'x'")
 
     @tool()
     async def opaque(self) -> object:
@@ -71,6 +77,7 @@ async def test_result_is_json(name: str, arguments: bytes, result: object) -> No
         ("add", b"{", "INVALID_ARGUMENT", "INVALID_TOOL_ARGUMENTS", "no UTF-8 JSON"),
         ("add", b"{}", "INVALID_ARGUMENT", "INVALID_TOOL_ARGUMENTS", "misses 'a'"),
         ("broken", b"{}", "UNKNOWN", "LookupError", "no such symbol"),
+        ("strict", b"{}", "NOT_FOUND", "UNKNOWN_TOPIC", "no topic 'x'"),
         ("opaque", b"{}", "INTERNAL", "INVALID_TOOL_RESULT", "set is not JSON serializable"),
         ("endless", b"{}", "RESOURCE_EXHAUSTED", "TOOL_RESULT_TOO_LARGE", "limit is"),
     ],

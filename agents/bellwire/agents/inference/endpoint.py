@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, Protocol, runtime_checkable
 
 from bellwire.agents.inference.model import ModelManifest
-from bellwire.agents.inference.tensor import Tensors
+from bellwire.agents.inference.tensor import Tensors, TensorSpec
 
 PRIORITIES: Final = 8  # 0 is served first; more would only hide that nobody ranks so finely
 
@@ -129,4 +129,25 @@ class ChoosesVersions(Protocol):
         Raises:
             InvalidModelError: Nobody knows which.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedChain:
+    """A name for which several models answer, one in place of the other."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    """Of its first step that is loaded, or was last; empty = none was, ever."""
+    outputs: tuple[TensorSpec, ...]
+    is_ready: bool
+    """Whether a step may be asked, or HOLD can answer."""
+
+
+@runtime_checkable
+class OffersChains(Protocol):
+    """What an `Endpoint` is too that answers for names which are no single model's."""
+
+    def offered_chains(self) -> tuple[OfferedChain, ...]:
+        """Return every chain there is, ready or not, each under the name that requests give."""
         ...

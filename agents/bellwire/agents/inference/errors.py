@@ -18,6 +18,20 @@ class InvalidTensorError(CallerError):
         )
 
 
+class InvalidDeadlineError(CallerError):
+    """A deadline is no time that a caller can mean."""
+
+    reason = "DEADLINE_INVALID"
+
+    def __init__(self, deadline_unix_nano: int) -> None:
+        self.deadline_unix_nano = deadline_unix_nano
+        super().__init__(
+            f"deadline_unix_nano is {deadline_unix_nano}, which was before 2001; expected nanoseconds"
+            " since 1970, or 0 for none",
+            metadata={"deadline_unix_nano": str(deadline_unix_nano)},
+        )
+
+
 class UnknownModelError(CallerError):
     """No such model, or not in that version."""
 

@@ -43,8 +43,15 @@ class InferenceService:
         self._model = model
         self._room_wait_seconds = room_wait_seconds
 
-    async def answer(self, message: InferRequest, deadline_unix_nano: int = 0) -> InferResponse:
-        """Answer one request, before the call's deadline and its own; 0 = the call has none.
+    async def answer(
+        self, message: InferRequest, deadline_unix_nano: int = 0, model: str = ""
+    ) -> InferResponse:
+        """Answer one request, before the call's deadline and its own.
+
+        Args:
+            message: What is asked.
+            deadline_unix_nano: Of the call; 0 = it has none.
+            model: Who is meant where the message names no model; empty = the usual one.
 
         Raises:
             BellwireError: See `Endpoint.infer` and `wire.to_request`.
@@ -54,7 +61,7 @@ class InferenceService:
         until = deadline_seconds(deadline_unix_nano, now_unix_nano, now_seconds)
         request = with_deadline(request, until)
         if not request.model:
-            request = replace(request, model=self._model)
+            request = replace(request, model=model or self._model)
         return from_result(await self._endpoint.infer(request))
 
     async def answer_item(self, message: InferRequest) -> InferResponse:

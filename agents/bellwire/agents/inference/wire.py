@@ -13,7 +13,7 @@ from bellwire.agents.inference.endpoint import (
     InferenceRequest,
     InferenceResult,
 )
-from bellwire.agents.inference.errors import InvalidTensorError
+from bellwire.agents.inference.errors import InvalidDeadlineError, InvalidTensorError
 from bellwire.agents.inference.tensor import (
     DTYPES,
     NAME_BYTES_MAX,
@@ -33,6 +33,9 @@ from bellwire.wire.errors import (
 KEY_BYTES_MAX: Final = 256
 NANOS_PER_SECOND: Final = 1e9
 MICROS_PER_SECOND: Final = 1e6
+# September 2001: no deadline was meant to be before; seconds, milliseconds, microseconds and durations all are.
+DEADLINE_UNIX_NANO_MIN: Final = 10**18
+DAY_SECONDS: Final = 86_400
 
 _TYPES: Final = {name: pb.TensorType.Value(f"TENSOR_TYPE_{name}") for name in DTYPES}
 _DTYPES: Final = {int(number): name for name, number in _TYPES.items()}
@@ -59,6 +62,7 @@ def to_request(
     Raises:
         InvalidTensorError: A tensor is not what its type and shape say; the error names it.
         DeadlineExceededError: The deadline is past.
+        InvalidDeadlineError: It never was a deadline.
         CallerError: A text or the priority is out of bounds.
     """
     check_request(message.key, message.cache_key, message.priority)
@@ -156,13 +160,16 @@ def deadline_seconds(deadline_unix_nano: int, now_unix_nano: int, now_seconds: f
 
     Raises:
         DeadlineExceededError: It is past.
+        InvalidDeadlineError: It is in another unit, or a duration.
     """
     if not deadline_unix_nano:
         return 0.0
+    if deadline_unix_nano < DEADLINE_UNIX_NANO_MIN:
+        raise InvalidDeadlineError(deadline_unix_nano)
     left = (deadline_unix_nano - now_unix_nano) / NANOS_PER_SECOND
     if left <= 0:
         raise DeadlineExceededError(
-            f"the deadline was {-left:.3g} s ago when the request was read; nothing was computed"
+            f"the deadline had passed {_ago(-left)} before the request was read; nothing was computed"
         )
     return now_seconds + left
 
@@ -229,6 +236,12 @@ def _tensors(arrays: Tensors) -> list[pb.Tensor]:
         dtype, data = bytes_of(name, array)
         tensors.append(pb.Tensor(name=name, type=_TYPES[dtype], shape=array.shape, data=data))
     return tensors
+
+
+def _ago(seconds: float) -> str:
+    if seconds >= DAY_SECONDS:  # A stream that is replayed.
+        return f"{seconds / DAY_SECONDS:.0f} days"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _micros(seconds: float) -> int:

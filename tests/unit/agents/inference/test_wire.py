@@ -13,6 +13,7 @@ from bellwire.agents.inference import (
     InferenceResult,
     InvalidTensorError,
 )
+from bellwire.agents.inference.errors import InvalidDeadlineError
 from bellwire.agents.inference.tensor import TENSORS_MAX
 from bellwire.agents.inference.wire import (
     deadline_seconds,
@@ -87,8 +88,20 @@ def test_a_wall_clock_deadline_is_told_on_the_monotonic_clock() -> None:
 
 
 def test_a_deadline_that_is_past_is_refused_with_how_long_ago_it_was() -> None:
-    with pytest.raises(DeadlineExceededError, match=r"was 1\.5 s ago"):
+    with pytest.raises(DeadlineExceededError, match=r"had passed 1\.5 s before"):
         deadline_seconds(NOW_UNIX_NANO - 1_500_000_000, NOW_UNIX_NANO, NOW_SECONDS)
+    with pytest.raises(DeadlineExceededError, match=r"had passed 2\.5 ms before"):
+        deadline_seconds(NOW_UNIX_NANO - 2_500_000, NOW_UNIX_NANO, NOW_SECONDS)
+    with pytest.raises(DeadlineExceededError, match="had passed 3 days before"):
+        deadline_seconds(NOW_UNIX_NANO - 3 * 86_400 * 10**9, NOW_UNIX_NANO, NOW_SECONDS)
+
+
+@pytest.mark.parametrize("never_meant", [1, 5_000, NOW_UNIX_NANO // 1_000_000_000, 1_000_000_000])
+def test_a_duration_or_seconds_in_place_of_a_deadline_are_the_callers_fault(
+    never_meant: int,
+) -> None:
+    with pytest.raises(InvalidDeadlineError, match=f"is {never_meant}, which was before 2001"):
+        deadline_seconds(never_meant, NOW_UNIX_NANO, NOW_SECONDS)
 
 
 @pytest.mark.parametrize(

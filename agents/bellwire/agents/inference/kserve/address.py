@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from dataclasses import dataclass
 from typing import Final
 
 from bellwire.agents.inference.kserve.errors import KserveListenError
 
 PORT_MAX: Final = 65_535
+BACKLOG: Final = 128  # connections that wait to be taken; beyond, the kernel lets them try again
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +41,31 @@ def parse_address(text: str) -> Address:
     if not is_number or int(port) > PORT_MAX:
         raise KserveListenError(text, f"port {port!r:.32} is no number from 0 to {PORT_MAX}")
     return Address(host, int(port))
+
+
+def listener(text: str) -> socket.socket:
+    """Return a socket that listens at HOST:PORT as people write it.
+
+    Raises:
+        KserveListenError: It is no address, not of this machine, or somebody else listens there.
+    """
+    address = parse_address(text)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            cause = f"port {address.port} is taken"
+            raise KserveListenError(text, cause, "stop who has it, or use another") from error
+        # Python adds "(while attempting to bind …)" to its text.
+        cause = (error.strerror or str(error)).partition(" (")[0]
+        raise KserveListenError(text, cause) from error
+
+
+def check_free(text: str) -> None:
+    """Try an address that another library is to listen at: gRPC's own error does not say why.
+
+    Raises:
+        KserveListenError: As `listener`.
+    """
+    listener(text).close()

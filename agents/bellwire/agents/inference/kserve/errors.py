@@ -1,6 +1,6 @@
 """What goes wrong where models are offered beside the bus."""
 
-from bellwire.wire.errors import CallerError, StatusCode
+from bellwire.wire.errors import CallerError, PeerError, StatusCode
 
 
 class KserveListenError(CallerError):
@@ -9,9 +9,24 @@ class KserveListenError(CallerError):
     reason = "KSERVE_LISTEN"
     code = StatusCode.FAILED_PRECONDITION
 
-    def __init__(self, address: str, cause: str) -> None:
+    def __init__(
+        self, address: str, cause: str, remedy: str = "use HOST:PORT of this machine"
+    ) -> None:
         self.address = address
-        super().__init__(f"{address!r} cannot be served: {cause}; use HOST:PORT of this machine")
+        super().__init__(f"{address!r} cannot be served: {cause}; {remedy}")
+
+
+class ModelNotReadyError(PeerError):
+    """A chain of which no step may be asked, and that cannot hold."""
+
+    reason = "MODEL_NOT_READY"
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(
+            f"no step of chain {model!r} is loaded: see `problems` in model_statistics, and ask again",
+            metadata={"model": model},
+        )
 
 
 class UnknownOutputError(CallerError):

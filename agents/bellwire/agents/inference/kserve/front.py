@@ -14,9 +14,15 @@ from bellwire.agents.inference.endpoint import (
     Endpoint,
     InferenceRequest,
     InferenceResult,
+    OfferedChain,
+    OffersChains,
 )
 from bellwire.agents.inference.errors import EngineFailedError, UnknownModelError
-from bellwire.agents.inference.kserve.errors import InvalidParameterError, UnknownOutputError
+from bellwire.agents.inference.kserve.errors import (
+    InvalidParameterError,
+    ModelNotReadyError,
+    UnknownOutputError,
+)
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.tensor import Array, Tensors, TensorSpec
 from bellwire.agents.inference.wire import check_names, check_request, check_text
@@ -25,6 +31,7 @@ from bellwire.wire.errors import BellwireError, CallerError, DeadlineExceededErr
 logger = logging.getLogger(__name__)
 
 SERVER_NAME: Final = "bellwire"
+CHAIN_PLATFORM: Final = "bellwire_chain"
 ANY_SIZE: Final = -1  # the protocol's word for a dimension that may have any size: the batch
 VERSION_MAX: Final = 2**31 - 1
 MICROS_PER_SECOND: Final = 1e6
@@ -60,6 +67,19 @@ class Told:
     parameters: Mapping[str, Parameter]
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A model or a chain, as metadata tell of it."""
+
+    name: str
+    versions: tuple[str, ...]
+    """Those that may be asked, oldest first; none for a chain whose name no model has."""
+    platform: str
+    """The engine of a model, `CHAIN_PLATFORM` of a chain."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
 class Front:
     """Asks an endpoint in the terms of the protocol."""
 
@@ -67,19 +87,8 @@ class Front:
         self._endpoint = endpoint
 
     def is_ready(self) -> bool:
-        """Tell whether any model may be asked."""
-        return bool(self._endpoint.manifests())
-
-    def versions(self, model: str) -> tuple[ModelManifest, ...]:
-        """Return the versions of a model that may be asked, oldest first.
-
-        Raises:
-            UnknownModelError: There is none.
-        """
-        found = [each for each in self._endpoint.manifests() if each.name == model]
-        if not found:
-            raise UnknownModelError(model, "", self._known())
-        return tuple(sorted(found, key=lambda manifest: manifest.version))
+        """Tell whether any model or chain may be asked."""
+        return bool(self._endpoint.manifests()) or any(each.is_ready for each in self._chains())
 
     def manifest(self, model: str, version: str) -> ModelManifest:
         """Return a version of a model; no version = the one in service.
@@ -89,12 +98,40 @@ class Front:
             InvalidModelError: Nobody knows which one is in service.
             CallerError: The version is no number.
         """
-        versions = self.versions(model)
-        number = version_number(version) or self._in_service(model)
+        versions = self._versions(model)
+        number = version_number(version) or (self._in_service(model) if versions else 0)
         found = [each for each in versions if number in (0, each.version)]
         if not found:
             raise UnknownModelError(model, version, self._known())
         return found[-1]
+
+    def describe(self, name: str, version: str) -> Described:
+        """Describe what a request of this name and version is answered by: a chain, where there is one and no version.
+
+        Raises:
+            ModelNotReadyError: It is a chain of which nothing could be loaded yet.
+            CallerError: There is none to describe; see `manifest`.
+        """
+        versions = tuple(str(each.version) for each in self._versions(name))
+        chain = None if version else self._chain(name)
+        if chain is None:
+            found = self.manifest(name, version)
+            return Described(name, versions, found.engine, found.inputs, found.outputs)
+        if not chain.inputs:
+            raise ModelNotReadyError(name)
+        return Described(name, versions, CHAIN_PLATFORM, chain.inputs, chain.outputs)
+
+    def check_ready(self, name: str, version: str) -> None:
+        """Let pass a model or a chain that may be asked.
+
+        Raises:
+            ModelNotReadyError, CallerError: It may not; see `manifest`.
+        """
+        chain = None if version else self._chain(name)
+        if chain is None:
+            self.manifest(name, version)
+        elif not chain.is_ready:
+            raise ModelNotReadyError(name)
 
     async def infer(self, asked: Asked, seconds: float | None = None) -> Told:
         """Answer one request.
@@ -119,12 +156,24 @@ class Front:
             raise EngineFailedError(asked.model, f"{type(error).__name__}: {error}") from error
         return _told(asked, result)
 
+    def _versions(self, model: str) -> list[ModelManifest]:
+        found = [each for each in self._endpoint.manifests() if each.name == model]
+        return sorted(found, key=lambda manifest: manifest.version)
+
+    def _chains(self) -> tuple[OfferedChain, ...]:
+        endpoint = self._endpoint
+        return endpoint.offered_chains() if isinstance(endpoint, OffersChains) else ()
+
+    def _chain(self, name: str) -> OfferedChain | None:
+        return next((each for each in self._chains() if each.name == name), None)
+
     def _in_service(self, model: str) -> int:
         endpoint = self._endpoint
         return endpoint.version_in_service(model) if isinstance(endpoint, ChoosesVersions) else 0
 
     def _known(self) -> tuple[str, ...]:
-        return tuple(manifest.key for manifest in self._endpoint.manifests())
+        models = (manifest.key for manifest in self._endpoint.manifests())
+        return (*models, *(chain.name for chain in self._chains()))
 
 
 def version_number(text: str) -> int:

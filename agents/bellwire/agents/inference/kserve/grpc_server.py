@@ -8,7 +8,7 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from bellwire.agents.inference.kserve.address import parse_address
+from bellwire.agents.inference.kserve.address import check_free, parse_address
 from bellwire.agents.inference.kserve.contract import POOL, SERVICE
 from bellwire.agents.inference.kserve.errors import KserveListenError
 from bellwire.agents.inference.kserve.front import Front
@@ -47,6 +47,7 @@ class GrpcDoor:
             KserveListenError: The address cannot be served.
         """
         address = parse_address(self._address)
+        check_free(self._address)
         server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=RPCS_MAX)
         service = GrpcInferenceService(self._front)
         server.add_generic_rpc_handlers((service_handler(service, SERVICE),))

@@ -22,6 +22,7 @@ from bellwire.agents.inference.kserve.contract import (
     ServerMetadataResponse,
     ServerReadyResponse,
 )
+from bellwire.agents.inference.kserve.errors import ModelNotReadyError
 from bellwire.agents.inference.kserve.front import (
     SERVER_NAME,
     Asked,
@@ -57,10 +58,10 @@ class GrpcInferenceService:
         return ServerReadyResponse(ready=self._front.is_ready())
 
     async def ModelReady(self, request: Message, context: ServicerContext) -> Message:
-        """Tell whether a model may be asked; one that is unknown, or that nobody has decided on, is not ready."""
+        """Tell whether a model or a chain may be asked; one that is unknown or undecided is not ready."""
         try:
-            self._front.manifest(request.name, request.version)
-        except (UnknownModelError, InvalidModelError):
+            self._front.check_ready(request.name, request.version)
+        except (UnknownModelError, InvalidModelError, ModelNotReadyError):
             return ModelReadyResponse(ready=False)
         return ModelReadyResponse(ready=True)
 
@@ -69,15 +70,14 @@ class GrpcInferenceService:
         return ServerMetadataResponse(name=SERVER_NAME, version=server_version())
 
     async def ModelMetadata(self, request: Message, context: ServicerContext) -> Message:
-        """Describe the inputs and outputs of a model."""
-        manifest = self._front.manifest(request.name, request.version)
-        versions = self._front.versions(request.name)
+        """Describe the inputs and outputs of a model or a chain."""
+        found = self._front.describe(request.name, request.version)
         return ModelMetadataResponse(
-            name=manifest.name,
-            versions=[str(each.version) for each in versions],
-            platform=manifest.engine,
-            inputs=[_tensor(spec) for spec in manifest.inputs],
-            outputs=[_tensor(spec) for spec in manifest.outputs],
+            name=found.name,
+            versions=found.versions,
+            platform=found.platform,
+            inputs=[_tensor(spec) for spec in found.inputs],
+            outputs=[_tensor(spec) for spec in found.outputs],
         )
 
     async def ModelInfer(self, request: Message, context: ServicerContext) -> Message:

@@ -11,8 +11,7 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
-from bellwire.agents.inference.kserve.address import Address, parse_address
-from bellwire.agents.inference.kserve.errors import KserveListenError
+from bellwire.agents.inference.kserve.address import Address, listener
 from bellwire.agents.inference.kserve.http_protocol import (
     HEAD_SECONDS_MAX,
     HttpConfig,
@@ -20,7 +19,6 @@ from bellwire.agents.inference.kserve.http_protocol import (
 )
 
 CONNECTIONS_MAX: Final = 256  # and requests at once; beyond, 503 by uvicorn itself
-BACKLOG: Final = 128
 KEEP_ALIVE_SECONDS: Final = 30
 STOP_GRACE_SECONDS: Final = 1  # for answers under way; a batch takes milliseconds
 
@@ -77,9 +75,10 @@ class HttpDoor:
         Raises:
             KserveListenError: The address cannot be served.
         """
-        listener = _listener(parse_address(self._address), self._address)
-        served = Address(*listener.getsockname()[:2])
-        self._task = asyncio.create_task(self._server.serve([listener]), name=f"http {served.port}")
+        listening = listener(self._address)
+        served = Address(*listening.getsockname()[:2])
+        name = f"http {served.port}"
+        self._task = asyncio.create_task(self._server.serve([listening]), name=name)
         await self._server.serving.wait()
         return str(served)
 
@@ -89,11 +88,3 @@ class HttpDoor:
             self._server.should_exit = True
             await self._task
             self._task = None
-
-
-def _listener(address: Address, written: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    try:
-        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise KserveListenError(written, str(error)) from error

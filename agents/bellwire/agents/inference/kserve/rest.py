@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bellwire.agents.inference.errors import InvalidModelError, UnknownModelError
+from bellwire.agents.inference.kserve.errors import ModelNotReadyError
 from bellwire.agents.inference.kserve.front import SERVER_NAME, Front, server_version, shape_of
 from bellwire.agents.inference.kserve.json_request import read_request
 from bellwire.agents.inference.kserve.json_response import write_response
@@ -31,7 +32,8 @@ BINARY_EXTENSION: Final = "binary_tensor_data"
 
 _HTTP_STATUS: Final = {
     StatusCode.INVALID_ARGUMENT: 400,
-    StatusCode.FAILED_PRECONDITION: 400,
+    # A model or an engine that cannot be used, or a server that stops: never the caller's fault.
+    StatusCode.FAILED_PRECONDITION: 503,
     StatusCode.OUT_OF_RANGE: 400,
     StatusCode.UNAUTHENTICATED: 401,
     StatusCode.PERMISSION_DENIED: 403,
@@ -90,23 +92,24 @@ class _Paths:
 
     async def model(self, request: Request) -> Response:
         name, version = _model(request)
-        manifest = self._front.manifest(name, version)
+        found = self._front.describe(name, version)
         return JSONResponse(
             {
-                "name": manifest.name,
-                "versions": [str(each.version) for each in self._front.versions(name)],
-                "platform": manifest.engine,
-                "inputs": [_tensor(spec) for spec in manifest.inputs],
-                "outputs": [_tensor(spec) for spec in manifest.outputs],
+                "name": found.name,
+                "versions": list(found.versions),
+                "platform": found.platform,
+                "inputs": [_tensor(spec) for spec in found.inputs],
+                "outputs": [_tensor(spec) for spec in found.outputs],
             }
         )
 
     async def model_ready(self, request: Request) -> Response:
         name, version = _model(request)
         try:
-            self._front.manifest(name, version)
-        except (UnknownModelError, InvalidModelError) as error:
-            return JSONResponse({"name": name, "ready": False, "error": error.message}, 404)
+            self._front.check_ready(name, version)
+        except (UnknownModelError, InvalidModelError, ModelNotReadyError) as error:
+            answer = {"name": name, "ready": False, "error": error.message}
+            return JSONResponse(answer, http_status(error))
         return JSONResponse({"name": name, "ready": True})
 
     async def infer(self, request: Request) -> Response:

@@ -1,6 +1,7 @@
 """A folder of models as an agent on the bus."""
 
 import math
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,7 +36,9 @@ class ModelServerAgentSettings(InferenceAgentSettings):
 
 
 class ModelServerAgent(InferenceAgent):
-    """Offers every model of a folder as `infer.<model>`; requests name another model where they mean one.
+    """Offers every model and every chain of a folder as `infer.<name>`.
+
+    The names are those of the start; what comes later is asked for by the name in the request.
 
     Attributes:
         server: What answers; None before the start.
@@ -61,6 +64,10 @@ class ModelServerAgent(InferenceAgent):
         self.server = await stack.enter_async_context(server)
         return self.server
 
+    def model_names(self) -> Sequence[str]:
+        """Return the chains, and the models that the folder holds, loaded or not."""
+        return () if self.server is None else self.server.names()
+
     async def on_stop(self) -> Outputs:
         """Keep the counters, then close."""
         if self.server is not None:
@@ -75,6 +82,23 @@ class ModelServerAgent(InferenceAgent):
         if self.server is None:
             raise AgentDefinitionError(f"{self.agent_id} is asked before on_start has run")
         return statistics_json(self.server.statistics())
+
+    @tool(
+        description="Count what a decision earned, or whether it agreed with a reference, for a model's A/B experiment."
+    )
+    async def record_outcome(
+        self, model: str, key: str, returned: float | None = None, agrees: bool | None = None
+    ) -> dict[str, object]:
+        """Count one independent outcome; answers which side had the key.
+
+        Raises:
+            NoExperimentError: The model's rollout is not in stage AB.
+            InvalidOutcomeError: There is neither a return nor a comparison, or the return is not finite.
+        """
+        if self.server is None:
+            raise AgentDefinitionError(f"{self.agent_id} is asked before on_start has run")
+        side = self.server.record_outcome(model, key, returned=returned, agrees=agrees)
+        return {"side": side.value}
 
 
 def statistics_json(statistics: ServerStatistics) -> dict[str, object]:

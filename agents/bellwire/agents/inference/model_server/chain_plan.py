@@ -9,6 +9,16 @@ STEPS_MAX: Final = 16  # Each has half of the time left: the last of them has a 
 _NAME: Final = re.compile(r"(?!\.)[a-zA-Z0-9._-]{1,128}")  # As a model's.
 
 
+class ChainPlanError(ValueError):
+    """A text is no chain."""
+
+    def __init__(self, text: str, expected: str) -> None:
+        """Name what was written, and what is written instead."""
+        self.text = text
+        self.expected = expected
+        super().__init__(f"chain is {text!r}; expected {expected}")
+
+
 @dataclass(frozen=True, slots=True)
 class ChainPlan:
     """The steps that answer for one name, the best first."""
@@ -25,16 +35,15 @@ def parse_chain(text: str) -> ChainPlan:
     """Read "NAME=STEP,STEP,…", of which the last may be "hold".
 
     Raises:
-        ValueError: It is none, or names a step twice; the text says what is wrong.
+        ChainPlanError: It is none, or names a step twice.
     """
     name, _, listed = text.partition("=")
     steps = listed.split(",")
     holds = steps[-1] == HOLD
     steps = steps[:-1] if holds else steps
     if any(_NAME.fullmatch(each) is None for each in (name, *steps)):
-        raise ValueError(f"chain {text!r} is not NAME=STEP,STEP,… with names as models have them")
+        raise ChainPlanError(text, "NAME=STEP,STEP,… with names as models have them")
     if not 1 <= len(steps) <= STEPS_MAX or len(set(steps)) < len(steps) or HOLD in steps:
-        raise ValueError(
-            f"chain {text!r} needs 1 … {STEPS_MAX} steps, each once, and {HOLD!r} only at its end"
-        )
+        expected = f"1 to {STEPS_MAX} steps, each once, and {HOLD!r} only behind them"
+        raise ChainPlanError(text, expected)
     return ChainPlan(name, tuple(steps), holds)

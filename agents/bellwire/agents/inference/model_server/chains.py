@@ -1,14 +1,25 @@
 """Models for whom others stand in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from bellwire.agents.inference.chain import FallbackChain
 from bellwire.agents.inference.constant import hold
-from bellwire.agents.inference.endpoint import Endpoint, InferenceRequest, InferenceResult
+from bellwire.agents.inference.endpoint import (
+    ChoosesVersions,
+    Endpoint,
+    InferenceRequest,
+    InferenceResult,
+    OfferedChain,
+)
+from bellwire.agents.inference.errors import InvalidModelError, UnknownModelError
 from bellwire.agents.inference.guard import Guard, GuardSettings
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.model_server.chain_plan import ChainPlan
 from bellwire.agents.inference.tensor import TensorSpec
+
+_Specs: TypeAlias = "tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]"
+"""Inputs and outputs."""
 
 
 class ChainsEndpoint:
@@ -37,7 +48,8 @@ class ChainsEndpoint:
         """
         self._door = door
         self._plans = {plan.name: plan for plan in plans}
-        self._outputs: dict[str, tuple[TensorSpec, ...]] = {}
+        self._stand_ins = frozenset(stand_ins)
+        self._specs: dict[str, _Specs] = {}
         self.chains: Mapping[str, FallbackChain] = {
             plan.name: FallbackChain([_step(name, door, guard, stand_ins) for name in plan.steps])
             for plan in self._plans.values()
@@ -46,9 +58,13 @@ class ChainsEndpoint:
     async def infer(self, request: InferenceRequest) -> InferenceResult:
         """Answer by the chain, or by the model; raises as `Endpoint.infer`."""
         chain = None if request.version else self.chains.get(request.model)
-        if chain is None:
+        if chain is not None:
+            return await chain.infer(request)
+        try:
             return await self._door.infer(request)
-        return await chain.infer(request)
+        except UnknownModelError as error:
+            known = (*error.known, *self.chains)
+            raise UnknownModelError(error.model, error.version, known) from error
 
     def manifests(self) -> tuple[ModelManifest, ...]:
         """Those of the door."""
@@ -58,26 +74,70 @@ class ChainsEndpoint:
         """Return the names of the chains that may ask a model."""
         return tuple(plan.name for plan in self._plans.values() if model in plan.steps)
 
-    def adopt(self) -> dict[str, str]:
-        """Learn from what is loaded now how HOLD looks; return what is wrong with chains, by name."""
+    def offered_chains(self) -> tuple[OfferedChain, ...]:
+        """Return every chain as it is now."""
+        return tuple(
+            OfferedChain(name, *self._specs.get(name, ((), ())), self._is_ready(name))
+            for name in self._plans
+        )
+
+    def adopt(self, models: Collection[str]) -> dict[str, str]:
+        """Learn from what is loaded now how HOLD looks; return what is wrong with chains, by name.
+
+        Args:
+            models: Names of all models there are, loaded or not: a step that is none of them is a slip of the pen.
+        """
         newest = {manifest.name: manifest for manifest in self._door.manifests()}
         problems = {}
         for plan in self._plans.values():
             loaded = [newest[name] for name in plan.steps if name in newest]
-            if not loaded:
-                problems[f"chain {plan.name}"] = "none of its models is loaded"
-                continue
-            self._learn(plan, loaded[0].outputs)
-            for manifest in loaded[1:]:
-                if not _is_like(manifest, loaded[0]):
-                    text = f"{manifest.key} has other inputs or outputs than {loaded[0].key}"
-                    problems[f"chain {plan.name}"] = text
+            if loaded:
+                self._learn(plan, loaded[0])
+            problem = self._problem(plan, loaded, models)
+            if problem:
+                problems[f"chain {plan.name}"] = problem
         return problems
 
-    def _learn(self, plan: ChainPlan, outputs: tuple[TensorSpec, ...]) -> None:
-        if plan.holds and self._outputs.get(plan.name) != outputs:
-            self._outputs[plan.name] = outputs
-            self.chains[plan.name].last = hold(outputs)
+    def _problem(
+        self, plan: ChainPlan, loaded: Sequence[ModelManifest], models: Collection[str]
+    ) -> str:
+        absent = [each for each in plan.steps if each not in (*models, *self._stand_ins)]
+        if absent:
+            return f"there is no model {', '.join(map(repr, absent))}; there are {', '.join(models) or 'none'}"
+        if not loaded and not self._stand_ins.intersection(plan.steps):
+            return "none of its models is loaded"
+        for manifest in loaded[1:]:
+            if not _is_like(manifest, loaded[0]):
+                return f"{manifest.key} has other inputs or outputs than {loaded[0].key}"
+        return ""
+
+    def _learn(self, plan: ChainPlan, manifest: ModelManifest) -> None:
+        specs = manifest.inputs, manifest.outputs
+        if self._specs.get(plan.name) == specs:
+            return
+        self._specs[plan.name] = specs
+        if plan.holds:
+            self.chains[plan.name].last = hold(manifest.outputs)
+
+    def _is_ready(self, name: str) -> bool:
+        return self.chains[name].last is not None or any(
+            map(self._may_ask, self._plans[name].steps)
+        )
+
+    def _may_ask(self, step: str) -> bool:
+        if step in self._stand_ins:
+            return True
+        try:
+            number = (
+                self._door.version_in_service(step)
+                if isinstance(self._door, ChoosesVersions)
+                else 0
+            )
+        except InvalidModelError:  # Nobody knows which version is to answer.
+            return False
+        return any(
+            each.name == step and number in (0, each.version) for each in self._door.manifests()
+        )
 
 
 def _step(

@@ -9,11 +9,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self, TypeAlias
 
-from bellwire.agents.inference.endpoint import Endpoint, InferenceRequest, InferenceResult
+from bellwire.agents.inference.endpoint import (
+    Endpoint,
+    InferenceRequest,
+    InferenceResult,
+    OfferedChain,
+)
 from bellwire.agents.inference.engines import load_engine
 from bellwire.agents.inference.errors import InvalidModelError
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.model_server.chains import ChainsEndpoint
+from bellwire.agents.inference.model_server.experiments import Experiments
 from bellwire.agents.inference.model_server.in_service import Service, in_service
 from bellwire.agents.inference.model_server.settings import ModelServerSettings
 from bellwire.agents.inference.model_server.shadows import Shadows
@@ -28,7 +34,7 @@ from bellwire.agents.inference.model_server.versions import VersionsEndpoint
 from bellwire.agents.inference.repository import ModelRepository
 from bellwire.agents.inference.repository.repository import Loader
 from bellwire.agents.inference.result_cache import ResultCache
-from bellwire.agents.inference.rollout import Rollout, RolloutBook, RolloutEndpoint
+from bellwire.agents.inference.rollout import Rollout, RolloutBook, RolloutEndpoint, Side
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +90,7 @@ class ModelServer:
         self._versions = VersionsEndpoint(self._repository, settings.batch)
         self._door = RolloutEndpoint(self._versions, guard_of=settings.candidate_guard)
         self._shadows = Shadows(self._versions, settings.shadow)
+        self._experiments = Experiments(root, settings.experiment_seconds)
         self._chains = ChainsEndpoint(self._door, settings.plans(), settings.guard, stand_ins)
         self._cache = ResultCache(self._chains, settings.cache)
         self._rollouts: dict[str, Rollout] = {}
@@ -124,16 +131,46 @@ class ModelServer:
         """Return the version that answers where no candidate does; raises as `RolloutEndpoint.version_in_service`."""
         return self._door.version_in_service(model)
 
+    def offered_chains(self) -> tuple[OfferedChain, ...]:
+        """Return every chain of the settings, ready or not."""
+        return self._chains.offered_chains()
+
+    def names(self) -> tuple[str, ...]:
+        """Return the chains, then the models that the last look has found, whether they are loaded or not."""
+        return tuple(dict.fromkeys((*self._chains.chains, *self._models())))
+
+    def record_outcome(
+        self, model: str, key: str, *, returned: float | None = None, agrees: bool | None = None
+    ) -> Side:
+        """Count what came of a decision in a model's A/B experiment; return the side that had answered for its key.
+
+        Args:
+            model: Name, without version.
+            key: That the request carried.
+            returned: What it earned, in any unit that both sides share; None = not known.
+            agrees: Whether the action was that of the reference; None = there is none.
+
+        Raises:
+            NoExperimentError: The model's rollout is not in stage AB.
+            InvalidOutcomeError: There is neither, or the return is not finite.
+        """
+        return self._experiments.record(model, key, returned, agrees)
+
     def statistics(self) -> ServerStatistics:
         """Return all counters as they are now."""
         return ServerStatistics(
             refreshes=self.refreshes,
             versions=version_statistics(self._repository.statuses(), self._versions.members),
-            rollouts=rollout_statistics(self._rollouts.values(), self._shadows.by_model),
+            rollouts=rollout_statistics(
+                self._rollouts.values(), self._shadows.by_model, self._experiments.report
+            ),
             chains=chain_statistics(self._chains.chains),
             cache=cache_statistics(self._cache),
             problems=dict(self.problems),
         )
+
+    def _models(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(status.name for status in self._repository.statuses()))
 
     async def close(self) -> None:
         """Answer what is being computed and give everything back; safe to call twice.
@@ -147,6 +184,7 @@ class ModelServer:
             stack.push_async_callback(self._versions.close)
             stack.push_async_callback(self._cache.close)
             stack.push_async_callback(self._shadows.close)
+            stack.push_async_callback(self._experiments.close)
             if follower is not None:
                 await follower
 
@@ -204,6 +242,7 @@ class ModelServer:
         }
         self._rollouts = {model: service.rollout for model, service in services.items()}
         await self._shadows.follow(self._rollouts.values())
+        await self._experiments.follow(self._rollouts.values())
         self._undecided = look.undecided
         self._door.use(self._rollouts, self._shadows.by_model, look.undecided)
         problems = {
@@ -211,7 +250,7 @@ class ModelServer:
             for model, service in services.items()
             if service.problem
         }
-        return problems | self._chains.adopt()
+        return problems | self._experiments.problems() | self._chains.adopt(self._models())
 
     def _outdate(self) -> None:
         """Forget results of models for which others answer now."""

@@ -6,7 +6,11 @@ from typing import Final
 from bellwire.agents.inference.batching import BatchSettings
 from bellwire.agents.inference.engines import EngineSettings
 from bellwire.agents.inference.guard import GuardSettings
-from bellwire.agents.inference.model_server.chain_plan import ChainPlan, parse_chain
+from bellwire.agents.inference.model_server.chain_plan import (
+    ChainPlan,
+    ChainPlanError,
+    parse_chain,
+)
 from bellwire.agents.inference.repository import RepositorySettings
 from bellwire.agents.inference.result_cache import ResultCacheSettings
 from bellwire.agents.inference.rollout import ShadowSettings
@@ -64,6 +68,15 @@ class ModelServerSettings:
     engine: EngineSettings = field(
         default=EngineSettings(), metadata=setting(unit="", why="as everywhere")
     )
+    experiment_seconds: float = field(
+        default=5.0,
+        metadata=setting(
+            unit="s",
+            why="between writes of an A/B experiment's sums: as much a kill may cost; one is two syncs of a disk",
+            ge=0.05,
+            le=3_600,
+        ),
+    )
     shadow: ShadowSettings = field(
         default=ShadowSettings(), metadata=setting(unit="", why="as everywhere")
     )
@@ -71,9 +84,10 @@ class ModelServerSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         names = [plan.name for plan in self.plans()]
-        if len(set(names)) < len(names):
-            expected = "one chain for each name"
-            raise SettingsError(type(self).__name__, "chains", self.chains, expected)
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            expected = f"one chain for each name, and {twice!r} has {names.count(twice)}"
+            raise SettingsError(type(self).__name__, "chains", ", ".join(self.chains), expected)
 
     def candidate_guard(self, model: str) -> GuardSettings:
         """Return the bounds of a model's candidate: half the time of whoever waits, a chain's step or the batcher."""
@@ -90,6 +104,6 @@ class ModelServerSettings:
         """
         try:
             return tuple(parse_chain(text) for text in self.chains)
-        except ValueError as error:
+        except ChainPlanError as error:
             section = type(self).__name__
-            raise SettingsError(section, "chains", self.chains, str(error)) from None
+            raise SettingsError(section, "chains", error.text, error.expected) from None

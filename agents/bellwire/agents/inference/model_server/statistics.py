@@ -1,6 +1,6 @@
 """What a server of models has counted, as plain values that `dataclasses.asdict` makes JSON of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from bellwire.agents.inference.chain import FallbackChain
@@ -8,7 +8,7 @@ from bellwire.agents.inference.guard import Guard
 from bellwire.agents.inference.model_server.versions import Member
 from bellwire.agents.inference.repository import VersionStatus
 from bellwire.agents.inference.result_cache import ResultCache
-from bellwire.agents.inference.rollout import Rollout, Shadow, ShadowReport
+from bellwire.agents.inference.rollout import ExperimentReport, Rollout, Shadow, ShadowReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,8 @@ class RolloutStatistics:
     share: float
     shadow: ShadowReport | None
     """What the candidate's shadow has seen; None in other stages."""
+    experiment: ExperimentReport | None
+    """What came of the decisions of both sides, in all servers of the folder; None in other stages than AB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,9 @@ def cache_statistics(results: ResultCache) -> CacheStatistics:
 
 
 def rollout_statistics(
-    rollouts: Iterable[Rollout], shadows: Mapping[str, Shadow]
+    rollouts: Iterable[Rollout],
+    shadows: Mapping[str, Shadow],
+    experiment_of: Callable[[str], ExperimentReport | None],
 ) -> tuple[RolloutStatistics, ...]:
     """Return every rollout that is followed."""
     return tuple(
@@ -173,6 +177,7 @@ def rollout_statistics(
             each.candidate,
             each.share,
             shadows[each.model].report() if each.model in shadows else None,
+            experiment_of(each.model),
         )
         for each in rollouts
     )

@@ -2,10 +2,16 @@
 
 from bellwire.agents.inference.rollout.book import RolloutBook
 from bellwire.agents.inference.rollout.comparison import Percentiles, ShadowReport
-from bellwire.agents.inference.rollout.errors import RolloutStepError, UndecidedModelError
+from bellwire.agents.inference.rollout.errors import (
+    InvalidOutcomeError,
+    NoExperimentError,
+    RolloutStepError,
+    UndecidedModelError,
+)
 from bellwire.agents.inference.rollout.experiment import (
     Experiment,
     ExperimentReport,
+    ExperimentSums,
     Measure,
     Side,
     Verdict,
@@ -22,7 +28,10 @@ __all__ = [
     "Difference",
     "Experiment",
     "ExperimentReport",
+    "ExperimentSums",
+    "InvalidOutcomeError",
     "Measure",
+    "NoExperimentError",
     "Percentiles",
     "Rollout",
     "RolloutBook",

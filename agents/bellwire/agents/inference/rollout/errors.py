@@ -33,3 +33,34 @@ class UndecidedModelError(InvalidModelError):
         self.model = model
         expected = f"{cause.expected}; mend it, or name a version of {model!r}"
         super().__init__(cause.path, cause.found, expected)
+
+
+class NoExperimentError(CallerError):
+    """A model is in no A/B experiment."""
+
+    reason = "NO_EXPERIMENT"
+    code = StatusCode.FAILED_PRECONDITION
+
+    def __init__(self, model: str, running: tuple[str, ...]) -> None:
+        """Name the model, and those that are in one."""
+        self.model = model
+        self.running = running
+        super().__init__(
+            f"model {model!r} is in no experiment, of those that are there are: {', '.join(running) or 'none'};"
+            f" `bellwire model rollout start {model} VERSION --stage ab --share SHARE` begins one",
+            metadata={"model": model},
+        )
+
+
+class InvalidOutcomeError(CallerError):
+    """What came of a decision cannot be counted."""
+
+    reason = "OUTCOME_INVALID"
+
+    def __init__(self, model: str, found: str) -> None:
+        self.model = model
+        self.found = found
+        super().__init__(
+            f"the outcome for {model!r} is {found}; expected a finite return, whether the action agreed, or both",
+            metadata={"model": model},
+        )

@@ -13,6 +13,7 @@ from typing import Final
 CONFIDENCE: Final = 0.95  # Of the intervals; the level of significance that goes with it is 5 %.
 EXPECTED_MIN: Final = 5.0  # Cochran (1954): below that in a cell, the normal approximation is poor.
 T_MAX: Final = 1e9  # Of a quantile: with two observations a side the 95 % one is 12.7.
+OBSERVATION_MAX: Final = 1e100  # Squares of it are summed, and stay far from infinity.
 _TERMS_MAX: Final = 10_000  # Of the continued fraction; some √max(a, b) are needed.
 _TINY: Final = 1e-300  # Stands in for a zero denominator in Lentz's method.
 _PRECISION: Final = 1e-15
@@ -49,13 +50,23 @@ class Moments:
         """Return these with one observation more.
 
         Raises:
-            ValueError: It is NaN or infinite.
+            ValueError: It is NaN, or beyond ± 1e100.
         """
-        if not math.isfinite(value):
-            raise ValueError(f"observation {value} is not finite")
+        if not abs(value) <= OBSERVATION_MAX:
+            raise ValueError(f"observation {value} is not finite, or above {OBSERVATION_MAX:g}")
         count = self.count + 1
         mean = self.mean + (value - self.mean) / count
         return Moments(count, mean, self.squares + (value - self.mean) * (value - mean))
+
+    def merged(self, other: "Moments") -> "Moments":
+        """Return those of both together (Chan, Golub and LeVeque 1979)."""
+        count = self.count + other.count
+        if not self.count or not other.count:
+            return self if self.count else other
+        distance = other.mean - self.mean
+        mean = self.mean + distance * (other.count / count)
+        between = distance * distance * (self.count * (other.count / count))
+        return Moments(count, mean, self.squares + other.squares + between)
 
     @property
     def variance(self) -> float:

@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 from tests.unit.agents.inference.linear import LinearEndpoint, observations
 
-from bellwire.agents.inference import EngineFailedError, InvalidModelError, UnknownModelError
+from bellwire.agents.inference import (
+    EngineFailedError,
+    InvalidModelError,
+    TensorSpec,
+    UnknownModelError,
+)
 from bellwire.agents.inference.constant import ConstantEndpoint
-from bellwire.agents.inference.kserve.errors import InvalidParameterError, UnknownOutputError
+from bellwire.agents.inference.endpoint import OfferedChain
+from bellwire.agents.inference.kserve.errors import (
+    InvalidParameterError,
+    ModelNotReadyError,
+    UnknownOutputError,
+)
 from bellwire.agents.inference.kserve.front import Asked, Front
 from bellwire.wire.errors import BellwireError, CallerError, DeadlineExceededError
 
@@ -98,7 +108,7 @@ def test_without_a_version_the_newest_is_described() -> None:
     front = Front(LinearEndpoint(1, 3, 2))
     assert front.manifest("tactical", "").version == 3
     assert front.manifest("tactical", "1").version == 1
-    assert [each.version for each in front.versions("tactical")] == [1, 2, 3]
+    assert front.describe("tactical", "").versions == ("1", "2", "3")
 
 
 class RolledOut(LinearEndpoint):
@@ -116,3 +126,58 @@ def test_without_a_version_the_one_in_service_is_described() -> None:
     assert front.manifest("tactical", "3").version == 3
     with pytest.raises(UnknownModelError):
         Front(RolledOut(1, 3)).manifest("tactical", "")
+
+
+class Chained(LinearEndpoint):
+    """Offers chains beside its model, one by the model's own name."""
+
+    def __init__(self, *chains: OfferedChain) -> None:
+        super().__init__()
+        self._chains = chains
+
+    def offered_chains(self) -> tuple[OfferedChain, ...]:
+        return self._chains
+
+
+def chain(name: str, *, is_ready: bool = True, is_known: bool = True) -> OfferedChain:
+    specs = (TensorSpec("x", "FP32", (4,)),) if is_known else ()
+    return OfferedChain(name, specs, specs, is_ready)
+
+
+def test_a_chain_is_described_as_a_model_of_its_own_platform() -> None:
+    front = Front(Chained(chain("safe")))
+    found = front.describe("safe", "")
+    assert (found.name, found.platform, found.versions) == ("safe", "bellwire_chain", ())
+    assert [spec.name for spec in (*found.inputs, *found.outputs)] == ["x", "x"]
+    front.check_ready("safe", "")
+
+
+def test_a_chain_by_a_models_name_is_meant_where_no_version_is_named() -> None:
+    front = Front(Chained(chain("tactical")))
+    found = front.describe("tactical", "")
+    assert (found.platform, found.versions) == ("bellwire_chain", ("1", "2"))
+    assert front.describe("tactical", "1").platform == "numpy"
+
+
+def test_a_chain_has_no_versions_and_is_named_to_who_asks_for_another() -> None:
+    front = Front(Chained(chain("safe")))
+    with pytest.raises(UnknownModelError):
+        front.check_ready("safe", "1")
+    with pytest.raises(UnknownModelError, match="there are tactical:1, tactical:2, safe"):
+        front.describe("ghost", "")
+
+
+def test_a_chain_that_nobody_can_answer_for_is_neither_ready_nor_described() -> None:
+    front = Front(Chained(chain("safe", is_ready=False, is_known=False)))
+    with pytest.raises(ModelNotReadyError, match="chain 'safe'"):
+        front.check_ready("safe", "")
+    with pytest.raises(ModelNotReadyError):
+        front.describe("safe", "")
+
+
+def test_a_server_is_ready_where_a_chain_alone_can_answer() -> None:
+    endpoint = Chained(chain("safe", is_ready=False))
+    endpoint._manifests = ()
+    assert not Front(endpoint).is_ready()
+    endpoint._chains = (chain("safe"),)
+    assert Front(endpoint).is_ready()

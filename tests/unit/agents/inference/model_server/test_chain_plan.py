@@ -1,8 +1,15 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bellwire.agents.inference.model_server import ChainPlan, ModelServerSettings, parse_chain
+from bellwire.agents.inference.model_server import (
+    ChainPlan,
+    ChainPlanError,
+    ModelServerSettings,
+    parse_chain,
+)
 from bellwire.wire.settings import SettingsError
 
 NAMES = st.text("abcXYZ019._-", min_size=1, max_size=12).filter(
@@ -32,9 +39,12 @@ def test_what_was_written_is_read(name: str, steps: list[str], holds: bool) -> N
     ],
 )
 def test_what_is_no_chain_is_refused_by_its_text(text: str) -> None:
-    with pytest.raises(ValueError, match="chain"):
+    with pytest.raises(
+        ChainPlanError, match=f"^chain is {re.escape(repr(text))}; expected "
+    ) as caught:
         parse_chain(text)
-    with pytest.raises(SettingsError, match=r"chains"):
+    assert caught.value.text == text
+    with pytest.raises(SettingsError, match=r"chains is .*; expected (NAME=STEP|1 to 16 steps)"):
         ModelServerSettings(chains=(text,))
 
 

@@ -30,6 +30,7 @@ from bellwire.agents.inference.batching import BatchSettings
 from bellwire.agents.inference.constant import ConstantEndpoint
 from bellwire.agents.inference.engines import load_engine
 from bellwire.agents.inference.guard import GuardSettings
+from bellwire.agents.inference.kserve.errors import ModelNotReadyError
 from bellwire.agents.inference.kserve.front import Front
 from bellwire.agents.inference.model_server import ModelServer
 from bellwire.agents.inference.repository import RepositorySettings
@@ -386,7 +387,7 @@ async def test_an_engine_that_hangs_is_answered_for_by_hold(
 async def test_hold_is_learnt_when_the_first_model_comes(tmp_path: Path, publish: Publish) -> None:
     settings = settings_of(chains=("actor=actor,hold",))
     async with ModelServer(tmp_path, settings) as server:
-        assert server.problems == {"chain actor": "none of its models is loaded"}
+        assert server.problems == {"chain actor": "there is no model 'actor'; there are none"}
         publish(1)
         await server.refresh()
         assert server.problems == {}
@@ -400,6 +401,61 @@ async def test_hold_is_learnt_when_the_first_model_comes(tmp_path: Path, publish
         result = await server.infer(asking())
         assert (result.answered_by, result.outputs["p"].tolist()) == ("hold", [[0, 1, 0, 0]])
         assert result.fallbacks == (Fallback("actor", FallbackReason.NOT_LOADED),)
+
+
+async def test_a_chain_is_a_model_to_kserve_once_a_step_is_loaded(
+    tmp_path: Path, publish: Publish
+) -> None:
+    (tmp_path / "actor").mkdir()
+    settings = settings_of(chains=("safe=actor-int8,actor,hold",))
+    async with ModelServer(tmp_path, settings) as server:
+        front = Front(server)
+        with pytest.raises(ModelNotReadyError):
+            front.check_ready("safe", "")
+        assert not front.is_ready()
+        manifest = publish(1)
+        await server.refresh()
+        front.check_ready("safe", "")
+        found = front.describe("safe", "")
+        assert (found.platform, found.inputs) == ("bellwire_chain", manifest.inputs)
+        shutil.rmtree(tmp_path / "actor")
+        await server.refresh()
+        assert server.manifests() == ()
+        front.check_ready("safe", "")  # HOLD answers.
+        assert front.is_ready()
+        assert front.describe("safe", "") == found
+
+
+async def test_a_step_that_is_no_model_is_reported_with_those_there_are(
+    tmp_path: Path, publish: Publish
+) -> None:
+    publish(1)
+    publish(2, name="other")
+    rules = ConstantEndpoint("rules", {"p": np.ones(3, "<f4")})
+    settings = settings_of(chains=("safe=actr,actor,rules,hold",))
+    async with ModelServer(tmp_path, settings, stand_ins={"rules": rules}) as server:
+        text = "there is no model 'actr'; there are actor, other"
+        assert server.problems == {"chain safe": text}
+
+
+async def test_a_chain_whose_only_model_is_undecided_is_not_ready(
+    tmp_path: Path, publish: Publish
+) -> None:
+    publish(1)
+    (tmp_path / "actor" / "rollout.json").write_text("{")
+    async with ModelServer(tmp_path, settings_of(chains=("safe=actor",))) as server:
+        with pytest.raises(ModelNotReadyError):
+            Front(server).check_ready("safe", "")
+        assert Front(server).describe("safe", "").platform == "bellwire_chain"
+
+
+async def test_who_asks_for_an_unknown_model_is_told_of_the_chains_too(
+    tmp_path: Path, publish: Publish
+) -> None:
+    publish(1)
+    async with ModelServer(tmp_path, settings_of(chains=("safe=actor",))) as server:
+        with pytest.raises(UnknownModelError, match="there are actor:1, safe"):
+            await answer_of(server, "ghost")
 
 
 async def test_a_stand_in_is_a_step_as_others(tmp_path: Path, publish: Publish) -> None:
