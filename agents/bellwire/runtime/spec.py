@@ -118,7 +118,7 @@ class AgentSpec:
     """
 
     target: str
-    """"module:Class", importable in the child."""
+    """"module:Class", importable in the child, or "path/to/file.py:Class"."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """Overrides of the agent's `default_settings`; JSON values."""
     replicas: int = 1
@@ -165,6 +165,8 @@ class ChildContext:
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     log_level: str = "WARNING"
     """Name of a level of `logging`."""
+    tracebacks: bool = True
+    """Log the stack of an error that ends an agent before READY, though the error itself is told."""
 
 
 def agent_processes(
@@ -212,6 +214,7 @@ def _replica(
             "client": asdict(shared.client),
             "telemetry": asdict(shared.telemetry),
             "log_level": shared.log_level,
+            "tracebacks": shared.tracebacks,
             "gpu_memory_fraction": spec.placement.gpu_memory_fraction if is_on_gpu else 0.0,
         },
     )
