@@ -16,7 +16,7 @@ from bellwire.runtime.gpu import limit_gpu_memory
 from bellwire.runtime.ready import WARM_FD_VARIABLE, announce_failed, announce_ready
 from bellwire.runtime.run import run_agent
 from bellwire.runtime.settings import RunSettings
-from bellwire.runtime.target import load_class, told
+from bellwire.runtime.target import load_class, renamed, told
 from bellwire.telemetry import TelemetrySettings, configure_from
 from bellwire.wire.errors import BellwireError, CallerError
 
@@ -34,7 +34,7 @@ def main() -> int:
     spec = json.loads(sys.stdin.readline())
     logging.basicConfig(level=spec["log_level"], format=LOG_FORMAT)
     try:
-        agent = load_agent(spec["target"], spec["settings"], spec["agent_id"])
+        agent = load_agent(spec["target"], spec["settings"], spec["agent_id"], alias=spec["alias"])
         _limit_gpu(spec)
         tracing = configure_from(from_plain(TelemetrySettings, spec["telemetry"]), agent.agent_id)
     except CallerError as error:
@@ -68,14 +68,17 @@ def _wait_turn() -> dict[str, Any] | None:
     return json.loads(line) if line else None
 
 
-def load_agent(target: str, settings: Mapping[str, object], agent_id: str) -> Agent:
-    """Import "module:Class" or "file.py:Class" and make the agent.
+def load_agent(
+    target: str, settings: Mapping[str, object], agent_id: str, *, alias: str = ""
+) -> Agent:
+    """Import "module:Class" or "file.py:Class" and make the agent, by another name if there is an alias.
 
     Raises:
-        AgentDefinitionError: It cannot be imported, or is no Agent.
+        AgentDefinitionError: It cannot be imported, is no Agent, or cannot be called so.
         AgentSettingsError: A setting the agent does not have.
     """
-    return load_class(target)(settings, agent_id=agent_id)
+    cls = load_class(target)
+    return (renamed(cls, alias) if alias else cls)(settings, agent_id=agent_id)
 
 
 def from_plain(cls: type[T], values: Mapping[str, Any]) -> T:

@@ -133,6 +133,9 @@ class AgentSpec:
     """Added to ours."""
     name: str = ""
     """Prefix of the replicas' ids; empty = the class name in lower case."""
+    alias: str = ""
+    """Stands in for the class's `name`, that of its subscription: two agents of one class that read
+    different topics need two. Empty = none does."""
     standby: int = field(
         default=0,
         metadata=setting(
@@ -208,6 +211,7 @@ def _replica(
         stdin_json={
             "target": spec.target,
             "agent_id": agent_id,
+            "alias": spec.alias,
             "settings": dict(spec.settings),
             "run": asdict(spec.run),
             "address": shared.address,

@@ -4,10 +4,11 @@ import importlib
 import importlib.util
 import sys
 import traceback
+import types
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Final, cast
 
 from bellwire.runtime.agent import Agent
 from bellwire.runtime.errors import AgentDefinitionError
@@ -64,9 +65,12 @@ def load_class(text: str) -> type[Agent]:
     try:
         module = _from_file(target) if target.is_file else importlib.import_module(target.place)
     except Exception as error:
+        is_missing = isinstance(error, ModuleNotFoundError | FileNotFoundError)
+        way_out = (
+            "write 'module:Class' or 'path/to/file.py:Class'" if is_missing else "mend it there"
+        )
         raise AgentDefinitionError(
-            f"agent {text!r} cannot be imported: {told(error)}; "
-            "correct it, or write 'module:Class' or 'path/to/file.py:Class'"
+            f"agent {text!r} cannot be imported: {told(error)}; {way_out}"
         ) from error
     found = getattr(module, target.class_name, None)
     if found is None:
@@ -80,6 +84,20 @@ def load_class(text: str) -> type[Agent]:
             f"{text!r} is no subclass of bellwire.runtime.Agent; derive the class from it"
         )
     return found
+
+
+def renamed(cls: type[Agent], name: str) -> type[Agent]:
+    """Return the class under another name.
+
+    Raises:
+        AgentDefinitionError: No agent can be called so.
+    """
+    made = types.new_class(
+        cls.__name__,
+        (cls,),
+        exec_body=lambda names: names.update(name=name, __module__=cls.__module__),
+    )
+    return cast(type[Agent], made)
 
 
 def told(error: BaseException) -> str:
