@@ -19,6 +19,7 @@ OURS: Final[Mapping[str, str]] = {
     "rules": "bellwire.agents.tactical.agent:RulesAgent",
     "risk": "bellwire.execution.risk_agent:RiskAgent",
     "paper": "bellwire.execution.adapters.paper.agent:PaperAdapter",
+    "feed": "bellwire.agents.feed:BarFeed",
 }
 AGENTS_MAX: Final = 64  # Of one command; more want a supervisor of their own, or replicas.
 
