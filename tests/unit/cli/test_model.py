@@ -147,6 +147,9 @@ def test_what_takes_long_to_load_is_not_loaded_for_a_look(models, capsys, monkey
     assert line["untried"] == "engine torch takes long"
     assert run(["model", "list", str(models)]) == 0
     assert "not tried: engine torch" in capsys.readouterr().out
+    without_gate = {"engine": "torch", "quantization": "int8-static"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | without_gate))
+    assert try_version(path.parent, read_manifest(path.parent)).problem
 
 
 def test_a_large_file_is_not_loaded_for_a_look(models):
