@@ -1,8 +1,10 @@
 """An agent in fifteen lines: buys when a bar closes above the highest close it has seen."""
 
+import argparse
 import asyncio
 import sys
 
+from bellwire.client import UnreachableError
 from bellwire.runtime import Agent, MessageContext, run_agent, subscribe, tool
 from bellwire.trading.v1.market_data_pb2 import Bar
 from bellwire.trading.v1.signal_pb2 import SIDE_BUY, SIGNAL_ACTION_ENTER, Signal
@@ -25,4 +27,9 @@ class Breakout(Agent):
 
 
 if __name__ == "__main__":
-    asyncio.run(run_agent(Breakout(), sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:7400"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("address", nargs="?", default="127.0.0.1:7400", help="of the coordinator")
+    try:
+        asyncio.run(run_agent(Breakout(), parser.parse_args().address))
+    except UnreachableError as error:
+        sys.exit(f"error: {error.message}")

@@ -1,12 +1,13 @@
 """Publish three updates of an order book as columns, read them in place, keep the book."""
 
+import argparse
 import asyncio
 import sys
 
 import numpy as np
 
 from bellwire.agents.book import Flag, OrderBook, Side, l2_columns
-from bellwire.client import connect
+from bellwire.client import UnreachableError, connect
 from bellwire.client.columns import columns_of, from_floats, publish_columns
 
 
@@ -32,4 +33,9 @@ async def main(address: str = "127.0.0.1:7400") -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("address", nargs="?", default="127.0.0.1:7400", help="of the coordinator")
+    try:
+        asyncio.run(main(parser.parse_args().address))
+    except UnreachableError as error:
+        sys.exit(f"error: {error.message}")

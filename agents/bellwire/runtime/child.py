@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import importlib
 import json
 import logging
 import os
@@ -13,13 +12,13 @@ from typing import Any, Final, TypeVar
 
 from bellwire.client import ClientSettings
 from bellwire.runtime.agent import Agent
-from bellwire.runtime.errors import AgentDefinitionError
 from bellwire.runtime.gpu import limit_gpu_memory
-from bellwire.runtime.ready import WARM_FD_VARIABLE, announce_ready
+from bellwire.runtime.ready import WARM_FD_VARIABLE, announce_failed, announce_ready
 from bellwire.runtime.run import run_agent
 from bellwire.runtime.settings import RunSettings
+from bellwire.runtime.target import load_class, renamed, told
 from bellwire.telemetry import TelemetrySettings, configure_from
-from bellwire.wire.errors import CallerError
+from bellwire.wire.errors import BellwireError, CallerError
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +34,12 @@ def main() -> int:
     spec = json.loads(sys.stdin.readline())
     logging.basicConfig(level=spec["log_level"], format=LOG_FORMAT)
     try:
-        agent = load_agent(spec["target"], spec["settings"], spec["agent_id"])
+        agent = load_agent(spec["target"], spec["settings"], spec["agent_id"], alias=spec["alias"])
         _limit_gpu(spec)
         tracing = configure_from(from_plain(TelemetrySettings, spec["telemetry"]), agent.agent_id)
     except CallerError as error:
-        logger.error("agent %s cannot be run: %s", spec["agent_id"], error)
+        if not announce_failed(error.message) or spec["tracebacks"]:
+            logger.error("agent %s cannot be run: %s", spec["agent_id"], error)
         return EXIT_CONFIG
     try:
         if spec.get("is_spare"):
@@ -50,8 +50,11 @@ def main() -> int:
         _loop_run(_run(agent, spec))
     except asyncio.CancelledError:
         return 0  # told to stop before it was ready
-    except Exception:
-        logger.exception("agent %s crashed", agent.agent_id)
+    except Exception as error:
+        # Ours say all there is to say in one line; of others the place is named.
+        said = error.message if isinstance(error, BellwireError) else told(error)
+        if not announce_failed(said) or spec["tracebacks"]:
+            logger.exception("agent %s crashed", agent.agent_id)
         return EXIT_SOFTWARE
     finally:
         tracing.shutdown()
@@ -65,23 +68,17 @@ def _wait_turn() -> dict[str, Any] | None:
     return json.loads(line) if line else None
 
 
-def load_agent(target: str, settings: Mapping[str, object], agent_id: str) -> Agent:
-    """Import "module:Class" and make the agent.
+def load_agent(
+    target: str, settings: Mapping[str, object], agent_id: str, *, alias: str = ""
+) -> Agent:
+    """Import "module:Class" or "file.py:Class" and make the agent, by another name if there is an alias.
 
     Raises:
-        AgentDefinitionError: No such module or class, or it is no Agent.
+        AgentDefinitionError: It cannot be imported, is no Agent, or cannot be called so.
         AgentSettingsError: A setting the agent does not have.
     """
-    module_name, _, class_name = target.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise AgentDefinitionError(
-            f"agent {target!r} cannot be imported: {error}; write it as 'module:Class'"
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, Agent)):
-        raise AgentDefinitionError(f"{target!r} is no subclass of bellwire.runtime.Agent")
-    return found(settings, agent_id=agent_id)
+    cls = load_class(target)
+    return (renamed(cls, alias) if alias else cls)(settings, agent_id=agent_id)
 
 
 def from_plain(cls: type[T], values: Mapping[str, Any]) -> T:

@@ -1,8 +1,11 @@
 """One supervised process: spawned, watched, started again, stopped."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from bellwire.policy.backoff import Backoff
 from bellwire.runtime.errors import ProcessFailedError, ProcessStartError
@@ -21,18 +24,34 @@ logger = logging.getLogger(__name__)
 class SupervisedProcess:
     """Keeps one program running within its restart budget."""
 
-    def __init__(self, spec: ProcessSpec, settings: SupervisorSettings) -> None:
-        """Prepare; nothing is spawned before `start`."""
+    def __init__(
+        self,
+        spec: ProcessSpec,
+        settings: SupervisorSettings,
+        on_change: Callable[[SupervisedProcess], None] | None = None,
+    ) -> None:
+        """Prepare; nothing is spawned before `start`.
+
+        Args:
+            spec: What to run.
+            settings: How to start, restart and stop it.
+            on_change: Called with it each time it may be in another state; must not block or raise.
+        """
         self.spec = spec
+        self._on_change = on_change
         self.returncode: int | None = None
         """How the last one ended; negative = by that signal; None while the first one runs."""
         self.ready_seconds: float | None = None
         """From the last spawn to READY; of a spare, from its turn to READY. None before."""
         self.ready_details: ReadyDetails = {}
         """What it said with READY."""
+        self.last_words = ""
+        """Why the last one that did not get ready gave up; empty when it did not say."""
         self.restart_times = RestartTimes()
         """How long it was away after crashes."""
         self._settings = settings
+        self.next_start_seconds = 0.0
+        """How long it waits before the next start, while it is in BACKOFF."""
         self._lifecycle = Lifecycle(
             RestartBudget(settings.restarts_max, settings.restart_window_seconds),
             Backoff(settings.restart_delay_first_seconds, settings.restart_delay_max_seconds),
@@ -138,6 +157,7 @@ class SupervisedProcess:
         """Decide after an end what follows, and wait until it is time; False when it is over."""
         now = time.monotonic()
         delay = self._lifecycle.ended(now, description, is_clean=is_clean)
+        self.next_start_seconds = delay or 0.0
         self._notify()
         if delay is None:
             if self.state is ProcessState.FAILED:
@@ -192,8 +212,13 @@ class SupervisedProcess:
         was_ready = self.state is ProcessState.READY
         description = described(self.returncode)
         if not was_ready:
-            description += f" before it was ready{self._log.tail()}"
+            description += f" before it was ready{self._told(process)}"
         return description, was_ready and self.returncode == 0
+
+    def _told(self, process: Spawned) -> str:
+        """Return what is known of why it did not get ready, as a part of a sentence."""
+        self.last_words = process.last_words()
+        return f": {self.last_words}" if self.last_words else self._log.tail()
 
     def _note_ready(self, details: ReadyDetails, began: float) -> None:
         now = time.monotonic()
@@ -233,3 +258,5 @@ class SupervisedProcess:
         """Wake everybody who waits for a state."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+        if self._on_change is not None:
+            self._on_change(self)

@@ -73,6 +73,10 @@ class Spawned:
                 task.cancel()
             await asyncio.gather(said, ended, return_exceptions=True)
 
+    def last_words(self) -> str:
+        """Return why it gave up before it was ready, once it has ended; empty when it did not say."""
+        return self._signals[0].last_words()
+
     def close(self) -> None:
         """Let go of the pipes; the process is not touched."""
         for each in self._signals:

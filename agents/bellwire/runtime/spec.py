@@ -118,7 +118,7 @@ class AgentSpec:
     """
 
     target: str
-    """"module:Class", importable in the child."""
+    """"module:Class", importable in the child, or "path/to/file.py:Class"."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """Overrides of the agent's `default_settings`; JSON values."""
     replicas: int = 1
@@ -133,6 +133,9 @@ class AgentSpec:
     """Added to ours."""
     name: str = ""
     """Prefix of the replicas' ids; empty = the class name in lower case."""
+    alias: str = ""
+    """Stands in for the class's `name`, that of its subscription: two agents of one class that read
+    different topics need two. Empty = none does."""
     standby: int = field(
         default=0,
         metadata=setting(
@@ -165,6 +168,8 @@ class ChildContext:
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     log_level: str = "WARNING"
     """Name of a level of `logging`."""
+    tracebacks: bool = True
+    """Log the stack of an error that ends an agent before READY, though the error itself is told."""
 
 
 def agent_processes(
@@ -206,12 +211,14 @@ def _replica(
         stdin_json={
             "target": spec.target,
             "agent_id": agent_id,
+            "alias": spec.alias,
             "settings": dict(spec.settings),
             "run": asdict(spec.run),
             "address": shared.address,
             "client": asdict(shared.client),
             "telemetry": asdict(shared.telemetry),
             "log_level": shared.log_level,
+            "tracebacks": shared.tracebacks,
             "gpu_memory_fraction": spec.placement.gpu_memory_fraction if is_on_gpu else 0.0,
         },
     )

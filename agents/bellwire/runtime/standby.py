@@ -124,7 +124,11 @@ class Standby:
             for task in (said, ended):
                 task.cancel()
             await asyncio.gather(said, ended, return_exceptions=True)
-        logger.warning("the spare of process %s %s", self._spec.name, described(returncode))
+        words = spare.last_words()
+        reason = f": {words}" if words else ""
+        logger.warning(
+            "the spare of process %s %s%s", self._spec.name, described(returncode), reason
+        )
         spare.close()
         self._spare = None
         self._enter(StandbyState.NONE)

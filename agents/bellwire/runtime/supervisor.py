@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -30,8 +30,19 @@ class Supervisor:
     the main thread.
     """
 
-    def __init__(self, settings: SupervisorSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: SupervisorSettings | None = None,
+        on_change: Callable[[SupervisedProcess], None] | None = None,
+    ) -> None:
+        """Own nothing yet.
+
+        Args:
+            settings: How processes are started, restarted and stopped.
+            on_change: Called with a process each time it may be in another state; must not block or raise.
+        """
         self.settings = settings or SupervisorSettings()
+        self._on_change = on_change
         self.processes: list[SupervisedProcess] = []
         """All it ever started, in order."""
         self._groups: list[list[SupervisedProcess]] = []
@@ -55,7 +66,7 @@ class Supervisor:
         Raises:
             ProcessStartError: One did not get ready; the others keep running until `stop`.
         """
-        group = [SupervisedProcess(spec, self.settings) for spec in specs]
+        group = [SupervisedProcess(spec, self.settings, self._on_change) for spec in specs]
         self.processes += group
         self._groups.append(group)
         outcomes = await asyncio.gather(

@@ -1,7 +1,8 @@
-"""`bellwire agents`: who is registered, and how busy they are."""
+"""`bellwire agents`: start agents and keep them running; who is registered, and how busy they are."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,12 +14,90 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Look at the agents whose lease is alive.", no_args_is_help=True)
+app = typer.Typer(help="Run agents, and look at those whose lease is alive.", no_args_is_help=True)
 
 
-@app.callback()
-def group() -> None:
-    """Keep `list` a verb of its own: Typer folds a group with a single command."""
+class LogLevel(StrEnum):
+    """From which level on agents' processes log; the stack of what fails at the start is DEBUG."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@app.command()
+def run(
+    agents: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="AGENT",
+            help="tactical, rules, risk, paper, feed, module:Class, file.py:Class, or NAME of a table "
+            "agents.NAME in bellwire.toml; without any, all those tables.",
+            show_default=False,
+        ),
+    ] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            "--replicas", "-n", min=1, max=256, help="Processes of each; they share the messages."
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", metavar="DEVICE", help="cpu (default), cpu:2,3, cpu:0-3, cuda:0."),
+    ] = None,
+    degrade: Annotated[
+        bool | None,
+        typer.Option(
+            "--degrade", help="Run on what is there when the device is not.", show_default=False
+        ),
+    ] = None,
+    standby: Annotated[
+        bool | None,
+        typer.Option(
+            "--standby/--no-standby",
+            help="Keep a warm spare of each process, for a crash.",
+            show_default=False,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--setting",
+            "-s",
+            metavar="KEY=VALUE",
+            help="Of the agent itself, dotted where nested; may be repeated.",
+        ),
+    ] = None,
+    restarts: Annotated[
+        int | None,
+        typer.Option("--restarts", min=0, help="Of one process in a minute; more give it up."),
+    ] = None,
+    log_level: Annotated[
+        LogLevel, typer.Option("--log-level", help="What the processes log, to stderr.")
+    ] = LogLevel.WARNING,
+    address: AddressOption = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run agents in processes that are started again when they crash, until SIGTERM or Ctrl-C.
+
+    For example: bellwire agents run tactical -s bars_topic=bars.5m, or: bellwire agents run my_agent.py:Breakout -n 2
+    """
+    from bellwire.cli.agent_choice import AgentFlags
+    from bellwire.cli.agent_running import SECTIONS, run_agents
+    from bellwire.cli.settings import Request
+
+    flags = AgentFlags(replicas, device, standby, degrade, tuple(settings or ()))
+    request = Request(
+        config=config,
+        assignments=assignments or (),
+        flags={"command.address": address, "supervisor.restarts_max": restarts},
+        sections=SECTIONS,
+    )
+    run_agents(agents or (), flags, request, log_level=log_level.value, as_json=json)
 
 
 @app.command("list")

@@ -81,10 +81,11 @@ def _load(config: ConfigOption, assignments: SetOption) -> SettingsTree:
 
 def _selected(tree: SettingsTree, section: str | None, changed: bool) -> list[Setting]:
     from bellwire.cli.faults import UsageFault
+    from bellwire.cli.settings.agent_tables import AGENTS
     from bellwire.cli.settings.sections import SECTIONS, section_named
 
-    if section is not None and section_named(section) is None:
-        names = ", ".join(known.name for known in SECTIONS)
+    if section not in (None, AGENTS) and section_named(section) is None:
+        names = ", ".join((*(known.name for known in SECTIONS), AGENTS))
         raise UsageFault(f"there is no section {section!r}; the sections are {names}")
     return [
         setting

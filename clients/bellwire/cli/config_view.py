@@ -7,6 +7,7 @@ import typing
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.padding import Padding
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bellwire.cli.output import Style, console
+from bellwire.cli.settings.agent_tables import AGENTS
 from bellwire.cli.settings.fields import Leaf
 from bellwire.cli.settings.sections import SECTIONS
 from bellwire.cli.settings.sources import environment_name
@@ -23,17 +25,18 @@ from bellwire.wire.settings import GROUPED_FROM, shown, without_password
 __all__ = ["print_settings", "setting_json", "type_text", "value_text"]
 
 
+OF_AGENTS: Final = (AGENTS, "what `bellwire agents run` starts, a table each")
+
+
 def print_settings(settings: Sequence[Setting], out: Console | None = None) -> None:
     """Print settings by section: value with unit, range, source, and why the default is so."""
     out = out or console()
-    for section in SECTIONS:
-        rows = [row for row in settings if row.key.startswith(f"{section.name}.")]
+    for name, about in (*((section.name, section.about) for section in SECTIONS), OF_AGENTS):
+        rows = [row for row in settings if row.key.startswith(f"{name}.")]
         if not rows:
             continue
-        out.print(
-            Text.assemble((f"[{section.name}]", Style.TITLE), "  ", (section.about, Style.FAINT))
-        )
-        out.print(_section_table(section.name, rows))
+        out.print(Text.assemble((f"[{name}]", Style.TITLE), "  ", (about, Style.FAINT)))
+        out.print(_section_table(name, rows))
         out.print()
 
 

@@ -93,10 +93,10 @@ def show(folder: FolderArgument, json: JsonOption = False) -> None:
 def list_models(
     models: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder of models: <name>/<version>/model.json.")
-    ],
+    ] = Path("models"),
     json: JsonOption = False,
 ) -> None:
-    """List versions, and which of them may be served."""
+    """List versions, and which of them may be served: each is loaded, unless that takes long."""
     from bellwire.cli.model_view import list_versions
 
     list_versions(models, as_json=json)

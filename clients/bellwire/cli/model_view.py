@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bellwire.cli.faults import UsageFault
+from bellwire.cli.model_trial import Trial, try_version
 from bellwire.cli.output import Style, console, harmless, plain_table, print_json
 from bellwire.cli.units import bytes_text
 from bellwire.wire.errors import CallerError
@@ -31,10 +32,9 @@ class ListedVersion:
 
     place: str
     """Where it lies in the folder of models: "tactical/3"."""
+    trial: Trial
     quantization: str = ""
     size_bytes: int = 0
-    problem: str = ""
-    """Why it cannot be served; empty = it may be."""
 
 
 def show_model(folder: Path, *, as_json: bool) -> None:
@@ -50,15 +50,15 @@ def show_model(folder: Path, *, as_json: bool) -> None:
         size_bytes = _size_bytes(folder, manifest)
     except CallerError as error:
         raise UsageFault(error.message) from error
-    refusal = _refusal(manifest)
+    trial = try_version(folder, manifest)
     if as_json:
         values = json.loads(manifest.to_json())
-        print_json({**values, "bytes": size_bytes, "servable": not refusal})
+        print_json({**values, "bytes": size_bytes, **_trial_json(trial)})
         return
-    console().print(model_table(manifest, size_bytes, refusal))
+    console().print(model_table(manifest, size_bytes, trial))
 
 
-def model_table(manifest: ModelManifest, size_bytes: int, refusal: str) -> Table:
+def model_table(manifest: ModelManifest, size_bytes: int, trial: Trial) -> Table:
     """Return a version, one property a line."""
     table = plain_table("", "")
     table.show_header = False
@@ -72,8 +72,7 @@ def model_table(manifest: ModelManifest, size_bytes: int, refusal: str) -> Table
             table.add_row(side, _spec_text(spec))
     for name, value in _shown_metadata(manifest):
         table.add_row(name, Text(harmless(value)))
-    served = Text(harmless(refusal), Style.BAD) if refusal else Text("yes", Style.GOOD)
-    table.add_row("may be served", served)
+    table.add_row("may be served", _verdict(trial))
     return table
 
 
@@ -101,9 +100,18 @@ def _listed_json(models: Path, listed: ListedVersion) -> dict[str, object]:
         "folder": str(models / listed.place),
         "quantization": listed.quantization,
         "bytes": listed.size_bytes,
-        "servable": not listed.problem,
-        "problem": listed.problem,
+        **_trial_json(listed.trial),
     }
+
+
+def _trial_json(trial: Trial) -> dict[str, object]:
+    return {"servable": not trial.problem, "problem": trial.problem, "untried": trial.untried}
+
+
+def _verdict(trial: Trial) -> Text:
+    if trial.problem:
+        return Text(trial.verdict, Style.BAD)
+    return Text(trial.verdict, Style.WARN if trial.untried else Style.GOOD)
 
 
 def _versions_table(versions: list[ListedVersion]) -> Table:
@@ -113,7 +121,7 @@ def _versions_table(versions: list[ListedVersion]) -> Table:
             Text(harmless(each.place), Style.NAME),
             harmless(each.quantization),
             bytes_text(each.size_bytes) if each.size_bytes else "-",
-            Text(harmless(each.problem), Style.BAD) if each.problem else Text("yes", Style.GOOD),
+            _verdict(each.trial),
         )
     return table
 
@@ -135,8 +143,9 @@ def _listed(found: FoundVersion) -> ListedVersion:
         manifest = found.read_manifest()
         size_bytes = _size_bytes(found.folder, manifest)
     except CallerError as error:
-        return ListedVersion(place, problem=error.message)
-    return ListedVersion(place, manifest.quantization, size_bytes, _refusal(manifest))
+        return ListedVersion(place, Trial(error.message))
+    trial = try_version(found.folder, manifest)
+    return ListedVersion(place, trial, manifest.quantization, size_bytes)
 
 
 def _size_bytes(folder: Path, manifest: ModelManifest) -> int:
@@ -144,17 +153,6 @@ def _size_bytes(folder: Path, manifest: ModelManifest) -> int:
     from bellwire.agents.inference.engines.model_file import read_model_file
 
     return len(read_model_file(folder, manifest).content)
-
-
-def _refusal(manifest: ModelManifest) -> str:
-    """Return why it must not be served; empty = it may be."""
-    from bellwire.agents.inference import GateFailedError, check_gate
-
-    try:
-        check_gate(manifest)
-    except GateFailedError as error:
-        return f"no: {'; '.join(error.reasons)}"
-    return ""
 
 
 def _spec_text(spec: TensorSpec) -> str:

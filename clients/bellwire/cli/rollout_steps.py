@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bellwire.agents.inference.errors import InvalidModelError
-from bellwire.agents.inference.repository import scan
+from bellwire.agents.inference.repository import FoundVersion, scan
 from bellwire.agents.inference.rollout import Author, Rollout, RolloutFile, Stage
 from bellwire.cli.faults import UsageFault
+from bellwire.cli.model_trial import Trial, try_version
 from bellwire.cli.output import harmless
 from bellwire.cli.rollout_view import print_rollout
 
@@ -61,7 +63,7 @@ class Place:
 
 def take_pin(place: Place, version: int, signed: Signed, *, as_json: bool) -> None:
     """Have a version serve from now on."""
-    _demand(place, version)
+    _demand_servable(place, version)
     author, now = _author(signed), time.time_ns()
     _take(place, lambda rollout: rollout.pin(author, now), serving=version, as_json=as_json)
 
@@ -71,7 +73,7 @@ def take_start(
 ) -> None:
     """Begin to look at a candidate; `versions` are its own and the one in service, 0 = the one before it."""
     candidate, serving = versions
-    _demand(place, candidate)
+    _demand_servable(place, candidate)
     if serving:
         _demand(place, serving)
     stage, author, now = _stage(split), _author(signed), time.time_ns()
@@ -97,6 +99,10 @@ def take_move(place: Place, split: Split, signed: Signed, *, as_json: bool) -> N
 def take_promote(place: Place, signed: Signed, *, as_json: bool) -> None:
     """Let the candidate serve."""
     author, now = _author(signed), time.time_ns()
+    place.versions()
+    rollout = place.file().read()
+    if rollout is not None and rollout.candidate:
+        _demand_servable(place, rollout.candidate)
     _take(place, lambda rollout: rollout.promote(author, now), as_json=as_json)
 
 
@@ -120,6 +126,28 @@ def _demand(place: Place, version: int) -> None:
     if version not in versions:
         known = ", ".join(map(str, versions))
         raise UsageFault(f"model {place.model!r} has no version {version}; there are {known}")
+
+
+def _demand_servable(place: Place, version: int) -> None:
+    """Refuse a version that a server would not load: it would go on with another, and say so only there.
+
+    Raises:
+        UsageFault: It is not there, its gate has not passed it, or it cannot be loaded.
+    """
+    _demand(place, version)
+    folder = place.models / place.model / str(version)
+    try:
+        manifest = FoundVersion(place.model, version, folder).read_manifest()
+        trial = try_version(folder, manifest, batches=(1, manifest.batch_max), quick_bytes_max=None)
+    except InvalidModelError as error:
+        trial = Trial(error.message)
+    if trial.problem:
+        raise UsageFault(
+            f"version {version} of {place.model!r} cannot be served: {harmless(trial.problem)}; "
+            "the rollout stays as it is: mend it, or publish another version"
+        )
+    if trial.untried:
+        sys.stderr.write(f"warning: version {version} was not tried: {harmless(trial.untried)}\n")
 
 
 def _stage(split: Split) -> Stage:

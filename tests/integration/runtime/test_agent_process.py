@@ -225,14 +225,15 @@ async def test_sigterm_lets_an_agent_deregister_and_end_cleanly(client, supervis
     ("fields", "says"),
     [
         ({"target": "nowhere:Echo"}, "agent 'nowhere:Echo' cannot be imported"),
-        ({"target": "echo_agent:Ghost"}, "has no attribute 'Ghost'"),
+        ({"target": "echo_agent:Ghost"}, "echo_agent has no 'Ghost'; its agents are: Echo"),
         ({"target": "echo_agent:Bar"}, "is no subclass of bellwire.runtime.Agent"),
         ({"settings": {"colour": "red"}}, "has no setting 'colour'"),
     ],
 )
 async def test_wrong_spec_fails_the_start_and_says_why(start, capfd, fields, says):
-    with pytest.raises(ProcessStartError, match="exit code 78 before it was ready"):
+    with pytest.raises(ProcessStartError, match="exit code 78 before it was ready") as caught:
         await start(**fields)
+    assert says in caught.value.message
     assert says in capfd.readouterr().err
 
 

@@ -299,3 +299,30 @@ async def test_killed_supervisor_leaves_no_child(tmp_path: Path, running, gone) 
     parent.kill()
     await parent.wait()
     await gone(child)
+
+
+async def test_every_change_of_state_is_told_in_order() -> None:
+    seen: list[ProcessState] = []
+
+    def changed(process: SupervisedProcess) -> None:
+        if seen[-1:] != [process.state]:
+            seen.append(process.state)
+
+    async with Supervisor(SETTINGS, changed) as supervisor:
+        (process,) = await supervisor.start(python("p", READY + SLEEP))
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        await process.wait_for(ProcessState.BACKOFF)
+        assert 0 < process.next_start_seconds <= SETTINGS.restart_delay_first_seconds
+        await process.wait_for(ProcessState.READY)
+    assert [state.name for state in seen] == [
+        *("STARTING", "READY", "BACKOFF", "STARTING", "READY", "STOPPING", "STOPPED")
+    ]
+
+
+async def test_what_a_process_says_when_it_gives_up_is_the_reason(supervise) -> None:
+    supervisor = supervise()
+    failed = READY.replace("READY {}", 'FAILED "no prices"') + "raise SystemExit(7)"
+    with pytest.raises(ProcessStartError, match=r"exit code 7 before it was ready: no prices$"):
+        await supervisor.start(python("p", failed))
+    assert supervisor.processes[0].last_words == "no prices"

@@ -40,7 +40,8 @@ def test_the_example_file_of_the_page_is_valid(tmp_path):
     (tmp_path / "bellwire.toml").write_text(example)
     tree = load_settings(environ={}, cwd=tmp_path)
     assert tree.settings["client.publish.batch_messages_max"].value == 500
-    assert sum(setting.kind == "file" for setting in tree.settings.values()) == 6
+    assert sum(setting.kind == "file" for setting in tree.settings.values()) == 8
+    assert tree.agents["tactical"].table.replicas == 2
 
 
 def test_every_setting_says_why_its_default_is_so(settings):

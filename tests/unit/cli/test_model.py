@@ -10,8 +10,9 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from bellwire.agents.inference import ModelManifest, TensorSpec
+from bellwire.agents.inference import ModelManifest, TensorSpec, read_manifest
 from bellwire.cli.main import run
+from bellwire.cli.model_trial import try_version
 
 INPUTS = (TensorSpec("observation", "FP32", (420,)), TensorSpec("position", "FP32", (1,)))
 OUTPUTS = (TensorSpec("probabilities", "FP32", (3, 3)),)
@@ -120,6 +121,42 @@ def test_list_tells_what_may_be_served_and_what_is_damaged(models, capsys):
     assert "No such file" in lines[2]["problem"]
     assert run(["model", "list", str(models)]) == 0
     assert "may be served" in capsys.readouterr().out
+
+
+def test_a_file_that_the_runtime_cannot_parse_may_not_be_served(models, capsys, monkeypatch):
+    path = models / "tactical" / "1" / "model.json"
+    content = b"no graph at all"
+    path.with_name("model.onnx").write_bytes(content)
+    values = json.loads(path.read_text()) | {"sha256": sha256(content).hexdigest()}
+    path.write_text(json.dumps(values))
+    monkeypatch.chdir(models.parent)  # `models` is where the verb looks, as `serve` does.
+    assert run(["model", "list", "--json"]) == 0
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (line["servable"], line["untried"]) == (False, "")
+    assert "expected an ONNX model" in line["problem"]
+    assert run(["model", "show", str(path.parent), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["servable"] is False
+
+
+def test_what_takes_long_to_load_is_not_loaded_for_a_look(models, capsys, monkeypatch):
+    path = models / "tactical" / "1" / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"engine": "torch"}))
+    assert run(["model", "list", str(models), "--json"]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert (line["servable"], line["problem"]) == (True, "")
+    assert line["untried"] == "engine torch takes long"
+    assert run(["model", "list", str(models)]) == 0
+    assert "not tried: engine torch" in capsys.readouterr().out
+    without_gate = {"engine": "torch", "quantization": "int8-static"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | without_gate))
+    assert try_version(path.parent, read_manifest(path.parent)).problem
+
+
+def test_a_large_file_is_not_loaded_for_a_look(models):
+    folder = models / "tactical" / "1"
+    trial = try_version(folder, read_manifest(folder), quick_bytes_max=1_000)
+    assert trial.verdict.startswith("not tried: ")
+    assert try_version(folder, read_manifest(folder)).verdict == "yes"
 
 
 def test_show_prints_tensors_origin_and_gate(models, capsys):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,17 @@ def models(tmp_path: Path) -> Path:
     for _ in range(3):
         publish_version(tmp_path, manifest, content)
     return tmp_path
+
+
+def replaced_file(folder: Path, content: bytes) -> None:
+    """Publish another file in a version, its hash put right: what a server finds out when it loads it."""
+    (folder / "actor.npz").write_bytes(content)
+    change_manifest(folder, sha256=sha256(content).hexdigest())
+
+
+def change_manifest(folder: Path, **values: object) -> None:
+    path = folder / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
 @pytest.fixture
@@ -115,3 +128,45 @@ def test_a_step_that_is_not_possible_fails_and_changes_nothing(step):
     status, _, err = step("move", "actor", "--stage", "canary", *WHY)
     assert (status, "share 0.0 of the keys" in err) == (1, True)
     assert step("show", "actor")[1].count("START") == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: (folder / "model.json").unlink(), "No such file"),
+        (lambda folder: (folder / "actor.npz").write_bytes(b"other"), "sha256"),
+        (lambda folder: replaced_file(folder, b"no archive"), "actor.npz"),
+        (lambda folder: change_manifest(folder, quantization="int8-static"), "gate"),
+    ],
+    ids=["no manifest", "another file", "no model", "no gate"],
+)
+def test_a_version_that_no_server_would_load_is_refused_and_nothing_changes(
+    models, step, damage, words
+):
+    damage(models / "actor" / "2")
+    for verb, *arguments in (("start", "2", "--stage", "shadow"), ("pin", "2")):
+        status, out, err = step(verb, "actor", *arguments, *WHY)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert "version 2 of 'actor' cannot be served" in err
+        assert words in err
+    assert "no rollout yet" in step("show", "actor")[1]
+
+
+def test_a_candidate_that_was_damaged_meanwhile_is_not_promoted(models, step):
+    step("start", "actor", "2", "--share", "0.1", *WHY)
+    (models / "actor" / "2" / "actor.npz").write_bytes(b"other")
+    status, out, err = step("promote", "actor", *WHY)
+    assert (status, out) == (2, "")
+    assert "cannot be served" in err
+    assert json.loads(step("show", "actor", "--json")[1])["stage"] == "CANARY"
+    assert step("rollback", "actor", *WHY)[0] == 0
+
+
+def test_a_version_whose_engine_is_not_installed_here_is_taken_with_a_warning(
+    models, step, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    change_manifest(models / "actor" / "2", engine="onnx")
+    status, _, err = step("start", "actor", "2", "--stage", "shadow", *WHY)
+    assert status == 0
+    assert err.startswith("warning: version 2 was not tried: engine 'onnx' needs onnxruntime")

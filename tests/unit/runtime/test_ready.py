@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bellwire.runtime.ready import READY_FD_VARIABLE, ReadyFile, ReadyPipe, announce_ready
+from bellwire.runtime.ready import (
+    READY_FD_VARIABLE,
+    ReadyFile,
+    ReadyPipe,
+    announce_failed,
+    announce_ready,
+)
 
 
 @pytest.fixture
@@ -80,3 +86,34 @@ async def test_file_left_by_an_earlier_run_does_not_count(tmp_path: Path) -> Non
     assert not done
     path.touch()
     assert await waiting == {}
+
+
+@pytest.mark.parametrize("reason", ["no model", "two\nlines", "ü" * 2000, "\x00" * 2000, "\udc80"])
+async def test_reason_to_give_up_reaches_the_parent_in_one_line(
+    pipe: ReadyPipe, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    monkeypatch.setenv(READY_FD_VARIABLE, str(os.dup(pipe.child_fds[0])))
+    pipe.spawned()
+    assert announce_failed(reason) is True
+    assert announce_failed(reason) is False
+    expected = " ".join(reason[:600].encode(errors="replace").decode().split())
+    assert pipe.last_words() == expected
+
+
+async def test_process_that_gave_up_is_never_ready(
+    pipe: ReadyPipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(READY_FD_VARIABLE, str(os.dup(pipe.child_fds[0])))
+    announce_failed("no model")
+    waiting = asyncio.create_task(pipe.wait())
+    done, _ = await asyncio.wait({waiting}, timeout=0.05)
+    assert not done
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert pipe.last_words() == "no model"
+
+
+@pytest.mark.parametrize("line", [b"", b"FAILED\n", b"FAILED {\n", b"FAILED 7\n", b"READY {}\n"])
+def test_no_reason_is_read_from_other_words(pipe: ReadyPipe, line: bytes) -> None:
+    os.write(pipe.child_fds[0], line)
+    assert pipe.last_words() == ""

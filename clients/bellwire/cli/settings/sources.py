@@ -79,7 +79,8 @@ def read_file(path: Path) -> list[Raw]:
 
 def _flatten(table: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, object]]:
     for name, value in table.items():
-        if isinstance(value, dict):
+        # An empty table says nothing, but for [agents.NAME]: there its name does.
+        if isinstance(value, dict) and (value or not prefix.startswith("agents.")):
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value

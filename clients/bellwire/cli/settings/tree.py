@@ -12,6 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bellwire.cli.settings.agent_tables import (
+    AGENTS,
+    AgentEntry,
+    TableKey,
+    agent_entries,
+    table_key,
+)
 from bellwire.cli.settings.coerce import from_text, from_toml
 from bellwire.cli.settings.errors import InvalidValueError, UnknownKeyError
 from bellwire.cli.settings.fields import Leaf, build, leaves_of
@@ -31,7 +38,7 @@ __all__ = ["Request", "Setting", "SettingsTree", "load_settings"]
 
 T = TypeVar("T")
 
-ALL_SECTIONS = tuple(section.name for section in SECTIONS)
+ALL_SECTIONS = (*(section.name for section in SECTIONS), AGENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,14 @@ class SettingsTree:
     """The sections that were read, built and checked."""
 
     def __init__(
-        self, settings: dict[str, Setting], instances: dict[type[Any], Any], file: Path | None
+        self,
+        settings: dict[str, Setting],
+        instances: dict[type[Any], Any],
+        file: Path | None,
+        agents: Mapping[str, AgentEntry],
     ) -> None:
         self.settings = settings
+        self.agents = agents
         self.file = file
         self._instances = instances
 
@@ -104,10 +116,14 @@ def load_settings(
         for section, group in leaves.items()
         for leaf in group.values()
     }
+    tables: list[tuple[TableKey, Raw, object]] = []
     for raw in raws:
-        _apply(raw, settings, leaves)
+        if raw.key.partition(".")[0] != AGENTS:
+            _apply(raw, settings, leaves)
+        elif AGENTS in request.sections:
+            tables.append(_apply_table(raw, settings))
     instances = dict(_build(s, settings) for s in SECTIONS if s.name in leaves)
-    return SettingsTree(settings, instances, path)
+    return SettingsTree(settings, instances, path, agent_entries(tables))
 
 
 def _flag_name(key: str) -> str:
@@ -125,6 +141,15 @@ def _apply(raw: Raw, settings: dict[str, Setting], leaves: dict[str, dict[str, L
         raise UnknownKeyError(raw.where, raw.key, _nearest(raw.key, settings))
     value = _typed(raw, current.leaf)
     settings[raw.key] = Setting(raw.key, value, raw.kind, raw.where, current.leaf)
+
+
+def _apply_table(raw: Raw, settings: dict[str, Setting]) -> tuple[TableKey, Raw, object]:
+    """Read a key of [agents.NAME]; what the agent's own class knows alone stays as it was found."""
+    key = table_key(raw)
+    leaf = key.leaf or Leaf(raw.key.partition(".")[2], object, None, None)
+    value = raw.value if key.leaf is None else _typed(raw, leaf)
+    settings[raw.key] = Setting(raw.key, value, raw.kind, raw.where, leaf)
+    return key, raw, value
 
 
 def _nearest(key: str, settings: Mapping[str, object]) -> str | None:
