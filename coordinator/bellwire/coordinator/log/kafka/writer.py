@@ -28,6 +28,7 @@ from bellwire.coordinator.log.kafka.state import (
     encode_value,
 )
 from bellwire.coordinator.log.records import EntryRecord
+from bellwire.coordinator.log.store import Outage
 from bellwire.policy.backoff import Backoff
 from bellwire.wire.errors import StoreFullError, StoreReadOnlyError
 
@@ -42,6 +43,7 @@ class Writer:
 
     Attributes:
         gives_up: Whether to wait for Kafka no longer.
+        outage: Since when it takes no transaction; None = it took the latest one. Read on any thread.
     """
 
     def __init__(self, settings: KafkaSettings, session: KafkaSession, index: Index) -> None:
@@ -52,6 +54,7 @@ class Writer:
         self._topics: dict[str, int] = {}  # Partitions of those that are known to exist.
         self._is_fenced = False
         self.gives_up = False
+        self.outage: Outage | None = None
 
     async def open(self) -> bool:
         """Say in the state that the store is open; return whether it was not closed before."""
@@ -89,6 +92,7 @@ class Writer:
         backoff = Backoff(*self._settings.retry_seconds)
         number = self._state.commits + 1
         refusals = 0
+        began_ns = time.time_ns()
         while True:
             attempt = _Attempt(entries, deleted)
             reason: BaseException | None = None
@@ -109,6 +113,9 @@ class Writer:
                 ) from error
             except AWAY as error:
                 _log.warning("Kafka took no transaction, trying again: %r", error)
+                self.outage = Outage(
+                    began_ns, f"Kafka at {self._settings.bootstrap} takes no transaction: {error!r}"
+                )
                 # Among them are refusals that aiokafka has no name for, as that of a record without a key for a
                 # compacted topic.
                 is_refused = isinstance(error, BrokerResponseError) and not error.retriable
@@ -121,6 +128,7 @@ class Writer:
                     f"Kafka refuses the transaction again and again: {reason!r}",
                     metadata={"kafka_error": type(reason).__name__},
                 )
+        self.outage = None
         self._state.commits = number
         self._index.extend(by_log(attempt.entries, attempt.offsets))
 
