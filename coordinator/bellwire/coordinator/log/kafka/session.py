@@ -79,6 +79,11 @@ class KafkaSession:
         """Whether it can write."""
         return self._producer is not None
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody says when it may write: there is no lease that coordinators take turns by."""
+        return self.may_write is _always
+
     async def check(self) -> None:
         """See that Kafka lets us in and can do what is needed.
 

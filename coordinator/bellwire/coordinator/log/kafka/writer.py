@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from aiokafka.errors import BrokerResponseError, ProducerFenced
@@ -17,6 +18,7 @@ from aiokafka.errors import BrokerResponseError, ProducerFenced
 from bellwire.coordinator.log.kafka.entries import NANOS_PER_MILLI, records_of
 from bellwire.coordinator.log.kafka.faults import AWAY, HOPELESS, taken_over
 from bellwire.coordinator.log.kafka.index import Index, by_log
+from bellwire.coordinator.log.kafka.opener import Opener, opener_of
 from bellwire.coordinator.log.kafka.session import LOG_TOPIC, KafkaSession
 from bellwire.coordinator.log.kafka.settings import KafkaSettings
 from bellwire.coordinator.log.kafka.state import (
@@ -30,11 +32,13 @@ from bellwire.coordinator.log.kafka.state import (
 from bellwire.coordinator.log.records import EntryRecord
 from bellwire.coordinator.log.store import Outage
 from bellwire.policy.backoff import Backoff
-from bellwire.wire.errors import StoreFullError, StoreReadOnlyError
+from bellwire.wire.errors import SchemaVersionError, StoreFullError, StoreReadOnlyError
 
 __all__ = ["Writer"]
 
 REFUSALS_MAX: Final = 3  # Answers in a row that nothing but another transaction would change.
+NAME_SECONDS: Final = 5.0  # It fences first, and reads what is stored before it gives its name.
+NAME_POLL_SECONDS: Final = 0.1
 _log = logging.getLogger("bellwire.coordinator")
 
 
@@ -62,6 +66,7 @@ class Writer:
         after_crash = state.is_open
         state.incarnation += 1
         state.is_open = True
+        state.opener = opener_of(self._settings.address, time.time_ns())
         await self._commit(_Attempt([]), Changes(), state.commits + 1)
         state.commits += 1
         return after_crash
@@ -103,8 +108,7 @@ class Writer:
                 await self._commit(attempt, changes, number)
                 break
             except ProducerFenced:
-                self._is_fenced = True
-                raise taken_over(self._settings.state_topic) from None
+                raise await self._fenced() from None
             except HOPELESS as error:
                 await self._session.drop_producer()
                 raise StoreFullError(
@@ -159,7 +163,7 @@ class Writer:
                 await self._session.open_producer()
                 return await self._committed() >= number
             except ProducerFenced:
-                raise taken_over(self._settings.state_topic) from None
+                raise await self._fenced() from None
             except AWAY as error:
                 _log.warning("Kafka is still away: %s", await self._session.why(error))
 
@@ -169,14 +173,39 @@ class Writer:
         Raises:
             StoreReadOnlyError: It was another coordinator's.
         """
+        found = await self._stored()
+        if found.incarnation > self._state.incarnation:
+            self._is_fenced = True  # `close` must not write our state over that of the other.
+            raise taken_over(self._settings.state_topic, found.opener)
+        return found.commits
+
+    async def _stored(self) -> State:
+        """Return what Kafka holds of the store as a whole."""
         found = State()
         for key, value in await self._session.read_state():
             if key == encode_key(STORE):
                 found.load(*decode_pair(key, value))
-        if found.incarnation > self._state.incarnation:
-            self._is_fenced = True  # `close` must not write our state over that of the other.
-            raise taken_over(self._settings.state_topic)
-        return found.commits
+        return found
+
+    async def _fenced(self) -> StoreReadOnlyError:
+        """Return what to say of another one that writes, with its name where nobody is kept waiting for it."""
+        self._is_fenced = True
+        opener: Opener | None = None
+        if (
+            self._session.is_alone
+        ):  # In a group the lease tells who it is, and a standby must stop at once.
+            with suppress(SchemaVersionError, *AWAY):
+                async with asyncio.timeout(NAME_SECONDS):
+                    opener = await self._successor()
+        return taken_over(self._settings.state_topic, opener)
+
+    async def _successor(self) -> Opener:
+        """Wait until who has fenced us has said so."""
+        while True:
+            found = await self._stored()
+            if found.incarnation > self._state.incarnation:
+                return found.opener
+            await asyncio.sleep(NAME_POLL_SECONDS)
 
     async def _create_topics(self) -> None:
         """Have the Kafka topics of all logs."""
