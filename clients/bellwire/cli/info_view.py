@@ -34,6 +34,7 @@ __all__ = ["info_json", "info_table", "show_info"]
 
 MICROS_PER_SECOND: Final = 1_000_000
 NANOS_PER_SECOND: Final = 1_000_000_000
+KAFKA: Final = "kafka:"  # Whose disks are the brokers'.
 ROLES: Final = {
     CLUSTER_ROLE_STANDBY: "standby",
     CLUSTER_ROLE_OPENING: "taking over",
@@ -113,7 +114,8 @@ def _group_text(group: TopicGroup) -> str:
 
 
 def _add_store(table: Table, store: StoreInfo, now_ns: int) -> None:
-    table.add_row("store", f"{escape(store.path)}, {bytes_text(store.disk_bytes)} on disk")
+    on_disk = "" if store.path.startswith(KAFKA) else f", {bytes_text(store.disk_bytes)} on disk"
+    table.add_row("store", f"{escape(store.path)}{on_disk}")
     if store.read_only:
         reason = escape(harmless(store.read_only_reason)) or "no reason given"
         table.add_row(f"[{Style.BAD}]read-only[/]", f"[{Style.BAD}]{reason}[/]")

@@ -32,9 +32,7 @@ __all__ = [
 ]
 
 
-COUNTED_SINCE: Final = (
-    "kept: messages in the log now; all else counts since the topic's coordinator started"
-)
+COUNTED_SINCE: Final = "kept: in the log now; the rest counts since the coordinator started"
 
 
 async def show_topics(target: Target, pattern: str, *, as_json: bool) -> None:

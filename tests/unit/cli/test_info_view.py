@@ -76,8 +76,10 @@ def test_a_store_whose_kafka_is_away_says_since_when_instead_of_writable():
         unanswered_since_unix_nano=NOW - 75_000_000_000,
         unanswered_reason="Kafka at [k]:9092 does not answer\x1b",
     )
+    away.store.path = "kafka://[k]:9092/_bellwire_state"
     text = rendered(away, colour=True)
     assert "writable" not in text
+    assert "on disk" not in text
     assert "\x1b[31mfor 1 min 15 s (since 2017-07-14 13:00:50): " in text
     assert "Kafka at [k]:9092 does not answer\\x1b; nothing durable is acknowledged" in text
     found: Any = info_json(away)["store"]

@@ -153,6 +153,7 @@ class Writer:
 
     async def _came_through(self, number: int, backoff: Backoff) -> bool:
         """Tell whether a transaction was committed whose end was not heard."""
+        said = ""
         while True:
             if self.gives_up:
                 raise StoreReadOnlyError("the store was closed while it waited for Kafka")
@@ -165,7 +166,10 @@ class Writer:
             except ProducerFenced:
                 raise await self._fenced() from None
             except AWAY as error:
-                _log.warning("Kafka is still away: %s", await self._session.why(error))
+                reason = await self._session.why(error)
+                if reason != said:  # Each reason once, not with every try.
+                    _log.warning("Kafka is still away: %s", reason)
+                    said = reason
 
     async def _committed(self) -> int:
         """Return the number of the latest transaction that was committed.
