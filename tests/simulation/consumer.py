@@ -67,7 +67,7 @@ class Consumer:
         if subscription is None or stream is None or not stream.is_served:
             return False
         side = subscription._side
-        waiting = side.inbox._messages + side._settlements.messages
+        waiting = side.inbox._messages + side.settler.messages_gathered
         return not (self._handling or self._deferred or waiting)
 
     def start(self) -> None:

@@ -27,6 +27,8 @@ class ModelStore:
 
     durable = True
     path = "model"
+    kafka_cluster = ""
+    outage = None
 
     def __init__(self) -> None:
         self.incarnation = 0

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from bellwire.bridge.arrival import Arrival
 from bellwire.bridge.connection import Connection
 from bellwire.bridge.dead_letters import DeadLetters
+from bellwire.bridge.kept_topics import KeptTopics
 from bellwire.bridge.mirror_in import MirrorIn
 from bellwire.bridge.mirror_out import MirrorOut
 from bellwire.bridge.report import Counters, Report, silent
+from bellwire.bridge.route import Route
 from bellwire.bridge.sender import Sender
 from bellwire.bridge.settings import BridgeSettings
 from bellwire.bridge.stopping import unless_stopped
+from bellwire.bridge.targets import Targets
 from bellwire.bridge.topics import Topics
 from bellwire.bridge.watch import watch
 from bellwire.client import BellwireError, Client
@@ -65,12 +68,20 @@ async def run_bridge(
 async def _run(client: Client, connection: Connection, sender: Sender, stop: asyncio.Event) -> None:
     settings = connection.settings
     topics = Topics(connection)
-    letters = DeadLetters(connection, sender, topics)
-    works: list[Coroutine[Any, Any, None]] = [watch(connection, stop)]
-    works += [
-        MirrorOut(client, connection, sender, topics, route).run(stop)
-        for route in settings.out_routes
+    kept = KeptTopics(client, connection.cluster)
+    outwards = [
+        Targets(client, topics, kept, route, settings.partitions) for route in settings.out_routes
     ]
+    if (
+        await unless_stopped(
+            _checked(outwards, settings.in_routes, topics, kept, settings.partitions), stop
+        )
+        is None
+    ):
+        return
+    works: list[Coroutine[Any, Any, None]] = [watch(connection, stop)]
+    works += [MirrorOut(client, connection, sender, targets).run(stop) for targets in outwards]
+    letters = DeadLetters(connection, sender, topics)
     for route in settings.in_routes:
         target, group = route.target_of(route.source), route.cursor(settings.name)
         publisher = client.publisher(f"bridges/{settings.name}")
@@ -81,6 +92,26 @@ async def _run(client: Client, connection: Connection, sender: Sender, stop: asy
         await _until_stopped(works, stop, settings.stop_seconds)
     except BaseExceptionGroup as group:
         raise _first(group) from None
+
+
+async def _checked(
+    outwards: Iterable[Targets],
+    inwards: Iterable[Route],
+    topics: Topics,
+    kept: KeptTopics,
+    partitions: int,
+) -> bool:
+    """See before anything is mirrored that all topics in Kafka can be used; True = they can.
+
+    Raises:
+        KafkaTopicError, KafkaUnreachableError, BellwireError: See `Targets.check`.
+    """
+    for targets in outwards:
+        await targets.check()
+    for route in inwards:
+        await kept.refuse_source(route.source)
+        await topics.partition_count(route.source, wanted=partitions)
+    return True
 
 
 async def _until_stopped(

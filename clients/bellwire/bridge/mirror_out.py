@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 
 from bellwire.bridge.connection import Connection
 from bellwire.bridge.outgoing import Outgoing, spread
-from bellwire.bridge.route import Route
 from bellwire.bridge.sender import Sender
-from bellwire.bridge.topics import Topics
+from bellwire.bridge.targets import Targets
 from bellwire.bus.v1.subscriber_pb2 import ORDERING_PARTITION
 from bellwire.client import Batch, Client, ReceivedMessage, Subscription
 
@@ -24,15 +23,13 @@ class MirrorOut:
     """
 
     def __init__(
-        self, client: Client, connection: Connection, sender: Sender, topics: Topics, route: Route
+        self, client: Client, connection: Connection, sender: Sender, targets: Targets
     ) -> None:
         self._client = client
         self._connection = connection
         self._settings = connection.settings
         self._sender = sender
-        self._topics = topics
-        self._route = route
-        self._partitions: dict[str, int] = {}
+        self._targets = targets
 
     async def run(self, stop: asyncio.Event) -> None:
         """Mirror until told to stop; the round under way is finished.
@@ -40,9 +37,10 @@ class MirrorOut:
         Raises:
             BellwireError: What ended it: nothing is lost, a later start goes on from here.
         """
-        name = self._route.cursor(self._settings.name)
+        route = self._targets.route
+        name = route.cursor(self._settings.name)
         subscription = self._client.subscribe(
-            self._route.source, subscription=name, settle="manual", ordering=ORDERING_PARTITION
+            route.source, subscription=name, settle="manual", ordering=ORDERING_PARTITION
         )
         async with subscription:
             async for batches in rounds(subscription, self._settings.round_messages_max, stop):
@@ -61,8 +59,7 @@ class MirrorOut:
     async def _send_topic(
         self, subscription: Subscription, topic: str, batches: list[Batch]
     ) -> None:
-        target = self._route.target_of(topic)
-        count = await self._topics.partition_count(target, wanted=await self._wanted(topic))
+        target, count = await self._targets.of(topic)
         found, skipped = spread(
             batches,
             bus=self._settings.bus,
@@ -90,14 +87,6 @@ class MirrorOut:
         counters = self._connection.counters
         counters.dead_lettered += len(refused)
         counters.sent += len(outgoing) - len(refused)
-
-    async def _wanted(self, topic: str) -> int:
-        if self._settings.partitions:
-            return self._settings.partitions
-        if topic not in self._partitions:
-            found = await self._client.admin.get_topic(topic)
-            self._partitions[topic] = found.partition_count
-        return self._partitions[topic]
 
 
 async def rounds(

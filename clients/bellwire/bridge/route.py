@@ -11,18 +11,20 @@ __all__ = ["Route"]
 
 
 class Route(NamedTuple):
-    """`SOURCE` or `SOURCE=TARGET`; an empty target means that the name stays."""
+    """`SOURCE` or `SOURCE=TARGET`; an empty target means that the name stays, behind the prefix."""
 
     source: str
     target: str = ""
+    prefix: str = ""
 
     @classmethod
-    def parse(cls, text: str, *, patterns: bool) -> Self:
+    def parse(cls, text: str, *, patterns: bool, prefix: str = "") -> Self:
         """Read a route.
 
         Args:
             text: As in the settings.
             patterns: The source may be one (`signals.>`).
+            prefix: Of names on the other side that are not given.
 
         Raises:
             InvalidTopicNameError: It is none; says why.
@@ -41,7 +43,7 @@ class Route(NamedTuple):
                     f"route {text!r} would put many topics into one: leave {'=' + target!r} out",
                     metadata={"topic": source},
                 )
-        return cls(source, target)
+        return cls(source, target, prefix)
 
     def cursor(self, name: str) -> str:
         """Return the name of the route's cursor, which is spelt like a topic."""
@@ -49,4 +51,4 @@ class Route(NamedTuple):
 
     def target_of(self, topic: str) -> str:
         """Return what a topic that the source means is called on the other side."""
-        return self.target or topic
+        return self.target or self.prefix + topic

@@ -44,6 +44,13 @@ class BridgeSettings:
         default=(),
         metadata=setting(unit="", why="Bus to Kafka: TOPIC, TOPIC=KAFKA_TOPIC or a pattern; none"),
     )
+    out_prefix: str = field(
+        default="",
+        metadata=setting(
+            unit="",
+            why="Before names in Kafka that no route gives; needed on the Kafka of the bus's own durable topics",
+        ),
+    )
     in_topics: tuple[str, ...] = field(
         default=(),
         metadata=setting(unit="", why="Kafka to bus: KAFKA_TOPIC or KAFKA_TOPIC=TOPIC; none"),
@@ -141,6 +148,10 @@ class BridgeSettings:
                 raise SettingsError(
                     "bridge", name, getattr(self, name), "1 to 64 characters of [a-zA-Z0-9._-]"
                 )
+        if self.out_prefix and _NAME.fullmatch(self.out_prefix) is None:
+            raise SettingsError(
+                "bridge", "out_prefix", self.out_prefix, "up to 64 characters of [a-zA-Z0-9._-]"
+            )
         if not self.kafka:
             raise SettingsError("bridge", "kafka", self.kafka, "HOST:PORT of at least one broker")
         if self.retry_first_seconds > self.retry_max_seconds:
@@ -156,7 +167,8 @@ class BridgeSettings:
     @property
     def out_routes(self) -> list[Route]:
         """From the bus to Kafka."""
-        return [Route.parse(text, patterns=True) for text in self.out_topics]
+        prefix = self.out_prefix
+        return [Route.parse(text, patterns=True, prefix=prefix) for text in self.out_topics]
 
     @property
     def in_routes(self) -> list[Route]:

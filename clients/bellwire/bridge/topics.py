@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from aiokafka import errors as kafka_errors
@@ -39,22 +40,33 @@ class Topics:
             KafkaUnreachableError: Nobody answers.
         """
         if topic not in self._counts:
-            if len(topic) > TOPIC_NAME_BYTES_MAX:
-                raise KafkaTopicError(
-                    f"Kafka topic {topic[:40]!r}… has {len(topic)} characters, limit is "
-                    f"{TOPIC_NAME_BYTES_MAX}: choose a shorter name"
-                )
+            _check_length(topic)
             self._counts[topic] = await persevere(
                 self._settings, lambda: self._found(topic, wanted)
             )
         count = self._counts[topic]
-        if count < wanted:
-            raise KafkaTopicError(
-                f"Kafka topic {topic!r} has {count} partitions, the bridge needs {wanted}: give it more, or "
-                f"set bridge.partitions to {count}",
-                metadata={"topic": topic, "partitions": str(count), "wanted": str(wanted)},
-            )
+        _check_count(topic, count, wanted)
         return count
+
+    async def check(self, wanted: Mapping[str, int]) -> None:
+        """See that topics serve as they are, or may be made; nothing is made.
+
+        Args:
+            wanted: At least so many partitions of each; 0 = any number.
+
+        Raises:
+            KafkaTopicError: One is missing and may not be made, or has too few partitions.
+            KafkaUnreachableError: Nobody answers.
+        """
+        if not wanted:
+            return
+        counts = await persevere(self._settings, lambda: self._count(wanted))
+        for topic, least in wanted.items():
+            _check_length(topic)
+            if counts[topic]:
+                _check_count(topic, counts[topic], least)
+            elif not self._settings.create_topics:
+                raise _missing(topic)
 
     async def dead_letters_of(self, topic: str) -> tuple[str, int]:
         """Return the topic for what cannot be mirrored from a topic, and its partitions."""
@@ -62,32 +74,31 @@ class Topics:
         return name, await self.partition_count(name, wanted=0)
 
     async def _found(self, topic: str, wanted: int) -> int:
-        count = await self._count(topic)
+        count = (await self._count([topic]))[topic]
         if count:
             return count
         if not self._settings.create_topics:
-            raise KafkaTopicError(
-                f"Kafka topic {topic!r} does not exist: make it, or set bridge.create_topics to true",
-                metadata={"topic": topic},
-            )
+            raise _missing(topic)
         await self._create(topic, max(1, wanted))
-        count = await self._count(topic)
+        count = (await self._count([topic]))[topic]
         if not count:  # The answer to CreateTopics comes before the metadata shows it.
             raise kafka_errors.LeaderNotAvailableError(topic)
         return count
 
-    async def _count(self, topic: str) -> int:
-        """Return the partitions, 0 = there is no such topic.
+    async def _count(self, topics: Collection[str]) -> dict[str, int]:
+        """Return the partitions of each, 0 = there is no such topic.
 
         All topics are asked for: to ask for one makes it, where brokers make topics by themselves.
         """
-        every = await self._connection.admin.describe_topics()
-        found = next((each for each in every if each["topic"] == topic), None)
-        if found is None or found["error_code"] in (_UNKNOWN, _NO_LEADER):
-            return 0
-        if found["error_code"]:
-            raise self._refused(topic, kafka_errors.for_code(found["error_code"])())
-        return len(found["partitions"])
+        counts = dict.fromkeys(topics, 0)
+        for found in await self._connection.admin.describe_topics():
+            topic, code = found["topic"], found["error_code"]
+            if topic not in counts or code in (_UNKNOWN, _NO_LEADER):
+                continue
+            if code:
+                raise self._refused(topic, kafka_errors.for_code(code)())
+            counts[topic] = len(found["partitions"])
+        return counts
 
     async def _create(self, topic: str, partitions: int) -> None:
         copies = self._settings.replication_factor
@@ -104,3 +115,27 @@ class Topics:
         return KafkaTopicError(
             f"Kafka topic {topic!r} cannot be used: {words(error)}", metadata={"topic": topic}
         )
+
+
+def _check_length(topic: str) -> None:
+    if len(topic) > TOPIC_NAME_BYTES_MAX:
+        raise KafkaTopicError(
+            f"Kafka topic {topic[:40]!r}… has {len(topic)} characters, limit is "
+            f"{TOPIC_NAME_BYTES_MAX}: choose a shorter name"
+        )
+
+
+def _check_count(topic: str, count: int, wanted: int) -> None:
+    if count < wanted:
+        raise KafkaTopicError(
+            f"Kafka topic {topic!r} has {count} partitions, the bridge needs {wanted}: give it more, or "
+            f"set bridge.partitions to {count}",
+            metadata={"topic": topic, "partitions": str(count), "wanted": str(wanted)},
+        )
+
+
+def _missing(topic: str) -> KafkaTopicError:
+    return KafkaTopicError(
+        f"Kafka topic {topic!r} does not exist: make it, or set bridge.create_topics to true",
+        metadata={"topic": topic},
+    )

@@ -20,6 +20,12 @@ def bridge(
             help="Bus to Kafka: a topic or a pattern; may be repeated.",
         ),
     ] = None,
+    out_prefix: Annotated[
+        str | None,
+        typer.Option(
+            "--out-prefix", metavar="TEXT", help="Before names in Kafka that no --out gives."
+        ),
+    ] = None,
     in_topics: Annotated[
         list[str] | None,
         typer.Option("--in", metavar="KAFKA_TOPIC[=TOPIC]", help="Kafka to bus; may be repeated."),
@@ -51,6 +57,7 @@ def bridge(
                 "bridge.kafka": kafka,
                 "bridge.name": name,
                 "bridge.out_topics": tuple(out_topics) if out_topics else None,
+                "bridge.out_prefix": out_prefix,
                 "bridge.in_topics": tuple(in_topics) if in_topics else None,
             },
             sections=("command", "client", "bridge"),

@@ -34,6 +34,7 @@ __all__ = ["info_json", "info_table", "show_info"]
 
 MICROS_PER_SECOND: Final = 1_000_000
 NANOS_PER_SECOND: Final = 1_000_000_000
+KAFKA: Final = "kafka:"  # Whose disks are the brokers'.
 ROLES: Final = {
     CLUSTER_ROLE_STANDBY: "standby",
     CLUSTER_ROLE_OPENING: "taking over",
@@ -76,7 +77,7 @@ def info_table(found: GetServerInfoResponse, now_ns: int) -> Table:
     )
     table.add_row("delivered", counted_text(found.delivered_messages, "message"))
     if found.HasField("store"):
-        _add_store(table, found.store)
+        _add_store(table, found.store, now_ns)
     elif not found.HasField("cluster") or found.cluster.role == CLUSTER_ROLE_ACTIVE:
         table.add_row("store", "none: everything is kept in memory (`bellwire serve --data DIR`)")
     add_cache(table, found.cache)
@@ -92,9 +93,18 @@ def _add_cluster(table: Table, cluster: ClusterInfo, now_ns: int) -> None:
     away = f"  [{Style.BAD}]Redis is away[/]" if cluster.lease_service_away else ""
     took = f", took over in {cluster.take_over_millis} ms" if cluster.take_over_millis else ""
     table.add_row("owner", f"{escape(owner)}{took}{away}")
+    if cluster.agent_directory_away or cluster.agent_directory_faults:
+        table.add_row("agent directory", f"[{Style.BAD}]{_directory_text(cluster)}[/]")
     if len(cluster.groups) > 1 or any(group.topics for group in cluster.groups):
         for number, group in enumerate(cluster.groups):
             table.add_row("" if number else "topics", _group_text(group))
+
+
+def _directory_text(cluster: ClusterInfo) -> str:
+    faults = cluster.agent_directory_faults
+    told = ["Redis is away"] if cluster.agent_directory_away else []
+    told += [f"{counted_text(faults, 'fault')} of its own, see the log"] if faults else []
+    return ", ".join(told)
 
 
 def _group_text(group: TopicGroup) -> str:
@@ -103,11 +113,14 @@ def _group_text(group: TopicGroup) -> str:
     return escape(harmless(f"{topics}: {group.group}{owner}"))
 
 
-def _add_store(table: Table, store: StoreInfo) -> None:
-    table.add_row("store", f"{escape(store.path)}, {bytes_text(store.disk_bytes)} on disk")
+def _add_store(table: Table, store: StoreInfo, now_ns: int) -> None:
+    on_disk = "" if store.path.startswith(KAFKA) else f", {bytes_text(store.disk_bytes)} on disk"
+    table.add_row("store", f"{escape(store.path)}{on_disk}")
     if store.read_only:
         reason = escape(harmless(store.read_only_reason)) or "no reason given"
         table.add_row(f"[{Style.BAD}]read-only[/]", f"[{Style.BAD}]{reason}[/]")
+    elif store.unanswered_since_unix_nano:
+        table.add_row(f"[{Style.BAD}]waits[/]", f"[{Style.BAD}]{_outage_text(store, now_ns)}[/]")
     else:
         table.add_row("state", f"[{Style.GOOD}]writable[/]")
     median, p99 = (
@@ -117,6 +130,13 @@ def _add_store(table: Table, store: StoreInfo) -> None:
     times = f", p50 {median}, p99 {p99} of the latest" if store.commits else ""
     table.add_row("commits", f"{count_text(store.commits)}{times}")
     table.add_row("start", recovery_text(store.recovery))
+
+
+def _outage_text(store: StoreInfo, now_ns: int) -> str:
+    since = store.unanswered_since_unix_nano
+    waited = span_text((now_ns - since) / NANOS_PER_SECOND)
+    reason = escape(harmless(store.unanswered_reason)) or "no reason given"
+    return f"for {waited} (since {moment_text(since)}): {reason}; nothing durable is acknowledged until it does"
 
 
 def info_json(found: GetServerInfoResponse) -> dict[str, object]:
@@ -151,6 +171,8 @@ def _cluster_json(cluster: ClusterInfo) -> dict[str, object]:
         "role_since_unix_nano": cluster.role_since_unix_nano,
         "lease_service_away": cluster.lease_service_away,
         "take_over_millis": cluster.take_over_millis,
+        "agent_directory_away": cluster.agent_directory_away,
+        "agent_directory_faults": cluster.agent_directory_faults,
         "groups": [
             {
                 "group": group.group,
@@ -172,5 +194,7 @@ def _store_json(store: StoreInfo) -> dict[str, object]:
         "commit_p50_micros": store.commit_p50_micros,
         "commit_p99_micros": store.commit_p99_micros,
         "disk_bytes": store.disk_bytes,
+        "unanswered_since_unix_nano": store.unanswered_since_unix_nano or None,
+        "unanswered_reason": store.unanswered_reason,
         "recovery": recovery_json(store.recovery),
     }

@@ -14,6 +14,7 @@ from bellwire.cli.moments import parse_moment
 from bellwire.cli.output import Style, console, print_json
 from bellwire.cli.published import Outcome
 from bellwire.cli.session import Target, connected
+from bellwire.cli.store_outage import store_named
 
 if TYPE_CHECKING:
     from bellwire.bus.v1.publisher_pb2 import AckLevel
@@ -145,15 +146,18 @@ async def publish_all(
 
     Raises:
         BellwireError: On the first refusal; what was acknowledged before stays published.
+        CommandError: It was not acknowledged in time, because what keeps the topic does not answer.
     """
     outcome = Outcome()
     template = publication.template
     async with connected(target) as client:
         publisher = client.publisher(source=template.source, ack_level=_ack_level(publication.ack))
-        async for group in payloads:
-            for start in range(0, len(group), GROUP_MESSAGES):
-                part = [template.message(data) for data in group[start : start + GROUP_MESSAGES]]
-                outcome.add(part, await _publish(publisher, publication, part))
+        async with store_named(client):
+            async for group in payloads:
+                for start in range(0, len(group), GROUP_MESSAGES):
+                    some = group[start : start + GROUP_MESSAGES]
+                    part = [template.message(data) for data in some]
+                    outcome.add(part, await _publish(publisher, publication, part))
     if as_json:
         print_json({"topic": publication.topic, **outcome.json()})
         return

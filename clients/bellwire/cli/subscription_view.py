@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bellwire.admin.v1.topic_pb2 import GetTopicStatsResponse
 from bellwire.cli.asking import check_somebody_is_there, confirm
+from bellwire.cli.faults import check_complete
 from bellwire.cli.output import Style, console, plain_table, print_json
 from bellwire.cli.session import Target, connected, run_async
 from bellwire.cli.units import count_text
@@ -53,10 +54,14 @@ class SubscriptionSum:
 
 
 async def show_subscriptions(target: Target, pattern: str, *, as_json: bool) -> None:
-    """Print the named subscriptions of the topics that match."""
+    """Print the named subscriptions of the topics that match.
+
+    Raises:
+        IncompleteAnswer: After they were printed: groups of coordinators are missing.
+    """
     async with connected(target) as client:
-        topics = await client.admin.list_topics(pattern)
-        stats = [await client.admin.topic_stats(topic.name) for topic in topics]
+        listed = await client.admin.reachable_topics(pattern)
+        stats = [await client.admin.topic_stats(topic.name) for topic in listed.topics]
     found = sum_up(stats)
     if as_json:
         for one in found:
@@ -65,6 +70,7 @@ async def show_subscriptions(target: Target, pattern: str, *, as_json: bool) -> 
         console().print(subscriptions_table(found))
     else:
         console().print("no named subscriptions", style=Style.FAINT)
+    check_complete(listed.missing)
 
 
 def sum_up(stats: Iterable[GetTopicStatsResponse]) -> list[SubscriptionSum]:

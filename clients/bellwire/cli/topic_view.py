@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.table import Table
 
 from bellwire.admin.v1.topic_pb2 import (
@@ -12,15 +14,17 @@ from bellwire.admin.v1.topic_pb2 import (
     Topic,
 )
 from bellwire.bus.v1.subscriber_pb2 import OverflowPolicy
-from bellwire.cli.faults import CommandError
+from bellwire.cli.faults import CommandError, check_complete
 from bellwire.cli.output import Style, console, plain_table, print_json
 from bellwire.cli.session import Target, connected
 from bellwire.cli.topic_words import word
 from bellwire.cli.units import bytes_text, count_text, moment_text
+from bellwire.wire.errors import UnknownTopicError
 
 __all__ = [
     "counters_json",
     "describe_topic",
+    "kept_messages",
     "settings_table",
     "show_topics",
     "topic_json",
@@ -28,35 +32,53 @@ __all__ = [
 ]
 
 
+COUNTED_SINCE: Final = "kept: in the log now; the rest counts since the coordinator started"
+
+
 async def show_topics(target: Target, pattern: str, *, as_json: bool) -> None:
-    """Print the topics that match, with what went through them."""
+    """Print the topics that match, with what is kept in them and what went through them.
+
+    Raises:
+        IncompleteAnswer: After they were printed: groups of coordinators are missing.
+    """
     async with connected(target) as client:
-        topics = await client.admin.list_topics(pattern)
-        rows = [(topic, await client.admin.topic_stats(topic.name)) for topic in topics]
+        listed = await client.admin.reachable_topics(pattern)
+        rows = [(topic, await client.admin.topic_stats(topic.name)) for topic in listed.topics]
     if as_json:
         for topic, stats in rows:
             print_json({**topic_json(topic), **counters_json(stats)})
-        return
-    if not rows:
-        console().print(
-            f"no topic matches {pattern}" if pattern else "no topics yet", style=Style.FAINT
-        )
-        return
-    console().print(topics_table(rows))
+    elif rows:
+        console().print(topics_table(rows))
+        console().print(COUNTED_SINCE, style=Style.FAINT)
+    else:
+        nothing = f"no topic matches {pattern}" if pattern else "no topics yet"
+        console().print(nothing, style=Style.FAINT)
+    check_complete(listed.missing)
 
 
 def topics_table(rows: list[tuple[Topic, GetTopicStatsResponse]]) -> Table:
     """Return one line per topic."""
-    headings = ("topic", "log", "parts", "messages", "batches", "sent", "opened", "delivered")
+    headings = (
+        "topic",
+        "log",
+        "parts",
+        "kept",
+        "published",
+        "batches",
+        "sent",
+        "opened",
+        "delivered",
+    )
     # Most topics have none: the column comes with the first dead letter.
     any_dead = any(stats.dead_letters for _, stats in rows)
-    table = plain_table(*headings, *(["dead"] * any_dead), right=tuple(range(2, 9)))
+    table = plain_table(*headings, *(["dead"] * any_dead), right=tuple(range(2, 10)))
     for topic, stats in rows:
         dead = f"[{Style.BAD}]{count_text(stats.dead_letters)}[/]" if stats.dead_letters else "0"
         table.add_row(
             f"[{Style.NAME}]{topic.name}[/]",
             log_word(topic),
             str(topic.partition_count),
+            count_text(kept_messages(stats)),
             count_text(stats.published_messages),
             count_text(stats.published_batches),
             bytes_text(stats.published_bytes),
@@ -67,6 +89,11 @@ def topics_table(rows: list[tuple[Topic, GetTopicStatsResponse]]) -> Table:
     return table
 
 
+def kept_messages(stats: GetTopicStatsResponse) -> int:
+    """Return how many messages are in the log now; offsets have no holes."""
+    return sum(each.high_watermark - each.low_offset for each in stats.partitions)
+
+
 async def describe_topic(target: Target, name: str, *, as_json: bool) -> None:
     """Print the settings of one topic.
 
@@ -74,13 +101,16 @@ async def describe_topic(target: Target, name: str, *, as_json: bool) -> None:
         CommandError: When there is no such topic.
     """
     async with connected(target) as client:
-        found = [topic for topic in await client.admin.list_topics(name) if topic.name == name]
-    if not found:
-        raise CommandError(f"there is no topic {name!r}; `bellwire topics list` shows all")
+        try:
+            found = await client.admin.get_topic(name)
+        except UnknownTopicError:
+            raise CommandError(
+                f"there is no topic {name!r}; `bellwire topics list` shows all"
+            ) from None
     if as_json:
-        print_json(topic_json(found[0]))
+        print_json(topic_json(found))
         return
-    console().print(settings_table(found[0]))
+    console().print(settings_table(found))
 
 
 def settings_table(topic: Topic) -> Table:
@@ -124,6 +154,7 @@ def topic_json(topic: Topic) -> dict[str, object]:
 def counters_json(stats: GetTopicStatsResponse) -> dict[str, object]:
     """Return what is counted of a topic as a whole."""
     return {
+        "kept_messages": kept_messages(stats),
         "published_messages": stats.published_messages,
         "published_batches": stats.published_batches,
         "published_bytes": stats.published_bytes,

@@ -19,8 +19,9 @@ from bellwire.bus.v1.subscriber_pb2 import START_POLICY_POSITIONS, StartPosition
 from bellwire.client._dead_letters import Progress
 from bellwire.client._groups import Groups
 from bellwire.client.admin import DEAD_LETTERS_PAGE, Admin
+from bellwire.client.results import ReachableTopics
 from bellwire.transport.group_pool import GroupPool
-from bellwire.wire.errors import UnknownSubscriptionError
+from bellwire.wire.errors import BellwireError, CapacityError, PeerError, UnknownSubscriptionError
 
 __all__ = ["GroupAdmin"]
 
@@ -31,7 +32,8 @@ class GroupAdmin(Admin):
     """`Admin` for several groups; agents and the server itself are those of the group the client came to first.
 
     What concerns a subscription in several groups is done in one after the other: when one of them fails, it is done
-    in those before. A list is refused while one of the groups does not answer, for it would not be whole.
+    in those before. A list is refused while one of the groups does not answer, for it would not be whole;
+    `reachable_topics` is the exception, which names who is missing.
     """
 
     def __init__(self, groups: Groups, timeout_seconds: float) -> None:
@@ -72,13 +74,27 @@ class GroupAdmin(Admin):
 
     async def list_topics(self, pattern: str = "", *, timeout: float | None = None) -> list[Topic]:
         """List topics of all groups that match the pattern, ordered by name; empty = all."""
-        lists = await self._at_all(timeout, lambda admin: admin.list_topics(pattern))
+        found = await self.reachable_topics(pattern, timeout=timeout)
+        for error in found.missing.values():
+            raise error
+        return found.topics
+
+    async def reachable_topics(
+        self, pattern: str = "", *, timeout: float | None = None
+    ) -> ReachableTopics:
+        """List topics of the groups that answer, and name those that do not."""
+        answers = await self._at_all(timeout, lambda admin: admin.list_topics(pattern))
+        missing = {
+            group: answer for group, answer in answers.items() if isinstance(answer, BellwireError)
+        }
+        if len(missing) == len(answers):
+            raise next(iter(missing.values()))
         found: dict[str, Topic] = {}
-        for group, topics in lists.items():
-            for topic in topics:
+        for group, topics in answers.items():
+            for topic in topics if not isinstance(topics, BellwireError) else ():
                 if topic.name not in found or self._groups.map.group_of(topic.name) == group:
                     found[topic.name] = topic
-        return [found[name] for name in sorted(found)]
+        return ReachableTopics([found[name] for name in sorted(found)], missing)
 
     async def topic_stats(
         self, name: str, *, timeout: float | None = None
@@ -257,9 +273,14 @@ class GroupAdmin(Admin):
 
     async def _at_all(
         self, timeout: float | None, ask: Callable[[Admin], Awaitable[T]]
-    ) -> dict[str, T]:
-        async def asked(group: str) -> T:
-            return await ask(await self._admin_of(group, timeout))
+    ) -> dict[str, T | BellwireError]:
+        """Ask all groups at once; who does not answer has its error in the place of the answer."""
+
+        async def asked(group: str) -> T | BellwireError:
+            try:
+                return await ask(await self._admin_of(group, timeout))
+            except (PeerError, CapacityError) as error:
+                return error
 
         names = self._groups.map.names
         return dict(zip(names, await asyncio.gather(*map(asked, names)), strict=True))

@@ -17,6 +17,7 @@ from bellwire.admin.v1.topic_pb2 import GetTopicStatsResponse, Topic
 from bellwire.agent.v1.agent_pb2 import AgentStatus
 from bellwire.bus.v1.message_pb2 import Position
 from bellwire.bus.v1.subscriber_pb2 import StartPosition
+from bellwire.client.results import ReachableTopics
 
 
 class BusAdmin(Protocol):
@@ -46,6 +47,12 @@ class BusAdmin(Protocol):
 
     async def list_topics(self, pattern: str = "", *, timeout: float | None = None) -> list[Topic]:
         """List topics that match, ordered by name."""
+        ...
+
+    async def reachable_topics(
+        self, pattern: str = "", *, timeout: float | None = None
+    ) -> ReachableTopics:
+        """List topics that match, and name the groups whose topics are missing in the list."""
         ...
 
     async def topic_stats(

@@ -12,11 +12,12 @@ from bellwire.client._group_admin import GroupAdmin
 from bellwire.client._group_outboxes import GroupOutboxes
 from bellwire.client._groups import Groups
 from bellwire.client._latest import latest_messages, recent_messages
+from bellwire.client._map_reader import cluster_of, entries_of
 from bellwire.client._merged_replay import MergedReplay
 from bellwire.client._merged_subscription import MergedSubscription
 from bellwire.client._outboxes import Outboxes
 from bellwire.client._stream_subscription import StreamSubscription
-from bellwire.client._subscribe_side import SubscribeOptions
+from bellwire.client._subscribe_options import SubscribeOptions
 from bellwire.client._unary_publisher import GroupUnaryPublisher, UnaryPublisher
 from bellwire.client.admin import Admin
 from bellwire.client.replay import Replay
@@ -24,11 +25,13 @@ from bellwire.client.results import LatestMessage
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.client.subscription import Subscription
+from bellwire.policy.topic_groups import GroupEntry
 from bellwire.transport.channel import ChannelPool
+from bellwire.transport.group_pool import GroupPool
 
 PART_BYTES_MIN: Final = 4 << 20  # The largest block: a part must take any topic's largest message.
 
-__all__ = ["GroupRoutes", "Routes"]
+__all__ = ["GroupRoutes", "Routes", "group_routes"]
 
 OnSettleFailure = Callable[[SettleFailure], None]
 
@@ -172,3 +175,33 @@ class GroupRoutes(Routes):
     async def close(self) -> None:
         """Close the channels to every group."""
         await self._groups.close()
+
+
+async def group_routes(
+    pool: ChannelPool,
+    entries: Sequence[GroupEntry] | None,
+    settings: ClientSettings,
+    client_id: str,
+) -> GroupRoutes | None:
+    """Ask whether there are groups of coordinators that share out the topics; if so, go by their map.
+
+    Args:
+        pool: To the group that the client comes to first.
+        entries: Groups to know instead of asking; the first one is that of the pool.
+        settings: Of the client.
+        client_id: Of the client.
+
+    Raises:
+        DeadlineExceededError: Nobody answered in `connect_timeout_seconds`.
+    """
+    if not isinstance(pool, GroupPool):
+        return None
+    if entries is not None:
+        home = entries[0].group
+    else:
+        cluster = await cluster_of(pool, settings.transport.connect_timeout_seconds)
+        if cluster is None:
+            return None
+        home, entries = cluster.group, entries_of(cluster)
+    groups = Groups(pool, home, pool.addresses, settings, entries)
+    return GroupRoutes(groups, settings, client_id)

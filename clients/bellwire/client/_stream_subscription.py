@@ -40,7 +40,8 @@ class StreamSubscription(Subscription):
         self._settings = settings
         self._side = SubscribeSide(pool, settings, options, on_settle_failure)
         self._link = Link(self._side, pool, self._where, settings, settings.heartbeat_seconds)
-        self._side.wake = self._link.wake
+        self._settler = self._side.settler
+        self._settler.wake = self._link.wake
         self._side.revoke = self._revoke
         self._on_close = on_close
         self._closed = False
@@ -58,7 +59,7 @@ class StreamSubscription(Subscription):
     @property
     def expired_messages(self) -> int:
         """Messages not handed over because they waited here longer than `lease_seconds`."""
-        return self._side.expired_messages
+        return self._settler.expired_messages
 
     @property
     def settle_failures(self) -> Sequence[SettleFailure]:
@@ -111,7 +112,7 @@ class StreamSubscription(Subscription):
     async def next_batch(self) -> Batch:
         """Wait for the next delivery and take it."""
         side = self._side
-        if side.crowded:
+        if self._settler.crowded:
             await self.let_settle()
         while True:
             batch = self.batch_nowait()
@@ -127,7 +128,7 @@ class StreamSubscription(Subscription):
     @property
     def is_crowded(self) -> bool:
         """Whether so much is settled that the sender should run before the next delivery is taken."""
-        return self._side.crowded
+        return self._settler.crowded
 
     async def let_settle(self) -> None:
         """Let the sender run.
@@ -135,7 +136,7 @@ class StreamSubscription(Subscription):
         A full queue never suspends its consumer; without this the window would only be freed
         once it is used up, and coordinator and consumer would work in turns.
         """
-        self._side.crowded = False
+        self._settler.crowded = False
         await asyncio.sleep(0)
 
     def batch_nowait(self) -> Batch | None:
@@ -153,9 +154,9 @@ class StreamSubscription(Subscription):
         """Tell whether a batch from `index` on is still ours to hand over, and not delivered again."""
         if batch.lease < self.first_lease:
             return False
-        if batch.void_at == inf or self._side.holds(batch):  # This is asked for every message.
+        if batch.void_at == inf or self._settler.holds(batch):  # This is asked for every message.
             return True
-        self._side.forget_rest(batch, index)
+        self._settler.forget_rest(batch, index)
         return False
 
     def _revoke(self, first_lease: int) -> None:
@@ -163,7 +164,7 @@ class StreamSubscription(Subscription):
 
     def accept_soon(self, batch: Batch) -> None:
         """Accept what is done of the batch with the next tick's dispositions."""
-        self._side.accept_soon(batch)
+        self._settler.accept_soon(batch)
 
     async def close(self) -> None:
         """Send what is settled and end the stream; what is not settled is delivered again."""
@@ -182,7 +183,7 @@ class StreamSubscription(Subscription):
     @property
     def settler(self) -> Settler:
         """Whom the dispositions of its batches go to."""
-        return self._side
+        return self._settler
 
     def start(
         self,
@@ -211,7 +212,7 @@ class StreamSubscription(Subscription):
 
     def bring_given_back(self) -> None:
         """Hand over again what was given back and has not come again, once this is closed and others go on."""
-        self._side.bring_given_back()
+        self._settler.bring_given_back()
 
     @property
     def has_more(self) -> bool:

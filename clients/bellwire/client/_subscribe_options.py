@@ -7,6 +7,7 @@ from typing import Final
 
 from bellwire.bus.v1.message_pb2 import CODEC_LZ4_BLOCK, CODEC_NONE, Window
 from bellwire.bus.v1.subscriber_pb2 import (
+    OVERFLOW_POLICY_CONFLATE,
     START_POLICY_EARLIEST,
     START_POLICY_TIME,
     Ordering,
@@ -15,6 +16,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     SubscribeRequest,
     SubscribeStart,
 )
+from bellwire.wire.errors import CallerError
 from bellwire.wire.topic import TopicPattern
 
 FRAME_DELIVERIES_MAX: Final = 64  # The contract's limit: a frame costs more than a batch.
@@ -112,3 +114,27 @@ class SubscribeOptions:
             time_unix_nano=start.time_unix_nano,
             unlisted=start.policy if self.begins_behind else start.unlisted,
         )
+
+
+def check_direct(
+    subscription: str,
+    lease_seconds: float | None,
+    max_batch_messages: int,
+    overflow_policy: OverflowPolicy.ValueType,
+) -> None:
+    """Refuse what needs the coordinator between publisher and subscriber.
+
+    Raises:
+        CallerError: Something does.
+    """
+    obstacle = ""
+    if subscription:
+        obstacle = f"subscription {subscription!r} has a cursor that the coordinator keeps"
+    elif lease_seconds is not None:
+        obstacle = "a lease is kept by the coordinator"
+    elif max_batch_messages:
+        obstacle = "max_batch_messages is kept by the coordinator"
+    elif overflow_policy == OVERFLOW_POLICY_CONFLATE:
+        obstacle = "policy CONFLATE needs all messages in one place"
+    if obstacle:
+        raise CallerError(f"direct=True is not possible: {obstacle}; leave one of the two out")

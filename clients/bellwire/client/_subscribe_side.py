@@ -14,12 +14,8 @@ import grpc
 
 from bellwire.bus.v1 import subscriber_pb2
 from bellwire.bus.v1.subscriber_pb2 import (
-    DISPOSITION_ACCEPT,
-    DISPOSITION_RELEASE,
-    DISPOSITION_RENEW,
     OVERFLOW_POLICY_DISCONNECT,
     Delivery,
-    Disposition,
     Pause,
     SubscribeHeartbeat,
     SubscribeRequest,
@@ -30,15 +26,12 @@ from bellwire.bus.v1.subscriber_pb2 import (
 )
 from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceStub
 from bellwire.client._direct_reader import DirectReader
-from bellwire.client._given_back import GivenBack
 from bellwire.client._inbox import Inbox
 from bellwire.client._lease import Lease
-from bellwire.client._provisional import Provisional
 from bellwire.client._resume import EphemeralResume, NamedResume, Resume
-from bellwire.client._settlements import Settlements
+from bellwire.client._settler import Settler
 from bellwire.client._subscribe_options import SubscribeOptions
 from bellwire.client._whereabouts import Origin
-from bellwire.client.received import Batch
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.transport.channel import ChannelPool
@@ -56,14 +49,13 @@ __all__ = ["SubscribeOptions", "SubscribeSide"]
 
 _log = logging.getLogger("bellwire.client")
 
-URGENT_SHARE: Final = 8  # An eighth of the window settled: the coordinator should hear of it now.
 NO_DIRECT_LANE: Final = "this client has no direct lane: it is off, or the coordinator elsewhere"
 FAILURES_MAX: Final = 100  # Latest refusals kept for the user; policy DROP_OLDEST.
 MILLIS: Final = 1_000
 
 
 class SubscribeSide:
-    """The `Side` of a subscribe stream, and the settler of its batches.
+    """The `Side` of a subscribe stream.
 
     The local queue is bounded by the window: the coordinator sends no more, and is cut off if it does.
     After a lost stream a named subscription drops what it had not handed over, because it will be
@@ -71,13 +63,11 @@ class SubscribeSide:
 
     Attributes:
         inbox: What was received and not handed over yet.
+        settler: What is done of it, until the coordinator has been told.
         failed: Why the subscription ended, if it did.
         direct_obstacle: Why messages come by the coordinator though they were asked for directly.
         dropped_messages: Messages the coordinator dropped because we fell behind.
-        stale_settlements: Dispositions that came after their stream was lost.
-        expired_messages: Messages not handed over because they waited here longer than their lease.
         paused: Nothing more is wanted; the coordinator is told, on each new stream again.
-        crowded: Set when so much is settled that the consumer should let the sender run.
     """
 
     final_errors: tuple[type[BellwireError], ...] = (SlowSubscriberError, DataCorruptError)
@@ -95,14 +85,6 @@ class SubscribeSide:
         self._options = options
         self._on_settle_failure = on_settle_failure
         self._channel: grpc.aio.Channel | None = None
-        self._in_flight = 0
-        self._settlements = Settlements(
-            settings.subscribe.settle_linger_seconds, options.window_messages // URGENT_SHARE
-        )
-        self._lingering: list[Batch] = []
-        self._linger_until: float | None = None
-        self._provisional = Provisional()
-        self._given_back = GivenBack(options.window_messages, options.window_bytes)
         self._resume: Resume = (
             NamedResume(options.window_messages) if options.subscription else EphemeralResume()
         )
@@ -110,14 +92,17 @@ class SubscribeSide:
         self._reconnect_after = 0.0
         self._lease_id = ""
         self._lease = Lease(options.lease_millis / MILLIS if options.lease_millis else None)
+        linger_seconds = settings.subscribe.settle_linger_seconds
+        self.settler = Settler(options, linger_seconds, self._resume, self._lease)
         self.inbox = Inbox(
-            self,
+            self.settler,
             self._resume,
             options.window_messages,
             options.window_bytes,
             self._lease,
-            self._on_expired,
+            self.settler.expired,
         )
+        self.settler.put_back = self.inbox.put_back
         path = pool.direct_path if options.direct else None
         self.direct_obstacle = ""
         if options.direct and path is None:
@@ -131,14 +116,10 @@ class SubscribeSide:
         self.paused = False
         self._told_paused = False
         self.closing = False
-        self.crowded = False
-        self.wake: Callable[[], None] = lambda: None
         self.revoke: Callable[[int], None] = lambda first_lease: None
         self.failed: BellwireError | None = None
         self.settle_failures: deque[SettleFailure] = deque(maxlen=FAILURES_MAX)
         self.dropped_messages = 0
-        self.stale_settlements = 0
-        self.expired_messages = 0
 
     @property
     def lease(self) -> int:
@@ -181,105 +162,6 @@ class SubscribeSide:
         for other in (*origin.elsewhere, *here):
             resume.go_on_after(other, lambda topic: belongs(topic) and options.concerns(topic))
 
-    # ------------------------------------------------------------ for the subscription
-
-    def settle(
-        self,
-        batch: Batch,
-        first: int,
-        last: int,
-        disposition: Disposition.ValueType,
-        delay_millis: int = 0,
-        reason: str = "",
-    ) -> None:
-        """Gather one disposition; it is sent in the background."""
-        if batch.is_direct:
-            if disposition == DISPOSITION_RELEASE:
-                self._bring_again(batch, first, last, delay_millis)
-            return
-        key = (batch.topic, batch.partition)
-        first_offset, last_offset = batch.first_offset + first, batch.first_offset + last
-        if disposition == DISPOSITION_ACCEPT:
-            self._resume.on_accepted(key, first_offset, last_offset, batch.log_id)
-        if batch.lease != self.lease:
-            self._settle_stale(batch, first, last, disposition, delay_millis)
-            return
-        now = asyncio.get_running_loop().time()
-        if disposition == DISPOSITION_RELEASE:
-            self._resume.on_released(key, first_offset, last_offset)
-            if not self._options.subscription:
-                self._given_back.add(batch.part(first, last), now + delay_millis / MILLIS)
-        first_tag, last_tag = batch.first_tag + first, batch.first_tag + last
-        if disposition != DISPOSITION_ACCEPT:
-            self._provisional.remember(first_tag, last_tag, batch, first, last)
-        if disposition == DISPOSITION_RENEW:
-            batch.void_at = self._lease.void_at()
-        if self._settlements.add(first_tag, last_tag, disposition, delay_millis, reason, now):
-            self.crowded = self._settlements.urgent
-            self.wake()
-
-    def _settle_stale(
-        self,
-        batch: Batch,
-        first: int,
-        last: int,
-        disposition: Disposition.ValueType,
-        delay_millis: int,
-    ) -> None:
-        """Take a disposition whose stream was lost; it can mean something on this side only.
-
-        The coordinator delivers again what a named subscription held. Of an ephemeral one it knows
-        nothing any more, so what its user gives back is brought again from here.
-        """
-        self.stale_settlements += last - first + 1
-        if disposition == DISPOSITION_RELEASE and not self._options.subscription:
-            self._bring_again(batch, first, last, delay_millis)
-
-    def _bring_again(self, batch: Batch, first: int, last: int, delay_millis: int) -> None:
-        """Hand over again what the coordinator has nothing more to do with."""
-        self._put_back(batch.part(first, last), delay_millis / MILLIS)
-
-    def _put_back(self, again: Batch, delay_seconds: float) -> None:
-        again.attempt += 1
-        asyncio.get_running_loop().call_later(delay_seconds, self.inbox.put_back, again)
-
-    def bring_given_back(self) -> None:
-        """Hand over again, when it is due, what was given back and the coordinator will not deliver any more.
-
-        To be called once no further stream follows. Whoever goes on where this ended need not deliver it then.
-        """
-        now = asyncio.get_running_loop().time()
-        for batch, due_at in self._given_back.take_all():
-            first, last = batch.first_offset, batch.first_offset + len(batch) - 1
-            self._resume.on_brought((batch.topic, batch.partition), first, last)
-            self._put_back(batch, max(0.0, due_at - now))
-
-    def holds(self, batch: Batch) -> bool:
-        """Tell whether the time of a batch is not up."""
-        return not self._lease.is_void(batch.lease, batch.void_at)
-
-    def forget_rest(self, batch: Batch, first: int) -> None:
-        """Give up the open messages from `first` on of a batch whose time is up."""
-        rest = batch.open >> first << first
-        batch.open ^= rest
-        self._on_expired(rest.bit_count())
-
-    def _on_expired(self, count: int) -> None:
-        """Count messages that are delivered again, because we held them for too long."""
-        self.expired_messages += count
-        self._in_flight -= count
-
-    def accept_soon(self, batch: Batch) -> None:
-        """Settle what is done of a batch when the linger time has passed."""
-        if batch.is_direct:
-            batch.settle_done()
-            return
-        self._lingering.append(batch)
-        if self._linger_until is None:
-            now = asyncio.get_running_loop().time()
-            self._linger_until = now + self._settings.subscribe.settle_linger_seconds
-            self.wake()
-
     # ------------------------------------------------------------ Side of the link
 
     async def prepare(self) -> None:
@@ -309,21 +191,8 @@ class SubscribeSide:
             if self.paused:
                 return SubscribeRequest(pause=Pause())
             return SubscribeRequest(resume=ResumeFrame())
-        if self._linger_until is not None and (now >= self._linger_until or self.closing):
-            self._settle_lingering()
-        due_at = self._settlements.due_at()
-        if due_at is None or (now < due_at and not self.closing):
-            return None
-        settle, count = self._settlements.take()
-        self._in_flight -= count
-        self.crowded = False
-        return SubscribeRequest(settle=settle)
-
-    def _settle_lingering(self) -> None:
-        lingering, self._lingering = self._lingering, []
-        self._linger_until = None
-        for batch in lingering:
-            batch.settle_done()
+        settle = self.settler.take(now, closing=self.closing)
+        return None if settle is None else SubscribeRequest(settle=settle)
 
     def has_more(self) -> bool:
         """Tell that there is a next time to settle; frames of this side are few."""
@@ -331,7 +200,7 @@ class SubscribeSide:
 
     def wake_at(self, now: float) -> float | None:
         """Return when the gathered dispositions are due, or draining has taken long enough."""
-        times = (self._settlements.due_at(), self._linger_until, self._drain_deadline)
+        times = (self.settler.due_at(), self._drain_deadline)
         return min((at for at in times if at is not None), default=None)
 
     def on_response(self, response: SubscribeResponse, now: float) -> bool:
@@ -387,11 +256,12 @@ class SubscribeSide:
     def _on_delivery(self, delivery: Delivery) -> None:
         header = delivery.batch.header
         count = header.message_count
-        self._in_flight += count
+        self.settler.in_flight += count
         # Under a lease that ended here later than there, more may be on its way than we count as free.
-        if self._in_flight > self._options.window_messages and not self._lease.is_timed:
+        in_flight = self.settler.in_flight
+        if in_flight > self._options.window_messages and not self._lease.is_timed:
             raise InternalError(
-                f"coordinator sent {self._in_flight} messages into a window of "
+                f"coordinator sent {in_flight} messages into a window of "
                 f"{self._options.window_messages}"
             )
         self.dropped_messages += delivery.dropped_messages
@@ -399,19 +269,14 @@ class SubscribeSide:
         skipped = self._resume.on_received(
             key, delivery.first_offset, count, delivery.attempt, delivery.log_id
         )
-        self._given_back.forget(*key, delivery.first_offset, delivery.first_offset + count - 1)
+        self.settler.came(*key, delivery.first_offset, delivery.first_offset + count - 1)
         if self._options.direct:
             self._direct.relayed(delivery, skipped)
         else:
             self.inbox.put(delivery, skipped)
 
     def _on_settle_failure_frame(self, frame: subscriber_pb2.SettleFailure) -> None:
-        failure, reopened = self._provisional.refused(frame)
-        self._in_flight += reopened
-        if reopened:
-            self._given_back.forget(
-                failure.topic, failure.partition, failure.first_offset, failure.last_offset
-            )
+        failure = self.settler.refused(frame)
         self.settle_failures.append(failure)
         if self._on_settle_failure is None:
             return
@@ -425,7 +290,7 @@ class SubscribeSide:
         deadline = self._drain_deadline
         if deadline is None:
             return False
-        return self._in_flight == 0 or asyncio.get_running_loop().time() >= deadline
+        return self.settler.in_flight == 0 or asyncio.get_running_loop().time() >= deadline
 
     def reconnect_after(self) -> float:
         """Return the seconds the coordinator asked to wait."""
@@ -433,13 +298,11 @@ class SubscribeSide:
 
     def on_lost(self) -> None:
         """Forget the lease: its tags mean nothing any more."""
-        self._settle_lingering()  # Not to be sent, but to be recognised when delivered again.
+        self.settler.settle_lingering()  # Not to be sent, but to be recognised when delivered again.
         self._drain_deadline = None
         self._direct.end_all()
-        self._in_flight = 0
         self._told_paused = False
-        self._settlements.clear()
-        self._provisional.clear()
+        self.settler.lost()
         if self._options.subscription:
             self.inbox.drop()
         self._lease.number += 1

@@ -34,6 +34,7 @@ from bellwire.bus.v1.subscriber_pb2 import DeleteSubscriptionRequest, SeekReques
 from bellwire.bus.v1.subscriber_pb2_grpc import SubscriberServiceStub
 from bellwire.client._dead_letters import DeadLetters, Progress
 from bellwire.client._unary import read, request
+from bellwire.client.results import ReachableTopics
 from bellwire.transport.channel import ChannelPool
 
 if TYPE_CHECKING:
@@ -145,6 +146,16 @@ class Admin:
             token = page.next_page_token
             if not token:
                 return topics
+
+    async def reachable_topics(
+        self, pattern: str = "", *, timeout: float | None = None
+    ) -> ReachableTopics:
+        """List topics that match, and name the groups of coordinators whose topics are missing in the list.
+
+        Raises:
+            BellwireError: No group answers.
+        """
+        return ReachableTopics(await self.list_topics(pattern, timeout=timeout), {})
 
     async def topic_stats(
         self, name: str, *, timeout: float | None = None

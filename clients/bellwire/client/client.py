@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,37 +15,32 @@ from bellwire.agent.v1.agent_pb2 import Agent
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_NONE, ACK_LEVEL_UNSPECIFIED, AckLevel
 from bellwire.bus.v1.subscriber_pb2 import (
     ORDERING_UNSPECIFIED,
-    OVERFLOW_POLICY_CONFLATE,
     OVERFLOW_POLICY_UNSPECIFIED,
     Ordering,
     OverflowPolicy,
     StartPosition,
 )
-from bellwire.client._caller import Caller
+from bellwire.client._calling import Calling
 from bellwire.client._group_outbox import GroupOutbox
-from bellwire.client._groups import Groups
-from bellwire.client._map_reader import cluster_of, entries_of
 from bellwire.client._outbox import Outbox
-from bellwire.client._routes import GroupRoutes, Routes
-from bellwire.client._subscribe_side import SubscribeOptions
+from bellwire.client._routes import Routes, group_routes
+from bellwire.client._subscribe_options import SubscribeOptions, check_direct
 from bellwire.client.admin import Admin
 from bellwire.client.agent_stream import AgentStream
 from bellwire.client.errors import UnreachableError
 from bellwire.client.protocol import SettleMode
 from bellwire.client.publisher import CONTROL_PREFIX, Publisher
 from bellwire.client.replay import Replay, replay_request
-from bellwire.client.results import CallReply, LatestMessage, ToolReply
+from bellwire.client.results import LatestMessage
 from bellwire.client.settings import ClientSettings
 from bellwire.client.settle_failure import SettleFailure
 from bellwire.client.subscription import Subscription
-from bellwire.mcp.v1.mcp_pb2 import Tool
 from bellwire.policy.topic_groups import GroupEntry
 from bellwire.transport.address import Address, parse_addresses
 from bellwire.transport.channel import ChannelPool
 from bellwire.transport.group_pool import GroupPool
 from bellwire.wire.errors import (
     BellwireError,
-    CallerError,
     ClosedError,
     DeadlineExceededError,
     NotImplementedYetError,
@@ -72,7 +67,7 @@ def connect(address: str, settings: ClientSettings | None = None) -> Client:
     return Client(address, settings)
 
 
-class Client:
+class Client(Calling):
     """One connection to the bus: a few persistent channels, and the streams on them.
 
     Use it from the event loop that opened it. Lost connections are opened again by themselves; what was
@@ -96,13 +91,13 @@ class Client:
             topic_groups: Groups of coordinators to know instead of asking; the first one is that of the address.
         """
         addresses = parse_addresses(address)
-        self.settings = settings or ClientSettings()
-        self.client_id = self.settings.client_id or f"{socket.gethostname()}-{os.getpid()}"
-        self._pool = GroupPool(addresses, self.settings.transport) if pool is None else pool
+        settings = settings or ClientSettings()
+        self._pool = GroupPool(addresses, settings.transport) if pool is None else pool
+        super().__init__(self._pool, settings)
+        self.client_id = settings.client_id or f"{socket.gethostname()}-{os.getpid()}"
         self._routes = Routes(self._pool, self.settings, self.client_id)
         self._all_routes = [self._routes]  # Those of before it was connected may be in use.
         self._topic_groups = topic_groups
-        self._caller = Caller(self._pool)
         self._publishers: dict[tuple[str, int, str], Publisher] = {}
         self._open: set[Subscription | AgentStream | Replay] = set()
         self._entered = False
@@ -132,7 +127,7 @@ class Client:
                 if self._pool.has_choice:
                     self._pool.reachability()  # It goes on to the next when one cannot be reached.
                 await self._pool.first().channel_ready()
-                await self._learn_groups(seconds)
+                await self._learn_groups()
         except (TimeoutError, DeadlineExceededError):
             await self.close()
             raise UnreachableError(
@@ -145,22 +140,12 @@ class Client:
             raise
         return self
 
-    async def _learn_groups(self, seconds: float) -> None:
-        """Ask whether there are groups of coordinators that share out the topics; if so, go by their map."""
-        pool, entries = self._pool, self._topic_groups
-        if not isinstance(pool, GroupPool):
-            return
-        if entries is not None:
-            home = entries[0].group
-        else:
-            cluster = await cluster_of(pool, seconds)
-            if cluster is None:
-                return
-            home, entries = cluster.group, entries_of(cluster)
-        groups = Groups(pool, home, pool.addresses, self.settings, entries)
-        self._routes = GroupRoutes(groups, self.settings, self.client_id)
-        self._all_routes.append(self._routes)
-        self._publishers.clear()  # What was made before goes to the home group only.
+    async def _learn_groups(self) -> None:
+        routes = await group_routes(self._pool, self._topic_groups, self.settings, self.client_id)
+        if routes is not None:
+            self._routes = routes
+            self._all_routes.append(routes)
+            self._publishers.clear()  # What was made before goes to the home group only.
 
     async def __aexit__(
         self,
@@ -265,7 +250,7 @@ class Client:
         """
         self._check_open()
         if direct:
-            _check_direct(subscription, lease_seconds, max_batch_messages, overflow_policy)
+            check_direct(subscription, lease_seconds, max_batch_messages, overflow_policy)
         defaults = self.settings.subscribe
         options = SubscribeOptions(
             topics=topics,
@@ -353,74 +338,6 @@ class Client:
         self._check_open()
         return await self._routes.recent(topic, count, self._seconds(timeout))
 
-    async def call(
-        self,
-        capability: str,
-        arguments: Mapping[str, object] | bytes = b"{}",
-        *,
-        content_type: str = "application/json",
-        agent_id: str = "",
-        traceparent: str = "",
-        tracestate: str = "",
-        request_id: str = "",
-        timeout: float | None = None,
-    ) -> CallReply:
-        """Call a capability of the least loaded agent that has it, or of one agent.
-
-        Args:
-            capability: Name of a tool or an inference endpoint.
-            arguments: JSON object; bytes are sent as they are.
-            content_type: Media type of the arguments.
-            agent_id: That agent or nobody; empty = any.
-            traceparent: The caller's context; empty = the current span, where it is sampled.
-            tracestate: Goes with the traceparent.
-            request_id: The same call again under this id gets the stored answer for a day, marked
-                `replayed`; at most 128 bytes. A call that ended in an error may be made again.
-            timeout: Seconds until the call is given up; the agent is told.
-
-        Raises:
-            NoCapableAgentError: No live agent has the capability.
-            AgentFailedError: The agent answered with an error.
-            AgentLostError: The agent went away; whether it did the work is unknown.
-            DeadlineExceededError: No answer in time.
-        """
-        self._check_open()
-        seconds = self._seconds(timeout)
-        return await self._caller.call(
-            capability,
-            arguments,
-            agent_id,
-            traceparent,
-            tracestate,
-            request_id,
-            seconds,
-            content_type,
-        )
-
-    async def list_tools(self, *, timeout: float | None = None) -> list[Tool]:
-        """List the tools of all live agents, ordered by name."""
-        self._check_open()
-        return await self._caller.list_tools(self._seconds(timeout))
-
-    async def call_tool(
-        self,
-        name: str,
-        arguments: Mapping[str, object] | bytes = b"{}",
-        *,
-        request_id: str = "",
-        timeout: float | None = None,
-    ) -> ToolReply:
-        """Call a tool the way MCP does: a failure of the tool itself is a reply with `is_error`.
-
-        With a `request_id` the same call again gets the stored answer, as with `call`.
-
-        Raises:
-            UnknownToolError: No live agent has a tool of that name.
-            DeadlineExceededError: No answer in time.
-        """
-        self._check_open()
-        return await self._caller.call_tool(name, arguments, request_id, self._seconds(timeout))
-
     def agent_stream(self, agent: Agent, *, lease_seconds: float = 10.0) -> AgentStream:
         """Return the stream that registers an agent; nothing is sent before `async with`.
 
@@ -460,26 +377,3 @@ class Client:
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError(f"client of {self.address} is closed: connect again")
-
-    def _seconds(self, timeout: float | None) -> float:
-        return self.settings.timeout_seconds if timeout is None else timeout
-
-
-def _check_direct(
-    subscription: str,
-    lease_seconds: float | None,
-    max_batch_messages: int,
-    overflow_policy: OverflowPolicy.ValueType,
-) -> None:
-    """Refuse what needs the coordinator between publisher and subscriber."""
-    obstacle = ""
-    if subscription:
-        obstacle = f"subscription {subscription!r} has a cursor that the coordinator keeps"
-    elif lease_seconds is not None:
-        obstacle = "a lease is kept by the coordinator"
-    elif max_batch_messages:
-        obstacle = "max_batch_messages is kept by the coordinator"
-    elif overflow_policy == OVERFLOW_POLICY_CONFLATE:
-        obstacle = "policy CONFLATE needs all messages in one place"
-    if obstacle:
-        raise CallerError(f"direct=True is not possible: {obstacle}; leave one of the two out")

@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from bellwire.admin.v1.topic_pb2 import Topic
 from bellwire.agent.v1.invocation_pb2 import CACHE_LEVEL_UNSPECIFIED, CacheLevel
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.publisher_pb2 import ACK_LEVEL_UNSPECIFIED, AckLevel
 from bellwire.mcp.v1.mcp_pb2 import CallToolResponse
-from bellwire.wire.errors import AgentFailedError
+from bellwire.wire.errors import AgentFailedError, BellwireError
 
-__all__ = ["CallReply", "LatestMessage", "PublishResult", "PublishedRange", "ToolReply"]
+__all__ = [
+    "CallReply",
+    "LatestMessage",
+    "PublishResult",
+    "PublishedRange",
+    "ReachableTopics",
+    "ToolReply",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,14 @@ class LatestMessage:
     message: Message
     partition: int
     offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReachableTopics:
+    """Topics of the groups that answered, ordered by name, and why the others did not, by name of the group."""
+
+    topics: list[Topic]
+    missing: dict[str, BellwireError]
 
 
 @dataclass(frozen=True, slots=True)

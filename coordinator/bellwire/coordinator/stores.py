@@ -93,5 +93,6 @@ def kafka_store(settings: CoordinatorSettings) -> KafkaStore:
             settings.state_topic,
             settings.kafka_replication_factor,
             security=settings.kafka_security,
+            address=settings.advertise or settings.listen[0],
         )
     )

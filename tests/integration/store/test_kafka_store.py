@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from tests.integration.store.material import entries, seen, whole_log
 
-from bellwire.coordinator.log.kafka import KafkaSettings, KafkaStore
+from bellwire.coordinator.log.kafka import KafkaSettings, KafkaStore, writer
 from bellwire.coordinator.log.records import EntryRecord, TopicRecord
 from bellwire.testing.kafka import RunningKafka, kafka_classpath
 from bellwire.wire.cloud_events import message_of
@@ -123,6 +128,46 @@ def test_of_two_coordinators_the_later_one_writes(opened: Opened) -> None:
             opened.store.write(entries(LOG, 1))
         other.write(entries(LOG, 1))
         assert len(whole_log(other, LOG)) == 1
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_who_is_fenced_says_by_whom_since_when_and_what_to_do(
+    opened: Opened, *, connected: bool
+) -> None:
+    opened.create()
+    if not connected:
+        opened.store._loop.run(opened.store._session.drop_producer())
+    other = KafkaStore(replace(opened.settings, address="10.0.0.2:7400"))
+    before = datetime.now(UTC).replace(microsecond=0)
+    try:
+        other.load()
+        with pytest.raises(StoreReadOnlyError) as caught:
+            opened.store.write(entries(LOG, 1))
+    finally:
+        other.close()
+    message = caught.value.message
+    assert (
+        f"the one at 10.0.0.2:7400 (pid {os.getpid()} on {socket.gethostname()}), since " in message
+    )
+    since = re.search(r"since (.*) UTC, alone may write", message)
+    assert since is not None
+    assert datetime.fromisoformat(f"{since[1]}+00:00") >= before
+    assert "--redis" in message
+    assert "coordinator.kafka_state_topic" in message
+
+
+def test_a_successor_that_has_not_given_its_name_yet_is_told_of_without(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "NAME_SECONDS", 0.2)
+    opened.create()
+    other = KafkaStore(opened.settings)
+    other._loop.run(other._session.open_producer())
+    try:
+        with pytest.raises(StoreReadOnlyError, match=r"'.*': it alone may write there"):
+            opened.store.write(entries(LOG, 1))
     finally:
         other.close()
 

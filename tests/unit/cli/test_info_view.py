@@ -71,6 +71,22 @@ def test_a_read_only_store_says_so_in_red_with_its_reason():
     assert "writable" not in text
 
 
+def test_a_store_whose_kafka_is_away_says_since_when_instead_of_writable():
+    away = info(
+        unanswered_since_unix_nano=NOW - 75_000_000_000,
+        unanswered_reason="Kafka at [k]:9092 does not answer\x1b",
+    )
+    away.store.path = "kafka://[k]:9092/_bellwire_state"
+    text = rendered(away, colour=True)
+    assert "writable" not in text
+    assert "on disk" not in text
+    assert "\x1b[31mfor 1 min 15 s (since 2017-07-14 13:00:50): " in text
+    assert "Kafka at [k]:9092 does not answer\\x1b; nothing durable is acknowledged" in text
+    found: Any = info_json(away)["store"]
+    assert found["unanswered_since_unix_nano"] == NOW - 75_000_000_000
+    assert info_json(info(commits=1))["store"]["unanswered_since_unix_nano"] is None  # type: ignore[index]
+
+
 def test_without_a_store_it_says_how_to_get_one():
     assert "none: everything is kept in memory (`bellwire serve --data DIR`)" in rendered(info())
     assert info_json(info())["store"] is None
@@ -127,6 +143,14 @@ def test_a_group_without_an_owner_and_without_redis_says_so():
     text = rendered(standby(lease_service_away=True))
     assert "nobody known" in text
     assert "Redis is away" in text
+
+
+def test_a_directory_of_agents_in_trouble_is_named_with_its_faults():
+    assert "agent directory" not in rendered(standby())
+    found = standby(agent_directory_away=True, agent_directory_faults=2)
+    assert "Redis is away, 2 faults of its own, see the log" in rendered(found)
+    cluster: Any = info_json(found)["cluster"]
+    assert (cluster["agent_directory_away"], cluster["agent_directory_faults"]) == (True, 2)
 
 
 def test_groups_that_share_out_topics_are_listed_with_what_they_have():

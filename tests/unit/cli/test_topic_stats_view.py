@@ -16,7 +16,7 @@ from bellwire.admin.v1.topic_pb2 import (
     Topic,
 )
 from bellwire.cli.topic_stats_view import stats_json, stats_tables
-from bellwire.cli.topic_view import topic_json, topics_table
+from bellwire.cli.topic_view import counters_json, topic_json, topics_table
 
 STATS = GetTopicStatsResponse(
     name="orders",
@@ -91,6 +91,19 @@ def test_the_list_names_the_log_and_shows_dead_letters_once_there_are_any():
     ]
     assert "dead" in rendered(topics_table([(topic, STATS)]))
     assert "dead" not in rendered(topics_table([(topic, GetTopicStatsResponse())]))
+
+
+def test_what_is_kept_is_shown_beside_what_came_since_the_start():
+    stats = GetTopicStatsResponse(published_messages=2)
+    stats.partitions.add(low_offset=10, high_watermark=25, next_offset=30)
+    stats.partitions.add(low_offset=0, high_watermark=1_000, next_offset=1_000)
+    topic = Topic(name="orders", partition_count=2, log=LOG_KIND_SQLITE)
+    heads, row = (
+        line.split() for line in rendered(topics_table([(topic, stats)])).splitlines()[:2]
+    )
+    assert heads[2:5] == ["parts", "kept", "published"]
+    assert row[2:5] == ["2", "1,015", "2"]
+    assert counters_json(stats)["kept_messages"] == 1_015
 
 
 def test_the_settings_of_a_topic_name_log_time_and_priority():

@@ -109,6 +109,7 @@ class ClusterCoordinator(Coordinator):
         """Return what it is in its group, as GetServerInfo tells it."""
         election = self._election
         owner = election.owner if election is not None else None
+        federation = self._state.federation if self._state is not None else None
         return pb.ClusterInfo(
             group=self.group,
             role=_ROLES[self.role],
@@ -127,6 +128,8 @@ class ClusterCoordinator(Coordinator):
                 )
                 for row in self.groups.rows()
             ],
+            agent_directory_away=federation is not None and federation.is_away,
+            agent_directory_faults=federation.faults if federation is not None else 0,
         )
 
     # ------------------------------------------------------------ start and stop

@@ -30,7 +30,8 @@ from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.ownership import Ownership
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.positions import sought, start_offset
-from bellwire.coordinator.core.subscription import Graveyard, Subscription
+from bellwire.coordinator.core.redelivery import Graveyard
+from bellwire.coordinator.core.subscription import Subscription
 from bellwire.coordinator.core.topic import Topic, TopicSettings
 from bellwire.coordinator.core.topics import Topics
 from bellwire.coordinator.log.records import (

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Final, Protocol
 
-from bellwire.admin.v1.dead_letter_pb2 import (
-    DEAD_LETTER_CAUSE_MAX_ATTEMPTS,
-    DEAD_LETTER_CAUSE_REJECTED,
-    DeadLetterCause,
-)
+from bellwire.admin.v1.dead_letter_pb2 import DEAD_LETTER_CAUSE_REJECTED
 from bellwire.bus.v1.subscriber_pb2 import (
-    DISPOSITION_ACCEPT,
     DISPOSITION_REJECT,
     DISPOSITION_RELEASE,
     DISPOSITION_RENEW,
@@ -23,50 +16,23 @@ from bellwire.bus.v1.subscriber_pb2 import (
     OverflowPolicy,
     Settlement,
 )
+from bellwire.coordinator.core.assignment import assign
 from bellwire.coordinator.core.cursor import Cursor
 from bellwire.coordinator.core.direct import DirectReader
+from bellwire.coordinator.core.fit import fit
 from bellwire.coordinator.core.flight import Handout
 from bellwire.coordinator.core.member import Member
-from bellwire.coordinator.core.part import Part, Run
 from bellwire.coordinator.core.partition import Partition
 from bellwire.coordinator.core.ready import ReadyQueue
+from bellwire.coordinator.core.redelivery import Graveyard, Redelivery
+from bellwire.coordinator.core.settlement import check_settlement
 from bellwire.coordinator.log.records import CursorRecord, SubscriptionRecord
 from bellwire.wire.errors import (
     BellwireError,
-    CallerError,
     LeaseExpiredError,
-    PayloadTooLargeError,
 )
 from bellwire.wire.topic import TopicPattern
 from bellwire.wire.window import Window
-
-RELEASE_DELAY_MILLIS_MAX: Final = 600_000  # What is released stays in memory, beyond retention.
-SPLIT_AFTER_SECONDS: Final = 0.2  # TCP's override timer against silly windows (RFC 1122 §4.2.3.4).
-REASON_BYTES_MAX: Final = 1_024
-# Members that were lost while they held a message, before it is handed out alone: twice may be chance.
-SUSPECT_FROM: Final = 2
-
-
-class Graveyard(Protocol):
-    """Where messages go that are given up."""
-
-    def check_open(self) -> None:
-        """Refuse what could not be kept.
-
-        Raises:
-            StoreReadOnlyError: The store is in doubt.
-        """
-
-    def bury(
-        self,
-        handout: Handout,
-        first: int,
-        last: int,
-        cause: DeadLetterCause.ValueType,
-        reason: str,
-        undo: Callable[[int, int], None],
-    ) -> None:
-        """Keep messages `first..last` (indexes into the entry); `undo` is called for those that were not kept."""
 
 
 class Subscription:
@@ -99,14 +65,19 @@ class Subscription:
         self.ordering = ordering or ORDERING_PARTITION
         self.overflow_policy = overflow_policy
         self.dropped: Counter[tuple[str, str]] = Counter()
-        self.dead_lettered: Counter[str] = Counter()
         self.max_attempts = max_attempts if name else 0
         self.members: list[Member] = []
         self.retired: dict[Member, None] = {}  # A set that keeps its order.
         self.cursors: list[Cursor] = []
         self.direct: DirectReader | None = None
         self.elsewhere: frozenset[str] = frozenset()
-        self._graveyard = graveyard
+        self._redelivery = Redelivery(
+            has_name=bool(name),
+            max_attempts=self.max_attempts,
+            graveyard=graveyard,
+            on_ready=self.on_ready,
+        )
+        self.dead_lettered = self._redelivery.dead_lettered
         self._shared_ready = ReadyQueue()
 
     def record(self) -> SubscriptionRecord:
@@ -221,7 +192,7 @@ class Subscription:
         """
         for handout, first, last in member.give_up():
             lost_by = member.lease_id if lost else ""
-            self._bring_back(handout, first, last, failed=lost, lost_by=lost_by)
+            self._redelivery.bring_back(handout, first, last, failed=lost, lost_by=lost_by)
         self.retire(member)
         self.retired.pop(member, None)
         self._assign()
@@ -250,29 +221,9 @@ class Subscription:
             cursor.absolve(lease_id)
 
     def _assign(self) -> None:
-        """Give each partition to one member, evenly, moving as few as possible.
-
-        Each member keeps up to its even share; `extra` of them may keep one more, where the
-        partitions do not divide.
-        """
-        if self.ordering == ORDERING_NONE:
-            return
-        counts = dict.fromkeys(self.members, 0)
-        share, extra = divmod(len(self.cursors), len(counts)) if counts else (0, 0)
-        homeless: list[Cursor] = []
-        for cursor in self.cursors:
-            owner = cursor.successor or cursor.holder
-            if owner is None or owner not in counts or counts[owner] >= share + (extra > 0):
-                homeless.append(cursor)
-                continue
-            extra -= counts[owner] == share
-            counts[owner] += 1
-            self._hand_over(cursor, owner)
-        for cursor in homeless:
-            taker = min(counts, key=counts.__getitem__, default=None)
-            if taker is not None:
-                counts[taker] += 1
-            self._hand_over(cursor, taker)
+        if self.ordering != ORDERING_NONE:
+            for cursor, taker in assign(self.cursors, self.members):
+                self._hand_over(cursor, taker)
 
     def _hand_over(self, cursor: Cursor, taker: Member | None) -> None:
         if cursor.holder is taker:
@@ -330,7 +281,7 @@ class Subscription:
                 cursor = queue[0]
                 part = None if cursor.successor is not None else cursor.next_part(now, now_ns)
                 if part is not None:
-                    handout = self._fit(member, cursor, part, now, messages_max)
+                    handout = fit(member, cursor, part, now, messages_max)
                     if handout is None:
                         return None
                     if cursor.has_work():
@@ -369,39 +320,6 @@ class Subscription:
                 member.overflowed = True
                 member.wake()
 
-    def _fit(
-        self, member: Member, cursor: Cursor, part: Part, now: float, messages_max: int
-    ) -> Handout | None:
-        """Hand out as much of `part` as the window takes.
-
-        A block that does not fit is split, but not at once while at least half the window is taken:
-        small pieces cost an opened and re-encoded block each (silly windows, RFC 1122 §4.2.3.4).
-        """
-        window = member.window
-        suspect = part.run is not None and part.run.suspect >= SUSPECT_FROM
-        if suspect and member.messages_in_flight:
-            return None  # It goes alone; settling the others wakes us.
-        count = 1 if suspect else min(part.last - part.first, messages_max)
-        whole = count == part.entry.count
-        size = part.entry.uncompressed_bytes if whole else _size_of(part, count)
-        if not window.fits(count, size):
-            if not window.messages_free or not window.bytes_free:
-                return None
-            roomy = window.messages_free * 2 >= window.messages_max
-            if member.stalled_since is None and not roomy:
-                member.stalled_since = now
-            split_at = (member.stalled_since or now) + SPLIT_AFTER_SECONDS
-            if not roomy and now < split_at:
-                member.retry_at = split_at
-                return None
-            count, size = _largest_fit(part, min(count, window.messages_free), window.bytes_free)
-            if not count:
-                return None
-        member.stalled_since = None
-        member.isolated = suspect
-        cursor.partition.topic.stats.delivered_messages += count
-        return member.hand_out(cursor, part, count, size, now)
-
     # ------------------------------------------------------------ settlement
 
     def settle(self, member: Member, settlement: Settlement, now: float) -> None:
@@ -413,19 +331,21 @@ class Subscription:
             CallerError: No disposition, or a bound is exceeded.
         """
         disposition = settlement.disposition
-        _check_settlement(settlement)
+        check_settlement(settlement)
         if disposition == DISPOSITION_RENEW:
             member.renew(settlement.first_tag, settlement.last_tag, now)
             return
-        if disposition == DISPOSITION_REJECT and self._graveyard is not None:
-            self._graveyard.check_open()
+        if disposition == DISPOSITION_REJECT:
+            self._redelivery.check_open()
         not_before = now + settlement.delay_millis / 1000
         for handout, first, last in member.settle(settlement.first_tag, settlement.last_tag):
             if disposition == DISPOSITION_RELEASE:
-                self._bring_back(handout, first, last, failed=True, not_before=not_before)
+                self._redelivery.bring_back(
+                    handout, first, last, failed=True, not_before=not_before
+                )
             elif disposition == DISPOSITION_REJECT:
                 reason = settlement.reason or "rejected"
-                self._bury(handout, first, last, DEAD_LETTER_CAUSE_REJECTED, reason)
+                self._redelivery.bury(handout, first, last, DEAD_LETTER_CAUSE_REJECTED, reason)
             else:
                 handout.cursor.mark()
             self._settled(handout.cursor)
@@ -437,7 +357,7 @@ class Subscription:
             ended = member.expire(now, keep_order=self.ordering != ORDERING_NONE)
             for handout, first, last, late in ended:
                 lost_by = member.lease_id if late else ""
-                self._bring_back(handout, first, last, failed=late, lost_by=lost_by)
+                self._redelivery.bring_back(handout, first, last, failed=late, lost_by=lost_by)
                 self._settled(handout.cursor)
             if ended:
                 member.wake()
@@ -445,90 +365,6 @@ class Subscription:
     def _settled(self, cursor: Cursor) -> None:
         if cursor.successor is not None and not cursor.in_flight:
             self._move(cursor, cursor.successor)
-
-    def _bring_back(
-        self,
-        handout: Handout,
-        first: int,
-        last: int,
-        *,
-        failed: bool,
-        lost_by: str = "",
-        not_before: float = 0.0,
-    ) -> None:
-        """Have messages delivered again, or give them up when they have failed too often."""
-        if not handout.is_current:
-            return
-        failures = handout.failures + failed
-        if failed and 0 < self.max_attempts <= failures and self._can_bury():
-            reason = f"not accepted in {failures} attempts"
-            self._bury(handout, first, last, DEAD_LETTER_CAUSE_MAX_ATTEMPTS, reason)
-            return
-        suspect = handout.suspect + bool(lost_by)
-        self._release(handout, first, last, failures, suspect, not_before, lost_by)
-
-    def _release(
-        self,
-        handout: Handout,
-        first: int,
-        last: int,
-        failures: int,
-        suspect: int = 0,
-        not_before: float = 0.0,
-        lost_by: str = "",
-    ) -> None:
-        base, cursor = handout.entry.base_offset, handout.cursor
-        cursor.release(
-            Run(
-                base + first,
-                base + last,
-                handout.attempt + 1,
-                failures,
-                suspect,
-                not_before,
-                # Where the log holds it for this cursor memory need not: releases may be delayed for minutes.
-                None if cursor.is_durable else handout.entry,
-                lost_by,
-            )
-        )
-        self.on_ready(cursor)
-
-    def _can_bury(self) -> bool:
-        if self._graveyard is None:
-            return False
-        try:
-            self._graveyard.check_open()
-        except BellwireError:
-            return False
-        return True
-
-    def _bury(
-        self,
-        handout: Handout,
-        first: int,
-        last: int,
-        cause: DeadLetterCause.ValueType,
-        reason: str,
-    ) -> None:
-        """Give messages up; the dead letters and the cursor travel in one group.
-
-        Those of an ephemeral subscription are only counted: there is nobody to redrive them for.
-        """
-        if self._graveyard is None or not handout.is_current:
-            return
-        if not self.name:
-            handout.cursor.count_dropped(last - first, "rejected")
-            return
-        topic = handout.cursor.partition.topic.name
-
-        def undo(first: int, last: int) -> None:
-            self.dead_lettered[topic] -= last - first
-            if handout.is_current:
-                self._release(handout, first, last, handout.failures, handout.suspect)
-
-        self.dead_lettered[topic] += last - first
-        self._graveyard.bury(handout, first, last, cause, reason, undo)
-        handout.cursor.mark()
 
     # ------------------------------------------------------------ seek
 
@@ -545,43 +381,3 @@ class Subscription:
         for (name, reason), count in self.dropped.items():
             if name == topic:
                 yield reason, count
-
-
-def _check_settlement(settlement: Settlement) -> None:
-    disposition = settlement.disposition
-    if disposition not in (
-        DISPOSITION_ACCEPT,
-        DISPOSITION_RELEASE,
-        DISPOSITION_REJECT,
-        DISPOSITION_RENEW,
-    ):
-        raise CallerError(
-            f"disposition {disposition} cannot settle a delivery: use ACCEPT, RELEASE, REJECT or RENEW",
-            metadata={"disposition": str(disposition)},
-        )
-    if settlement.delay_millis > RELEASE_DELAY_MILLIS_MAX:
-        raise CallerError(
-            f"delay_millis is {settlement.delay_millis}, limit is {RELEASE_DELAY_MILLIS_MAX}",
-            metadata={"limit": str(RELEASE_DELAY_MILLIS_MAX)},
-        )
-    reason_bytes = len(settlement.reason.encode())
-    if reason_bytes > REASON_BYTES_MAX:
-        raise PayloadTooLargeError(
-            f"reason holds {reason_bytes} bytes, limit is {REASON_BYTES_MAX}",
-            metadata={"bytes": str(reason_bytes), "limit": str(REASON_BYTES_MAX)},
-        )
-
-
-def _size_of(part: Part, count: int) -> int:
-    messages = islice(part.entry.messages(), part.first, part.first + count)
-    return sum(message.ByteSize() for message in messages)
-
-
-def _largest_fit(part: Part, count: int, size_bytes_max: int) -> tuple[int, int]:
-    size = taken = 0
-    for message in islice(part.entry.messages(), part.first, part.first + count):
-        size_next = size + message.ByteSize()
-        if size_next > size_bytes_max:
-            break
-        size, taken = size_next, taken + 1
-    return taken, size

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from bellwire.bus.v1.message_pb2 import Batch, PositionRange
 from bellwire.coordinator.core.partition import Partition
+from bellwire.coordinator.core.topic import LogKind
 from bellwire.wire.errors import BellwireError, CapacityError, StoreBusyError, TopicFullError
 
 RETRY_SECONDS: Final = 0.1  # Time for a subscriber to settle a window's worth.
@@ -168,9 +169,12 @@ def too_late(partition: Partition) -> BellwireError:
     blockers = ", ".join(partition.blocking_subscriptions())
     topic = partition.topic.name
     if not blockers:
+        if partition.topic.settings.log is LogKind.KAFKA:
+            advice = "see in `bellwire info` whether Kafka answers, or publish slower"
+        else:
+            advice = "publish slower, or use a faster disk"
         return StoreBusyError(
-            f"topic {topic!r} takes nothing now: more waits to be committed than may wait; publish slower, "
-            "or use a faster disk",
+            f"topic {topic!r} takes nothing now: more waits to be committed than may wait; {advice}",
             metadata={"topic": topic},
             retry_delay_seconds=RETRY_SECONDS,
         )

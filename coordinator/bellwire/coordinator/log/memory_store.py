@@ -46,6 +46,8 @@ class MemoryStore:
 
     durable = False
     path = ""
+    kafka_cluster = ""
+    outage = None  # It is its own.
 
     def __init__(
         self, *, dead_letters_max: int = DEAD_LETTERS_MAX, results_max: int = RESULTS_MAX

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bellwire.coordinator.log.protocol import Entry
 from bellwire.coordinator.log.records import DeadLetterRecord, Record, Snapshot
@@ -31,6 +31,13 @@ class DeadLetterQuery:
     before_time_ns: int = 0
 
 
+class Outage(NamedTuple):
+    """What keeps the store does not answer: since when, nanoseconds since the Unix epoch, and what is wrong."""
+
+    since_ns: int
+    reason: str
+
+
 class Store(Protocol):
     """Transactions and history. Every method blocks and is called from a thread of its own.
 
@@ -43,6 +50,16 @@ class Store(Protocol):
 
     durable: bool
     path: str
+
+    @property
+    def kafka_cluster(self) -> str:
+        """Kafka's own id of the cluster that keeps it, known once it is open; empty = no Kafka does."""
+        ...
+
+    @property
+    def outage(self) -> Outage | None:
+        """Since when what keeps it does not answer; None = it does. May be asked on any thread."""
+        ...
 
     def load(self) -> Snapshot:
         """Open the store and return what it holds; called once, before anything else.

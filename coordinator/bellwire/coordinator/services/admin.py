@@ -42,7 +42,7 @@ class TopicService:
         async def carry_out() -> pb.CreateTopicResponse:
             settings = self._settings(request.topic)
             topic = self._state.bus.create_topic(request.topic.name, settings, time.time_ns())
-            return pb.CreateTopicResponse(topic=topic.describe())
+            return pb.CreateTopicResponse(topic=self._described(topic))
 
         rpc = f"{SERVICE}/CreateTopic"
         return await once(self._state, rpc, request, pb.CreateTopicResponse, carry_out)
@@ -57,7 +57,7 @@ class TopicService:
             wanted = bus.existing_topic(request.topic.name).describe()
             wanted.MergeFrom(request.topic)
             topic = bus.update_topic(request.topic.name, self._settings(wanted))
-            return pb.UpdateTopicResponse(topic=topic.describe())
+            return pb.UpdateTopicResponse(topic=self._described(topic))
 
         rpc = f"{SERVICE}/UpdateTopic"
         return await once(self._state, rpc, request, pb.UpdateTopicResponse, carry_out)
@@ -66,7 +66,9 @@ class TopicService:
         self, request: pb.GetTopicRequest, context: ServicerContext
     ) -> pb.GetTopicResponse:
         """Describe one topic."""
-        return pb.GetTopicResponse(topic=self._state.bus.existing_topic(request.name).describe())
+        return pb.GetTopicResponse(
+            topic=self._described(self._state.bus.existing_topic(request.name))
+        )
 
     async def ListTopics(
         self, request: pb.ListTopicsRequest, context: ServicerContext
@@ -79,7 +81,7 @@ class TopicService:
             names = [name for name in names if pattern.matches(name)]
         page, token = page_of(names, str, request.page_size, request.page_token)
         return pb.ListTopicsResponse(
-            topics=[topics[name].describe() for name in page], next_page_token=token
+            topics=[self._described(topics[name]) for name in page], next_page_token=token
         )
 
     async def DeleteTopic(
@@ -104,6 +106,12 @@ class TopicService:
             lambda: self._state.store.count_dead_letters(query)
         )
         return _stats(topic, self._state.bus.subscriptions(), found[0])
+
+    def _described(self, topic: Topic) -> pb.Topic:
+        found = topic.describe()
+        if found.log == pb.LOG_KIND_KAFKA:
+            found.kafka_cluster = self._state.store.kafka_cluster
+        return found
 
     def _settings(self, topic: pb.Topic) -> TopicSettings:
         engine = self._state.engine
@@ -222,6 +230,7 @@ def process_info(started_ns: int, addresses: Iterable[str]) -> server_pb2.GetSer
 async def _store_info(state: CoordinatorState) -> server_pb2.StoreInfo:
     broken = state.engine.journal.broken
     median, p99 = state.committer.commit_micros()
+    outage = state.store.outage
     return server_pb2.StoreInfo(
         path=state.store.path,
         read_only=broken is not None,
@@ -229,8 +238,13 @@ async def _store_info(state: CoordinatorState) -> server_pb2.StoreInfo:
         commits=state.committer.commits,
         commit_p50_micros=median,
         commit_p99_micros=p99,
-        disk_bytes=await state.committer.read(state.store.disk_bytes),
+        # The reader may be waiting for a Kafka that is away, whose disks are none of ours.
+        disk_bytes=0
+        if state.store.kafka_cluster
+        else await state.committer.read(state.store.disk_bytes),
         recovery=recovery_report(state),
+        unanswered_since_unix_nano=outage.since_ns if outage is not None else 0,
+        unanswered_reason=outage.reason if outage is not None else "",
     )
 
 

@@ -161,6 +161,8 @@ class ClusterInfo(google.protobuf.message.Message):
     LEASE_SERVICE_AWAY_FIELD_NUMBER: builtins.int
     TAKE_OVER_MILLIS_FIELD_NUMBER: builtins.int
     GROUPS_FIELD_NUMBER: builtins.int
+    AGENT_DIRECTORY_AWAY_FIELD_NUMBER: builtins.int
+    AGENT_DIRECTORY_FAULTS_FIELD_NUMBER: builtins.int
     group: builtins.str
     """Name of the group."""
     role: Global___ClusterRole.ValueType
@@ -177,6 +179,10 @@ class ClusterInfo(google.protobuf.message.Message):
     """True while the lease service leaves requests unanswered."""
     take_over_millis: builtins.int
     """How long the latest take-over took, from the lease to serving, milliseconds; 0 when there was none here."""
+    agent_directory_away: builtins.bool
+    """True while the directory of agents of all groups leaves requests of this coordinator unanswered."""
+    agent_directory_faults: builtins.int
+    """Faults of its own that this coordinator has met while it kept that directory, since it took over; each is in its log."""
     @property
     def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TopicGroup]:
         """All groups that share out the topics between them, by name, this one included."""
@@ -193,8 +199,10 @@ class ClusterInfo(google.protobuf.message.Message):
         lease_service_away: builtins.bool = ...,
         take_over_millis: builtins.int = ...,
         groups: collections.abc.Iterable[Global___TopicGroup] | None = ...,
+        agent_directory_away: builtins.bool = ...,
+        agent_directory_faults: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["advertised", b"advertised", "group", b"group", "groups", b"groups", "lease_service_away", b"lease_service_away", "owner", b"owner", "owner_since_unix_nano", b"owner_since_unix_nano", "role", b"role", "role_since_unix_nano", b"role_since_unix_nano", "take_over_millis", b"take_over_millis"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["advertised", b"advertised", "agent_directory_away", b"agent_directory_away", "agent_directory_faults", b"agent_directory_faults", "group", b"group", "groups", b"groups", "lease_service_away", b"lease_service_away", "owner", b"owner", "owner_since_unix_nano", b"owner_since_unix_nano", "role", b"role", "role_since_unix_nano", b"role_since_unix_nano", "take_over_millis", b"take_over_millis"]) -> None: ...
 
 Global___ClusterInfo: typing_extensions.TypeAlias = ClusterInfo
 
@@ -246,6 +254,8 @@ class StoreInfo(google.protobuf.message.Message):
     COMMIT_P99_MICROS_FIELD_NUMBER: builtins.int
     DISK_BYTES_FIELD_NUMBER: builtins.int
     RECOVERY_FIELD_NUMBER: builtins.int
+    UNANSWERED_SINCE_UNIX_NANO_FIELD_NUMBER: builtins.int
+    UNANSWERED_REASON_FIELD_NUMBER: builtins.int
     path: builtins.str
     """Folder that holds it."""
     read_only: builtins.bool
@@ -260,6 +270,12 @@ class StoreInfo(google.protobuf.message.Message):
     """Their 99th percentile, microseconds."""
     disk_bytes: builtins.int
     """Size of the database and its write-ahead log on disk, bytes."""
+    unanswered_since_unix_nano: builtins.int
+    """Since when what keeps it, a Kafka, does not answer, nanoseconds since the Unix epoch: nothing durable is acknowledged
+    until it does. 0 = it answers.
+    """
+    unanswered_reason: builtins.str
+    """What its silence looks like, and where it is; empty = it answers."""
     @property
     def recovery(self) -> Global___RecoveryReport:
         """What was found at the start."""
@@ -275,9 +291,11 @@ class StoreInfo(google.protobuf.message.Message):
         commit_p99_micros: builtins.int = ...,
         disk_bytes: builtins.int = ...,
         recovery: Global___RecoveryReport | None = ...,
+        unanswered_since_unix_nano: builtins.int = ...,
+        unanswered_reason: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["recovery", b"recovery"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["commit_p50_micros", b"commit_p50_micros", "commit_p99_micros", b"commit_p99_micros", "commits", b"commits", "disk_bytes", b"disk_bytes", "path", b"path", "read_only", b"read_only", "read_only_reason", b"read_only_reason", "recovery", b"recovery"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["commit_p50_micros", b"commit_p50_micros", "commit_p99_micros", b"commit_p99_micros", "commits", b"commits", "disk_bytes", b"disk_bytes", "path", b"path", "read_only", b"read_only", "read_only_reason", b"read_only_reason", "recovery", b"recovery", "unanswered_reason", b"unanswered_reason", "unanswered_since_unix_nano", b"unanswered_since_unix_nano"]) -> None: ...
 
 Global___StoreInfo: typing_extensions.TypeAlias = StoreInfo
 

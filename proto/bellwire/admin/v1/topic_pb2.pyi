@@ -126,6 +126,7 @@ class Topic(google.protobuf.message.Message):
     CREATE_TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
     RETENTION_SECONDS_FIELD_NUMBER: builtins.int
     DIRECT_POLICY_FIELD_NUMBER: builtins.int
+    KAFKA_CLUSTER_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name, `[a-zA-Z0-9._-]{1,249}`."""
     partition_count: builtins.int
@@ -150,6 +151,8 @@ class Topic(google.protobuf.message.Message):
     """Messages are kept at least this long and then dropped, seconds, at most 10 years; 0 = no bound by time."""
     direct_policy: Global___DirectPolicy.ValueType
     """Whether messages may reach subscribers before the coordinator has them; of routes made from now on."""
+    kafka_cluster: builtins.str
+    """Kafka's own id of the cluster that keeps it, in a topic of the same name; empty where another log does. Output only."""
     def __init__(
         self,
         *,
@@ -165,8 +168,9 @@ class Topic(google.protobuf.message.Message):
         create_time_unix_nano: builtins.int = ...,
         retention_seconds: builtins.int = ...,
         direct_policy: Global___DirectPolicy.ValueType = ...,
+        kafka_cluster: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["account", b"account", "create_time_unix_nano", b"create_time_unix_nano", "direct_policy", b"direct_policy", "log", b"log", "name", b"name", "overflow_policy", b"overflow_policy", "partition_count", b"partition_count", "priority_class", b"priority_class", "retention_bytes", b"retention_bytes", "retention_messages", b"retention_messages", "retention_seconds", b"retention_seconds", "tenant", b"tenant"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account", b"account", "create_time_unix_nano", b"create_time_unix_nano", "direct_policy", b"direct_policy", "kafka_cluster", b"kafka_cluster", "log", b"log", "name", b"name", "overflow_policy", b"overflow_policy", "partition_count", b"partition_count", "priority_class", b"priority_class", "retention_bytes", b"retention_bytes", "retention_messages", b"retention_messages", "retention_seconds", b"retention_seconds", "tenant", b"tenant"]) -> None: ...
 
 Global___Topic: typing_extensions.TypeAlias = Topic
 

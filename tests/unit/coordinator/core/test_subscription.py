@@ -12,7 +12,7 @@ from bellwire.bus.v1.subscriber_pb2 import (
     ORDERING_NONE,
     ORDERING_PARTITION,
 )
-from bellwire.coordinator.core.subscription import SPLIT_AFTER_SECONDS
+from bellwire.coordinator.core.fit import SPLIT_AFTER_SECONDS
 from bellwire.wire.errors import CallerError, UnknownDeliveryTagError
 
 ORDERINGS = pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from aiokafka.errors import (
     UnsupportedVersionError,
 )
 
+from bellwire.coordinator.log.kafka.opener import Opener
 from bellwire.wire.errors import StoreReadOnlyError
 
 __all__ = ["AWAY", "HOPELESS", "taken_over"]
@@ -41,9 +42,19 @@ HOPELESS: Final = (
 )
 
 
-def taken_over(state_topic: str) -> StoreReadOnlyError:
-    """Return what a store says that was fenced."""
+def taken_over(state_topic: str, opener: Opener | None = None) -> StoreReadOnlyError:
+    """Return what a store says that was fenced.
+
+    Args:
+        state_topic: Of both.
+        opener: Who has it now; None = not looked for.
+    """
     return StoreReadOnlyError(
-        f"another coordinator has taken over {state_topic!r}: it alone may write; stop one of the two, "
-        "or give each a state topic of its own"
+        f"another coordinator has taken over {state_topic!r}: {opener or 'it'} alone may write there, and nothing "
+        "durable is accepted here any more; stop one of the two, let them take turns by giving both the same Redis "
+        "(--redis), or give this one a state topic (--set coordinator.kafka_state_topic=NAME) and topics of its own",
+        metadata={
+            "state_topic": state_topic,
+            "opened_by": opener.name if opener is not None else "",
+        },
     )

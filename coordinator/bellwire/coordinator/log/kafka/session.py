@@ -51,6 +51,7 @@ class KafkaSession:
 
     Attributes:
         needed: What brokers must be able to do.
+        cluster_id: Kafka's own id of the cluster; empty until a topic was asked for.
         may_write: Whether to become the one that writes, which fences whoever is it; asked each time.
 
     Raises:
@@ -68,6 +69,7 @@ class KafkaSession:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._options = client_options(settings.security)
+        self.cluster_id = ""
         self.may_write: Callable[[], bool] = _always
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
@@ -76,6 +78,11 @@ class KafkaSession:
     def has_producer(self) -> bool:
         """Whether it can write."""
         return self._producer is not None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody says when it may write: there is no lease that coordinators take turns by."""
+        return self.may_write is _always
 
     async def check(self) -> None:
         """See that Kafka lets us in and can do what is needed.
@@ -88,6 +95,17 @@ class KafkaSession:
         await check_kafka(
             settings.bootstrap, self._options, self.needed, timeout_seconds=settings.request_seconds
         )
+
+    async def answers(self) -> bool:
+        """Tell whether a broker answers on the producer's connections; without a producer, whether one lets us in.
+
+        Raises:
+            KafkaRefusedError, KafkaVersionError: See `check`.
+        """
+        if self._producer is None:
+            await self.check()
+            return True
+        return bool(await self._producer.client.force_metadata_update())
 
     async def why(self, error: BaseException) -> str:
         """Return what is wrong for people: where Kafka is there and refuses us, its reason instead of the error's."""
@@ -258,6 +276,7 @@ class KafkaSession:
     async def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str]) -> None:
         """Have a topic with at least so many partitions."""
         async with self._admin() as admin:
+            self.cluster_id = str((await admin.describe_cluster())["cluster_id"] or "")
             # Not looked for first: asking for a topic may create it, with one partition and the broker's settings.
             topic = NewTopic(name, partitions, 1, topic_configs=dict(config))
             # Set here: its constructor refuses -1, which asks for the brokers' default.

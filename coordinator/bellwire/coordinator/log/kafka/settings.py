@@ -22,6 +22,7 @@ class KafkaSettings:
         transaction_seconds: After which the broker aborts what nobody ends.
         retry_seconds: First and longest pause between two tries while it is away.
         security: What it asks for before it answers.
+        address: Of this coordinator, for the one that it fences; empty = not told.
     """
 
     bootstrap: str
@@ -31,3 +32,4 @@ class KafkaSettings:
     transaction_seconds: float = 30.0
     retry_seconds: tuple[float, float] = (0.1, 2.0)
     security: KafkaSecurity = field(default_factory=KafkaSecurity)
+    address: str = ""

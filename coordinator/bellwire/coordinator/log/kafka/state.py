@@ -13,6 +13,7 @@ from dataclasses import fields
 from itertools import islice
 from typing import Any, Final, TypeAlias, cast
 
+from bellwire.coordinator.log.kafka.opener import Opener
 from bellwire.coordinator.log.kafka.positions import EndRecord, PlaceRecord
 from bellwire.coordinator.log.memory_store import matches
 from bellwire.coordinator.log.records import (
@@ -94,6 +95,7 @@ class State:
         commits: Counts the transactions.
         is_open: Whether it was not closed.
         last_dead_letter_id: Greatest ever given.
+        opener: Who opened it last.
     """
 
     def __init__(self) -> None:
@@ -108,6 +110,7 @@ class State:
         self.commits = 0
         self.is_open = False
         self.last_dead_letter_id = 0
+        self.opener = Opener()
 
     # ------------------------------------------------------------ changes
 
@@ -212,6 +215,7 @@ class State:
         self.incarnation = int(value.get("incarnation", 0))
         self.commits = int(value.get("commits", 0))
         self.is_open = bool(value.get("open", False))
+        self.opener = Opener(str(value.get("opened_by", "")), int(value.get("opened_ns", 0)))
         self.last_dead_letter_id = max(
             self.last_dead_letter_id, int(value.get("last_dead_letter_id", 0))
         )
@@ -223,6 +227,8 @@ class State:
             "incarnation": self.incarnation,
             "commits": self.commits,
             "open": self.is_open,
+            "opened_by": self.opener.name,
+            "opened_ns": self.opener.opened_ns,
             "last_dead_letter_id": self.last_dead_letter_id,
         }
 

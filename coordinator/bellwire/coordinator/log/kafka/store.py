@@ -16,10 +16,11 @@ from bellwire.coordinator.log.kafka.reader import Reader
 from bellwire.coordinator.log.kafka.session import STATE_TOPIC, KafkaSession
 from bellwire.coordinator.log.kafka.settings import KafkaSettings
 from bellwire.coordinator.log.kafka.state import Changes
+from bellwire.coordinator.log.kafka.watch import Watch
 from bellwire.coordinator.log.kafka.writer import Writer
 from bellwire.coordinator.log.protocol import Entry
 from bellwire.coordinator.log.records import DeadLetterRecord, Record, Snapshot
-from bellwire.coordinator.log.store import DeadLetterQuery
+from bellwire.coordinator.log.store import DeadLetterQuery, Outage
 from bellwire.wire.errors import BellwireError, StoreUnavailableError
 
 __all__ = ["KafkaStore"]
@@ -46,12 +47,23 @@ class KafkaStore:
         self._index = Index()
         self._writer = Writer(settings, self._session, self._index)
         self._reader = Reader(settings, self._session, self._index)
+        self._watch = Watch(settings, self._session)
         self._loop = LoopThread()
 
     @property
     def foreign_records(self) -> int:
         """Records in its topics that are none of its own, and were passed over."""
         return self._reader.foreign_records
+
+    @property
+    def kafka_cluster(self) -> str:
+        """Kafka's own id of the cluster; empty while the store is not open."""
+        return self._session.cluster_id
+
+    @property
+    def outage(self) -> Outage | None:
+        """Since when Kafka does not answer, or takes no transaction; None = all is well."""
+        return self._watch.outage or self._writer.outage
 
     # ------------------------------------------------------------ open and close
 
@@ -96,6 +108,7 @@ class KafkaStore:
         await session.open_producer()
         self._index.load(await session.read_state())
         after_crash = await self._writer.open()
+        self._watch.start()
         return self._index.state.snapshot(after_crash=after_crash)
 
     def give_up(self) -> None:
@@ -110,6 +123,7 @@ class KafkaStore:
             self._loop.stop()
 
     async def _close(self) -> None:
+        await self._watch.close()
         await self._writer.close()
         await self._session.close()
 

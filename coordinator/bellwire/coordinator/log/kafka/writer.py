@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from aiokafka.errors import BrokerResponseError, ProducerFenced
@@ -17,6 +18,7 @@ from aiokafka.errors import BrokerResponseError, ProducerFenced
 from bellwire.coordinator.log.kafka.entries import NANOS_PER_MILLI, records_of
 from bellwire.coordinator.log.kafka.faults import AWAY, HOPELESS, taken_over
 from bellwire.coordinator.log.kafka.index import Index, by_log
+from bellwire.coordinator.log.kafka.opener import Opener, opener_of
 from bellwire.coordinator.log.kafka.session import LOG_TOPIC, KafkaSession
 from bellwire.coordinator.log.kafka.settings import KafkaSettings
 from bellwire.coordinator.log.kafka.state import (
@@ -28,12 +30,15 @@ from bellwire.coordinator.log.kafka.state import (
     encode_value,
 )
 from bellwire.coordinator.log.records import EntryRecord
+from bellwire.coordinator.log.store import Outage
 from bellwire.policy.backoff import Backoff
-from bellwire.wire.errors import StoreFullError, StoreReadOnlyError
+from bellwire.wire.errors import SchemaVersionError, StoreFullError, StoreReadOnlyError
 
 __all__ = ["Writer"]
 
 REFUSALS_MAX: Final = 3  # Answers in a row that nothing but another transaction would change.
+NAME_SECONDS: Final = 5.0  # It fences first, and reads what is stored before it gives its name.
+NAME_POLL_SECONDS: Final = 0.1
 _log = logging.getLogger("bellwire.coordinator")
 
 
@@ -42,6 +47,7 @@ class Writer:
 
     Attributes:
         gives_up: Whether to wait for Kafka no longer.
+        outage: Since when it takes no transaction; None = it took the latest one. Read on any thread.
     """
 
     def __init__(self, settings: KafkaSettings, session: KafkaSession, index: Index) -> None:
@@ -52,6 +58,7 @@ class Writer:
         self._topics: dict[str, int] = {}  # Partitions of those that are known to exist.
         self._is_fenced = False
         self.gives_up = False
+        self.outage: Outage | None = None
 
     async def open(self) -> bool:
         """Say in the state that the store is open; return whether it was not closed before."""
@@ -59,6 +66,7 @@ class Writer:
         after_crash = state.is_open
         state.incarnation += 1
         state.is_open = True
+        state.opener = opener_of(self._settings.address, time.time_ns())
         await self._commit(_Attempt([]), Changes(), state.commits + 1)
         state.commits += 1
         return after_crash
@@ -89,6 +97,7 @@ class Writer:
         backoff = Backoff(*self._settings.retry_seconds)
         number = self._state.commits + 1
         refusals = 0
+        began_ns = time.time_ns()
         while True:
             attempt = _Attempt(entries, deleted)
             reason: BaseException | None = None
@@ -99,8 +108,7 @@ class Writer:
                 await self._commit(attempt, changes, number)
                 break
             except ProducerFenced:
-                self._is_fenced = True
-                raise taken_over(self._settings.state_topic) from None
+                raise await self._fenced() from None
             except HOPELESS as error:
                 await self._session.drop_producer()
                 raise StoreFullError(
@@ -109,6 +117,9 @@ class Writer:
                 ) from error
             except AWAY as error:
                 _log.warning("Kafka took no transaction, trying again: %r", error)
+                self.outage = Outage(
+                    began_ns, f"Kafka at {self._settings.bootstrap} takes no transaction: {error!r}"
+                )
                 # Among them are refusals that aiokafka has no name for, as that of a record without a key for a
                 # compacted topic.
                 is_refused = isinstance(error, BrokerResponseError) and not error.retriable
@@ -121,6 +132,7 @@ class Writer:
                     f"Kafka refuses the transaction again and again: {reason!r}",
                     metadata={"kafka_error": type(reason).__name__},
                 )
+        self.outage = None
         self._state.commits = number
         self._index.extend(by_log(attempt.entries, attempt.offsets))
 
@@ -141,6 +153,7 @@ class Writer:
 
     async def _came_through(self, number: int, backoff: Backoff) -> bool:
         """Tell whether a transaction was committed whose end was not heard."""
+        said = ""
         while True:
             if self.gives_up:
                 raise StoreReadOnlyError("the store was closed while it waited for Kafka")
@@ -151,9 +164,12 @@ class Writer:
                 await self._session.open_producer()
                 return await self._committed() >= number
             except ProducerFenced:
-                raise taken_over(self._settings.state_topic) from None
+                raise await self._fenced() from None
             except AWAY as error:
-                _log.warning("Kafka is still away: %s", await self._session.why(error))
+                reason = await self._session.why(error)
+                if reason != said:  # Each reason once, not with every try.
+                    _log.warning("Kafka is still away: %s", reason)
+                    said = reason
 
     async def _committed(self) -> int:
         """Return the number of the latest transaction that was committed.
@@ -161,14 +177,39 @@ class Writer:
         Raises:
             StoreReadOnlyError: It was another coordinator's.
         """
+        found = await self._stored()
+        if found.incarnation > self._state.incarnation:
+            self._is_fenced = True  # `close` must not write our state over that of the other.
+            raise taken_over(self._settings.state_topic, found.opener)
+        return found.commits
+
+    async def _stored(self) -> State:
+        """Return what Kafka holds of the store as a whole."""
         found = State()
         for key, value in await self._session.read_state():
             if key == encode_key(STORE):
                 found.load(*decode_pair(key, value))
-        if found.incarnation > self._state.incarnation:
-            self._is_fenced = True  # `close` must not write our state over that of the other.
-            raise taken_over(self._settings.state_topic)
-        return found.commits
+        return found
+
+    async def _fenced(self) -> StoreReadOnlyError:
+        """Return what to say of another one that writes, with its name where nobody is kept waiting for it."""
+        self._is_fenced = True
+        opener: Opener | None = None
+        if (
+            self._session.is_alone
+        ):  # In a group the lease tells who it is, and a standby must stop at once.
+            with suppress(SchemaVersionError, *AWAY):
+                async with asyncio.timeout(NAME_SECONDS):
+                    opener = await self._successor()
+        return taken_over(self._settings.state_topic, opener)
+
+    async def _successor(self) -> Opener:
+        """Wait until who has fenced us has said so."""
+        while True:
+            found = await self._stored()
+            if found.incarnation > self._state.incarnation:
+                return found.opener
+            await asyncio.sleep(NAME_POLL_SECONDS)
 
     async def _create_topics(self) -> None:
         """Have the Kafka topics of all logs."""

@@ -58,6 +58,8 @@ class SqliteStore:
     """
 
     durable = True
+    kafka_cluster = ""
+    outage = None  # A disk answers, be it with an error.
 
     def __init__(
         self,

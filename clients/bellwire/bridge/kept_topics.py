@@ -1,0 +1,73 @@
+"""Topics that the coordinator itself keeps in the Kafka of the bridge: what is there is on the bus already."""
+
+from __future__ import annotations
+
+from bellwire.admin.v1.topic_pb2 import Topic
+from bellwire.bridge.errors import KafkaTopicError
+from bellwire.client import Client
+from bellwire.wire.errors import NotOwnerError, UnknownTopicError
+
+__all__ = ["KeptTopics"]
+
+
+class KeptTopics:
+    """Refuses to mirror what is on both sides already: readers of either would see each message twice.
+
+    A durable topic is kept in the Kafka topic of its own name.
+
+    Args:
+        client: Of the bus.
+        cluster: Kafka's own id of the bridge's cluster.
+    """
+
+    def __init__(self, client: Client, cluster: str) -> None:
+        self._client = client
+        self._cluster = cluster
+        self._cleared: set[str] = set()
+
+    async def refuse_target(self, name: str, topic: str) -> None:
+        """Refuse a Kafka topic to send a topic of the bus to.
+
+        Raises:
+            KafkaTopicError: The coordinator keeps a topic there.
+            PeerError: Its group does not answer.
+        """
+        if await self._is_kept(name):
+            raise KafkaTopicError(
+                f"Kafka topic {name!r} is where the coordinator keeps its own topic of that name, in the same "
+                f"cluster ({self._cluster}): readers beside the bus would get the messages of {topic!r} there "
+                "beside its records; set a prefix (bridge.out_prefix, --out-prefix 'mirror.'), or name another "
+                f"target: --out '{topic}=mirror.{topic}'",
+                metadata={"topic": name, "kafka_cluster": self._cluster},
+            )
+
+    async def refuse_source(self, name: str) -> None:
+        """Refuse a Kafka topic to bring messages from.
+
+        Raises:
+            KafkaTopicError: The coordinator keeps a topic there.
+            PeerError: Its group does not answer.
+        """
+        if await self._is_kept(name):
+            raise KafkaTopicError(
+                f"Kafka topic {name!r} is where the coordinator keeps its own topic of that name, in the same "
+                f"cluster ({self._cluster}): what is in it is on the bus already, and would come again; leave "
+                "this --in out, and subscribe to it on the bus",
+                metadata={"topic": name, "kafka_cluster": self._cluster},
+            )
+
+    def holds(self, topic: Topic) -> bool:
+        """Tell whether a topic of the bus is kept in this cluster."""
+        return bool(self._cluster) and topic.kafka_cluster == self._cluster
+
+    async def _is_kept(self, name: str) -> bool:
+        """Ask the bus; what is not kept there is not asked for again."""
+        if name in self._cleared:
+            return False
+        try:
+            if self.holds(await self._client.admin.get_topic(name)):
+                return True
+        except (UnknownTopicError, NotOwnerError):
+            pass  # Nobody keeps it.
+        self._cleared.add(name)
+        return False

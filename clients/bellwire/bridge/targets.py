@@ -1,0 +1,81 @@
+"""Where the topics of one route from the bus go in Kafka, and with how many partitions."""
+
+from __future__ import annotations
+
+from bellwire.bridge.kept_topics import KeptTopics
+from bellwire.bridge.route import Route
+from bellwire.bridge.topics import Topics
+from bellwire.client import Client
+from bellwire.wire.errors import UnknownTopicError
+from bellwire.wire.topic import TopicPattern
+
+__all__ = ["Targets"]
+
+
+class Targets:
+    """Knows the Kafka topic of each topic of the bus that a route means.
+
+    Args:
+        client: Of the bus.
+        topics: Those in Kafka.
+        kept: Those that must not be sent to.
+        route: From the bus.
+        partitions: Kafka topics need at least so many; 0 = as many as the topic has on the bus.
+    """
+
+    def __init__(
+        self, client: Client, topics: Topics, kept: KeptTopics, route: Route, partitions: int
+    ) -> None:
+        self._client = client
+        self._topics = topics
+        self._kept = kept
+        self._partitions = partitions
+        self._found: dict[str, tuple[str, int]] = {}
+        self.route = route
+
+    async def check(self) -> None:
+        """See before anything is sent that what is there serves; a named topic's target is made where it is missing.
+
+        A pattern's are made with their first message: nobody knows which of its topics will have any.
+
+        Raises:
+            KafkaTopicError: A topic in Kafka has too few partitions, is missing and may not be made, cannot be made,
+                or is kept by the coordinator.
+            KafkaUnreachableError: Kafka does not answer.
+            BellwireError: The bus does not.
+        """
+        source = self.route.source
+        if not TopicPattern(source).literal:
+            await self._check_pattern(source)
+            return
+        try:
+            await self.of(source)
+        except UnknownTopicError:  # Its first message tells how many partitions it has.
+            target = self.route.target_of(source)
+            await self._kept.refuse_target(target, source)
+            await self._topics.check({target: self._partitions})
+
+    async def of(self, topic: str) -> tuple[str, int]:
+        """Return the name and the partitions of a topic's target, which is made where it is missing.
+
+        Raises:
+            UnknownTopicError: The bus has no such topic.
+            KafkaTopicError, KafkaUnreachableError, BellwireError: See `check`.
+        """
+        if topic not in self._found:
+            there = await self._client.admin.get_topic(topic)
+            target = self.route.target_of(topic)
+            await self._kept.refuse_target(target, topic)
+            wanted = self._partitions or there.partition_count
+            self._found[topic] = target, await self._topics.partition_count(target, wanted=wanted)
+        return self._found[topic]
+
+    async def _check_pattern(self, pattern: str) -> None:
+        """Check what is known by now; groups that do not answer are left to their first message."""
+        wanted = {}
+        for topic in (await self._client.admin.reachable_topics(pattern)).topics:
+            target = self.route.target_of(topic.name)
+            if target != topic.name or self._kept.holds(topic):  # Else the list has told.
+                await self._kept.refuse_target(target, topic.name)
+            wanted[target] = self._partitions or topic.partition_count
+        await self._topics.check(wanted)
