@@ -2,22 +2,22 @@
 
 import time
 from dataclasses import asdict
-from typing import Final
+from typing import Final, Generic
 
 import numpy as np
 import torch
 
-from bellwire.agents.tactical.networks import DenseWeights, Variant
 from bellwire.agents.train.checkpoint import Checkpoint
-from bellwire.agents.train.mappo import Learner, UpdateReport, beginning
+from bellwire.agents.train.mappo import Learner, UpdateReport
 from bellwire.agents.train.settings import MappoSettings, TrainSettings
+from bellwire.agents.train.task import Task, W
 from bellwire.agents.train.vector_env import Ground, VectorEnv
 
 _STREAM: Final = 2  # beside the seed: other numbers than those the weights were drawn with
 _GROWS: Final = "steps"  # the one setting that may differ when a training is gone on with
 
 
-class Trainer:
+class Trainer(Generic[W]):
     """Learner, market and random numbers of one training.
 
     Every random number comes from one generator, and an episode never outlasts a rollout: so
@@ -38,7 +38,11 @@ class Trainer:
     )
 
     def __init__(
-        self, grounds: tuple[Ground, ...], settings: TrainSettings, mappo: MappoSettings
+        self,
+        task: Task[W],
+        grounds: tuple[Ground, ...],
+        settings: TrainSettings,
+        mappo: MappoSettings,
     ) -> None:
         """Begin with untrained weights; torch computes on one thread from now on.
 
@@ -49,8 +53,8 @@ class Trainer:
         self._mappo = mappo
         self._market = VectorEnv(grounds, episode_bars=mappo.episode_bars, fee_bp=settings.fee_bp)
         self._random = np.random.default_rng((settings.seed, _STREAM))
-        first = beginning(Variant(settings.variant), settings.seed, mappo.output_gain)
-        self._learner = Learner(first, mappo)
+        first = task.beginning(settings, mappo.output_gain)
+        self._learner = Learner(task.networks(first), mappo)
         self.step = 0
         """Joint steps made."""
         self.seconds = 0.0
@@ -72,7 +76,7 @@ class Trainer:
         self.seconds += time.monotonic() - began
         return report
 
-    def weights(self) -> DenseWeights:
+    def weights(self) -> W:
         """Return a copy of the weights as they are now."""
         return self._learner.weights()
 
