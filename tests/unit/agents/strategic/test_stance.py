@@ -10,7 +10,6 @@ from bellwire.agents.strategic import RegimeAction, strategic_stance
 from bellwire.agents.tactical.aggregate import AggregationSettings, MoveReason
 from bellwire.agents.train.position import held
 
-
 VOTE = AggregationSettings(rule="vote")
 DIRECTIONS = (-1, 0, 1)
 SHARES = (0.0, 0.5, 1.0)
