@@ -23,7 +23,7 @@ from bellwire.agents.train.card import (
 )
 from bellwire.agents.train.card_page import PAGE, page
 from bellwire.agents.train.drift import references
-from bellwire.agents.train.errors import TrainingExistsError
+from bellwire.agents.train.errors import NothingToResumeError, TrainingExistsError
 from bellwire.agents.train.evaluate import buy_and_hold, evaluate
 from bellwire.agents.train.mappo import UpdateReport
 from bellwire.agents.train.policy import Policy
@@ -75,6 +75,8 @@ class Watcher:
     """Called after every update."""
     should_stop: Callable[[], bool] = lambda: False
     """Asked after every update; if so, the checkpoint is kept and no card is written."""
+    resumed: Callable[[int, int], None] = lambda fold, step: None
+    """Called with the fold and the steps made before, when a checkpoint is gone on with."""
 
 
 def train(task: Task[W], job: Job, watcher: Watcher | None = None) -> Card | None:
@@ -86,6 +88,7 @@ def train(task: Task[W], job: Job, watcher: Watcher | None = None) -> Card | Non
         TooFewBarsError: a series is too short to train and test on.
         SeriesApartError: several series share too little time to be cut at the same times.
         TrainingExistsError: the folder holds a training or a model, and `resume` is False.
+        NothingToResumeError: it holds no checkpoint, and `resume` is True.
         CheckpointError: the checkpoint cannot be gone on with.
         OSError: the folder cannot be written.
     """
@@ -93,12 +96,16 @@ def train(task: Task[W], job: Job, watcher: Watcher | None = None) -> Card | Non
     watcher = watcher or Watcher()
     began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     folds = _folds(job)
-    if not job.resume:
+    if job.resume:
+        _check_there_is_one(job.folder)
+    else:
         _check_nothing_is_lost(job.folder)
     job.folder.mkdir(parents=True, exist_ok=True)
     trained = []
     for fold, splits in enumerate(folds, 1):
         trainer = _trainer(task, job, fold, splits)
+        if trainer.step:
+            watcher.resumed(fold, trainer.step)
         if not _run(trainer, job, fold, watcher):
             return None
         trained.append(trainer)
@@ -124,6 +131,11 @@ def _check_nothing_is_lost(folder: Path) -> None:
     for path in (checkpoint_path(folder, 1), *(folder / name for name in _RESULTS)):
         if path.exists():
             raise TrainingExistsError(folder, path.name)
+
+
+def _check_there_is_one(folder: Path) -> None:
+    if not checkpoint_path(folder, 1).exists():
+        raise NothingToResumeError(folder, checkpoint_path(folder, 1).name)
 
 
 def _folds(job: Job) -> list[tuple[Split, ...]]:

@@ -17,6 +17,7 @@ from bellwire.agents.train.card_page import verdict
 from bellwire.agents.train.data import generate
 from bellwire.agents.train.errors import (
     CheckpointError,
+    NothingToResumeError,
     TooFewBarsError,
     TrainingExistsError,
 )
@@ -149,8 +150,14 @@ def test_more_steps_go_on_from_where_it_was_done(job):
     seen = []
     train(TACTICAL_TASK, job)
     longer = replace(job, train=replace(job.train, steps=1_500), resume=True)
-    card = finished(longer, Watcher(progressed=lambda progress: seen.append(progress.step)))
+    said = []
+    watcher = Watcher(
+        progressed=lambda progress: seen.append(progress.step),
+        resumed=lambda fold, step: said.append((fold, step)),
+    )
+    card = finished(longer, watcher)
     assert seen == [1_280, 1_536]
+    assert said == [(1, 1_024)]
     assert card.steps == 1_536
 
 
@@ -196,7 +203,7 @@ def test_a_checkpoint_of_other_data_is_refused(job, planted):
 
 
 def test_nothing_to_resume_is_refused(job):
-    with pytest.raises(CheckpointError, match="No such file"):
+    with pytest.raises(NothingToResumeError, match=r"no training to go on with; begin one"):
         train(TACTICAL_TASK, replace(job, resume=True))
 
 
