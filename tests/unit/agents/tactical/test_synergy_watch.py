@@ -95,7 +95,11 @@ def test_a_price_beyond_bounds_is_refused_and_changes_nothing(bars, found):
     assert events == found[:300]
 
 
-@pytest.mark.parametrize("field", ["window_bars", "lasts_bars", "neighbours_min"])
-def test_settings_have_bounds(field):
-    with pytest.raises(SettingsError, match=field):
-        SynergySettings(**{field: 0})
+def test_settings_have_bounds():
+    for name, made in (
+        ("window_bars", lambda: SynergySettings(window_bars=0)),
+        ("lasts_bars", lambda: SynergySettings(lasts_bars=0)),
+        ("neighbours_min", lambda: SynergySettings(neighbours_min=0.0)),
+    ):
+        with pytest.raises(SettingsError, match=name):
+            made()
