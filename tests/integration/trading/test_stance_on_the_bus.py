@@ -20,6 +20,10 @@ ASKED = {"symbol": "EURUSD"}
 FREE = {"clock_topic": "bars.1h", "clock_stage": "bars", "ahead_bars_max": 10}
 
 
+async def asked(client):
+    return (await client.call("stance", ASKED)).json()
+
+
 async def over_the_bus():
     async with running_coordinator() as server, connect(server.unix) as client:
         agents = StrategicAgent(), BarFeed({"bars_max": BARS, **FREE})
@@ -28,9 +32,9 @@ async def over_the_bus():
         for runner in runners:  # The feed last, so that it finds a subscriber.
             tasks.append(asyncio.create_task(runner.run()))
             await runner.ready.wait()
-        answer = {}
+        answer = await asked(client)
         while answer.get("bars") != BARS:  # Each turn waits for an answer; the deadline ends them.
-            answer = (await client.call("stance", ASKED)).json()
+            answer = await asked(client)
         for runner in runners:
             runner.stop()
         await asyncio.gather(*tasks)

@@ -10,6 +10,7 @@ import torch
 from bellwire.agents.train.checkpoint import Checkpoint
 from bellwire.agents.train.mappo import Learner, UpdateReport
 from bellwire.agents.train.settings import MappoSettings, TrainSettings
+from bellwire.agents.train.system import System
 from bellwire.agents.train.task import Task, W
 from bellwire.agents.train.vector_env import Ground, VectorEnv
 
@@ -59,7 +60,7 @@ class Trainer(Generic[W]):
         """Joint steps made."""
         self.seconds = 0.0
         """Time they took; nothing depends on it."""
-        self.origin = _origin(grounds, settings, mappo)
+        self.origin = _origin(task.system, grounds, settings, mappo)
         """What it was begun with, as JSON: what a checkpoint must agree with."""
 
     @property
@@ -93,9 +94,9 @@ class Trainer(Generic[W]):
 
 
 def _origin(
-    grounds: tuple[Ground, ...], settings: TrainSettings, mappo: MappoSettings
+    system: System, grounds: tuple[Ground, ...], settings: TrainSettings, mappo: MappoSettings
 ) -> dict[str, object]:
-    values: dict[str, object] = {**asdict(settings), **asdict(mappo)}
+    values: dict[str, object] = {"agents": system.agents, **asdict(settings), **asdict(mappo)}
     del values[_GROWS]
     for ground in grounds:
         bars = ground.tape.bars

@@ -109,22 +109,27 @@ def train(task: Task[W], job: Job, watcher: Watcher | None = None) -> Card | Non
         if not _run(trainer, job, fold, watcher):
             return None
         trained.append(trainer)
-    weights = trained[-1].weights()
-    task.save(job.folder / WEIGHTS, weights)
-    results = _results(task, job, folds, [each.weights() for each in trained])
-    card = _card(task, job, began, trained, results)
-    (job.folder / CARD).write_text(card.to_json(), encoding="utf-8")
-    (job.folder / PAGE).write_text(page(card, task.system), encoding="utf-8")
+    weights = [each.weights() for each in trained]
+    task.save(job.folder / WEIGHTS, weights[-1])
+    card = _card(task, job, began, trained, _results(task, job, folds, weights))
     if task.has_drift:
-        write_references(job.folder, references(task.policy(weights), job.tapes, folds[-1]))
-    name = task.system.name
-    task.write(job.folder, weights, name=name, version=job.version, metadata=_origin(card))
+        policy = task.policy(weights[-1])
+        write_references(job.folder, references(policy, job.tapes, folds[-1]))
+    _write(task, job, weights[-1], card)
     return card
 
 
 def checkpoint_path(folder: Path, fold: int) -> Path:
     """Return where the checkpoint of a fold lies."""
     return folder / f"checkpoint-{fold}.npz"
+
+
+def _write(task: Task[W], job: Job, weights: W, card: Card) -> None:
+    """Write the card for machines and for people, and the model last: only with it the folder serves."""
+    (job.folder / CARD).write_text(card.to_json(), encoding="utf-8")
+    (job.folder / PAGE).write_text(page(card, task.system), encoding="utf-8")
+    name = task.system.name
+    task.write(job.folder, weights, name=name, version=job.version, metadata=_origin(card))
 
 
 def _check_nothing_is_lost(folder: Path) -> None:

@@ -14,12 +14,14 @@ from bellwire.agents.strategic.storage import load_strategic_weights
 from bellwire.agents.train.beginning import strategic_beginning
 from bellwire.agents.train.card_page import verdict
 from bellwire.agents.train.data import generate
+from bellwire.agents.train.errors import CheckpointError
 from bellwire.agents.train.evaluate import evaluate
 from bellwire.agents.train.policy import strategic_policy_of
 from bellwire.agents.train.settings import MappoSettings, TrainSettings
 from bellwire.agents.train.strategic import STRATEGIC_TASK
 from bellwire.agents.train.synthetic import SyntheticSettings
 from bellwire.agents.train.system import STRATEGIC
+from bellwire.agents.train.tactical import TACTICAL_TASK
 from bellwire.agents.train.tape import record
 from bellwire.agents.train.training import Job, Watcher, train
 
@@ -107,6 +109,13 @@ def test_a_training_resumed_ends_as_one_never_stopped(job, tmp_path):
     assert train(STRATEGIC_TASK, parts, Watcher(should_stop=lambda: True)) is None
     resumed = finished(replace(parts, resume=True))
     assert (resumed.weights_sha256, resumed.results) == (whole.weights_sha256, whole.results)
+
+
+def test_a_checkpoint_of_the_other_system_is_refused(job, small):
+    tactical = replace(job, tapes=(record(small.bars),))
+    assert train(TACTICAL_TASK, tactical, Watcher(should_stop=lambda: True)) is None
+    with pytest.raises(CheckpointError, match=r"begun with agents \['fvg', 'momentum', 'entry'\]"):
+        train(STRATEGIC_TASK, replace(job, resume=True))
 
 
 def test_untrained_networks_are_undecided():

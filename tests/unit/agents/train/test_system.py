@@ -1,5 +1,7 @@
 """bellwire.agents.train.system: trained on and tested on are the same game, of either system."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,7 +52,7 @@ def test_only_the_tactical_networks_see_the_position(bars):
         for position in (-1.0, 1.0):
             market.place(np.zeros(1, np.intp), np.array([100]), np.array([position]))
             seen.append(market.observations())
-        assert np.array_equal(*seen) == (not sees)
+        assert np.array_equal(seen[0], seen[1]) == (not sees)
 
 
 def test_tapes_of_two_systems_are_no_ground_for_one_training(bars):
@@ -62,10 +64,9 @@ def test_tapes_of_two_systems_are_no_ground_for_one_training(bars):
         VectorEnv(grounds, episode_bars=60, fee_bp=0.0)
 
 
-def test_the_strategic_system_needs_one_bar_more():
-    short = generate(SyntheticSettings(bars=200))
-    columns = (short.open_times, short.open, short.high, short.low, short.close, short.volume)
-    cut = type(short)(short.symbol, short.interval, *(each[:81] for each in columns), "x", "x")
+def test_the_strategic_system_needs_one_bar_more(bars):
+    columns = ("open_times", "open", "high", "low", "close", "volume")
+    cut = replace(bars, **{name: getattr(bars, name)[:81] for name in columns})
     assert len(record(cut, TACTICAL).decisions) == 1
-    with pytest.raises(TooFewBarsError, match="81 bars, .* at least 82"):
+    with pytest.raises(TooFewBarsError, match=r"81 bars, .* at least 82"):
         record(cut, STRATEGIC)
