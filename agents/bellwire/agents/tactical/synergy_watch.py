@@ -4,6 +4,8 @@
   a move of one direction, and were not on the bar before.
 * nwrqk turns when the slope of the faster kernel line changes its sign.
 * fvg turns on the bar that completes a fair value gap.
+
+Where an indicator points when it is first known is no turn.
 """
 
 import math
@@ -24,7 +26,8 @@ class SynergyWatch:
         self._settings = settings or SynergySettings()
         self._detector = SynergyDetector(self._settings)
         self._features = StrategicFeatures()
-        self._mlmi = self._nwrqk = 0  # where each pointed on the bar before
+        self._mlmi: int | None = None  # where each pointed on the bar before, None = not known yet
+        self._nwrqk: int | None = None
         self._event: Synergy | None = None
         self._left_bars = 0
 
@@ -53,13 +56,14 @@ class SynergyWatch:
 
     def _turned_mlmi(self, likeness: float) -> int:
         enough = abs(likeness) >= self._settings.neighbours_min
-        before, self._mlmi = self._mlmi, _sign(likeness) if enough else 0
-        return self._mlmi if self._mlmi != before else 0
+        before, now = self._mlmi, _sign(likeness) if enough else 0
+        self._mlmi = now
+        return 0 if before is None or now == before else now
 
     def _turned_nwrqk(self, slope: float) -> int:
-        before = self._nwrqk
-        self._nwrqk = _sign(slope) or before  # Level is no turn.
-        return self._nwrqk if before and self._nwrqk != before else 0
+        before, now = self._nwrqk, _sign(slope) or self._nwrqk  # Level is no turn.
+        self._nwrqk = now
+        return 0 if before is None or now is None or now == before else now
 
 
 def completed_gap(features: FeatureMatrix) -> int:

@@ -60,6 +60,12 @@ def test_every_event_is_one_that_its_indicators_gave(bars, found):
         assert likeness.max() >= np.float32(0.6)
 
 
+@pytest.mark.parametrize("step", [1.01, 1 / 1.01])
+def test_a_market_that_never_turns_makes_no_event_however_many_gaps_it_leaves(step):
+    watch, gap = SynergyWatch(SETTINGS), 1 if step > 1.0 else -1
+    assert [watch.push(100.0 * step**bar, gap) for bar in range(120)] == [None] * 120
+
+
 def test_prices_of_another_scale_make_the_same_events(bars, found):
     scaled = bars[:400] * np.array([2.0**-20] * 4 + [1.0])
     assert watched(scaled) == found[:400]
