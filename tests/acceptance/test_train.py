@@ -18,8 +18,8 @@ STEPS = "16384"  # two updates
 END_SECONDS = 50  # torch alone takes seconds to import on a busy machine
 
 
-async def train(bellwire, *arguments):
-    return await bellwire.run("train", "tactical", *arguments, seconds=END_SECONDS)
+async def train(bellwire, *arguments, model="tactical"):
+    return await bellwire.run("train", model, *arguments, seconds=END_SECONDS)
 
 
 async def test_it_writes_a_model_with_its_card_and_shows_the_comparison(bellwire):
@@ -32,6 +32,20 @@ async def test_it_writes_a_model_with_its_card_and_shows_the_comparison(bellwire
     found = {path.name for path in (bellwire.folder / "model").iterdir()}
     model = {"model.json", "model.onnx", "weights.npz", "drift.json"}
     assert found == model | {"card.json", "card.md", "checkpoint-1.npz"}
+
+
+async def test_the_strategic_system_is_trained_with_the_settings_of_the_file(bellwire):
+    text = "[train]\nlearning_rate = 0.001\n[split]\ntest_share = 0.2\n"
+    (bellwire.folder / "bellwire.toml").write_text(text)
+    flags = ("--steps", STEPS, "--set", "train.entropy_weight=0.01", "--json")
+    code, out, err = await train(bellwire, "--models", "models", *flags, model="strategic")
+    assert code == 0, err
+    card = json.loads(out)
+    mappo = card["mappo_settings"]
+    assert (mappo["learning_rate"], mappo["entropy_weight"], mappo["clip"]) == (0.001, 0.01, 0.2)
+    assert card["split_settings"]["test_share"] == 0.2
+    folder = bellwire.folder / "models" / "strategic" / "1"
+    assert read_manifest(folder).key == "strategic:1"
 
 
 async def test_in_a_folder_of_models_it_writes_the_next_version_which_may_be_served(bellwire):
@@ -69,7 +83,10 @@ async def test_ctrl_c_keeps_the_checkpoint_and_resume_goes_on(bellwire):
         bellwire, "--resume", "--json", "--out", "model", "--steps", "9000"
     )
     assert code == 0, err
-    assert json.loads(out)["steps"] >= 25_000
+    made = json.loads(out)["steps"]
+    assert made >= 25_000
+    said = f"the checkpoint has {made:,} steps, 9,000 were asked for: nothing is left to train"
+    assert said in err
 
 
 @pytest.mark.parametrize(
@@ -80,7 +97,7 @@ async def test_ctrl_c_keeps_the_checkpoint_and_resume_goes_on(bellwire):
         (("--data", "short.csv"), "short has 3 bars, training and testing need at least"),
         (("--data", "ibm-1d", "--data", "ibm-1d"), "--data names IBM twice; one file a symbol"),
         (("--variant", "huge"), "variant is 'huge'; expected"),
-        (("--resume",), "No such file"),
+        (("--resume",), "holds no checkpoint-1.npz, so there is no training to go on with"),
     ],
 )
 async def test_what_cannot_be_trained_on_is_refused_in_one_line(bellwire, arguments, words):

@@ -102,7 +102,7 @@ class StoreFolder:
         if not self.messages.is_dir():
             raise AnalyticStoreError(
                 f"there is no analytic store at {self.root}: `bellwire sink --store {self.root}` makes one, "
-                "or name another folder with --store"
+                "or name another folder"
             )
 
     def files(self) -> Sequence[DataFile]:

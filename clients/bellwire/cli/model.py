@@ -9,7 +9,7 @@ import typer
 
 from bellwire.cli import rollout
 from bellwire.cli.model_serve import serve
-from bellwire.cli.options import JsonOption
+from bellwire.cli.options import ConfigOption, JsonOption, SetOption
 
 __all__ = ["app"]
 
@@ -65,8 +65,11 @@ def quantize(
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal models.")
-    ] = 0,
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal models; default 0."),
+    ] = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
     json: JsonOption = False,
 ) -> int:
     """Write a quantized version and compare it with its parent; exit code 1 when its gate failed.
@@ -75,10 +78,13 @@ def quantize(
 
     For example: bellwire model quantize models/tactical/1 -m int8-static -c bars.csv -o models
     """
-    from bellwire.cli.quantizing import QuantizeFlags, run_quantize
+    from bellwire.cli.quantizing import SECTIONS, QuantizeFlags, run_quantize
+    from bellwire.cli.settings import Request
 
-    flags = QuantizeFlags(folder, method, calibrate, out, held_out, fee_bp)
-    return run_quantize(flags, seed=seed, as_json=json)
+    given = {"gate.fee_bp": fee_bp, "quantize.seed": seed}
+    request = Request(config, assignments or (), given, SECTIONS)
+    flags = QuantizeFlags(folder, method, calibrate, out, held_out)
+    return run_quantize(flags, request, as_json=json)
 
 
 @app.command()

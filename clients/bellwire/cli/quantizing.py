@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 from rich.text import Text
@@ -16,8 +16,19 @@ from bellwire.wire.errors import CallerError, InternalError
 
 if TYPE_CHECKING:
     from bellwire.agents.quantize import Outcome, Speed
+    from bellwire.cli.settings import Request
 
-__all__ = ["QuantizeFlags", "comparison_table", "outcome_json", "run_quantize", "verdict"]
+__all__ = [
+    "SECTIONS",
+    "QuantizeFlags",
+    "comparison_table",
+    "outcome_json",
+    "run_quantize",
+    "verdict",
+]
+
+
+SECTIONS: Final = ("quantize", "gate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +40,16 @@ class QuantizeFlags:
     calibrate: str
     out: Path
     held_out: str = ""
-    fee_bp: float | None = None
-    """None = what the model was trained to pay."""
 
 
-def run_quantize(flags: QuantizeFlags, *, seed: int, as_json: bool) -> ExitCode:
+def run_quantize(flags: QuantizeFlags, request: Request, *, as_json: bool) -> ExitCode:
     """Quantize and print the comparison; FAILURE when the gate failed.
+
+    Args:
+        flags: What the command line says.
+        request: Of the sections `quantize` and `gate`; a fee that nothing sets is what the model was
+            trained to pay.
+        as_json: Print one object instead of a table.
 
     Raises:
         UsageFault: A flag, the model, the data or the folder cannot be used.
@@ -42,7 +57,7 @@ def run_quantize(flags: QuantizeFlags, *, seed: int, as_json: bool) -> ExitCode:
         EngineMissingError: A package is not installed.
     """
     try:
-        outcome = _quantize(flags, seed)
+        outcome = _quantize(flags, request)
     except CallerError as error:
         raise UsageFault(error.message) from error
     except InternalError as error:
@@ -58,7 +73,7 @@ def run_quantize(flags: QuantizeFlags, *, seed: int, as_json: bool) -> ExitCode:
     return ExitCode.OK if outcome.report.passed else ExitCode.FAILURE
 
 
-def _quantize(flags: QuantizeFlags, seed: int) -> Outcome:
+def _quantize(flags: QuantizeFlags, request: Request) -> Outcome:
     from bellwire.agents.drift import carry_references
     from bellwire.agents.inference.model import read_manifest
     from bellwire.agents.quantize import (
@@ -70,11 +85,14 @@ def _quantize(flags: QuantizeFlags, seed: int) -> Outcome:
         read_data,
         training_of,
     )
+    from bellwire.cli.settings import load_settings
 
     method = Method.named(flags.method)
+    tree = load_settings(request)
     training = training_of(read_manifest(flags.folder), flags.folder)
-    gate = GateSettings(fee_bp=training.fee_bp if flags.fee_bp is None else flags.fee_bp)
-    settings = CalibrationSettings(seed=seed)
+    gate, settings = tree.of(GateSettings), tree.of(CalibrationSettings)
+    if tree.settings["gate.fee_bp"].kind == "default":
+        gate = replace(gate, fee_bp=training.fee_bp)
     data = read_data(flags.calibrate, flags.held_out, settings, training)
     outcome = quantize_model(Job(flags.folder, flags.out, method, data, gate))
     carry_references(flags.folder, outcome.folder)

@@ -12,7 +12,7 @@ from bellwire.cli.output import Style, console, error_console, plain_table
 
 if TYPE_CHECKING:
     from bellwire.agents.train.card import Card
-    from bellwire.agents.train.tactical import Progress as TrainingProgress
+    from bellwire.agents.train.training import Progress as TrainingProgress
 
 __all__ = ["TrainProgress", "print_card"]
 
@@ -42,6 +42,19 @@ class TrainProgress:
         traceback: TracebackType | None,
     ) -> None:
         self._progress.stop()
+
+    def resumed(self, fold: int, step: int) -> None:
+        """Say where a checkpoint is gone on from, or that it has all steps already."""
+        text = f"train: fold {fold}: " if self._folds > 1 else "train: "
+        if step < self._steps:
+            text += f"going on from step {step:,} of {self._steps:,}"
+        else:
+            text += (
+                f"the checkpoint has {step:,} steps, {self._steps:,} were asked for: nothing is left to "
+                "train; test and card are made anew"
+            )
+        # By the console: a bar under way is drawn below it.
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
     def update(self, progress: TrainingProgress) -> None:
         """Show where it stands after an update."""

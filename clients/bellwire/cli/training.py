@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -19,11 +19,15 @@ from bellwire.wire.errors import CallerError
 
 if TYPE_CHECKING:
     from bellwire.agents.train import BarArrays, Tape, TrainSettings
-    from bellwire.agents.train.tactical import Job
+    from bellwire.agents.train.card import Card
+    from bellwire.agents.train.system import System
+    from bellwire.agents.train.training import Job, Watcher
+    from bellwire.cli.settings import SettingsTree
 
 __all__ = [
     "BarsFlags",
     "Place",
+    "SettingsFlags",
     "StopRequest",
     "TrainFlags",
     "claimed",
@@ -34,7 +38,8 @@ __all__ = [
 # Looked for before any data are read: to read them and then fail would waste the user's time.
 NEEDED: Final = ("torch", "onnx")
 NEEDED_BY_STORE: Final = (*NEEDED, "duckdb")
-MODEL: Final = "tactical"
+TACTICAL: Final = "tactical"
+SECTIONS: Final = ("train", "split", "query")
 USUAL_DATA: Final = "eurusd-1h"
 
 
@@ -61,6 +66,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingsFlags:
+    """Where settings come from beside the environment."""
+
+    config: Path | None = None
+    assignments: tuple[str, ...] = ()
+    folds: int | None = None
+    """None = as the settings have it."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainFlags:
     """What the command line says; None = the settings' own default."""
 
@@ -69,6 +84,9 @@ class TrainFlags:
     steps: int | None = None
     fee_bp: float | None = None
     variant: str = "tiny"
+    settings: SettingsFlags = field(default_factory=SettingsFlags)
+    model: str = TACTICAL
+    """Or strategic."""
 
 
 class StopRequest:
@@ -95,7 +113,9 @@ class StopRequest:
         signal.signal(number, signal.default_int_handler)
 
 
-def place_of(out: Path | None, models: Path | None, *, resume: bool) -> Place:
+def place_of(
+    out: Path | None, models: Path | None, *, resume: bool, model: str = TACTICAL
+) -> Place:
     """Return where to train to: a folder that was named, or the next version in a folder of models.
 
     Raises:
@@ -113,7 +133,7 @@ def place_of(out: Path | None, models: Path | None, *, resume: bool) -> Place:
     assert models is not None, "one of them was given"
     if resume:
         raise UsageFault("--models numbers a new version; name the one to resume with --out")
-    folder = models / MODEL
+    folder = models / model
     try:
         version = max(versions_in(folder), default=0) + 1 if folder.exists() else 1
     except OSError as error:
@@ -143,36 +163,52 @@ def claimed(place: Place) -> Iterator[None]:
             place.folder.rmdir()
 
 
-def run_training(
-    flags: TrainFlags, *, seed: int, folds: int, resume: bool, as_json: bool
-) -> ExitCode:
+def run_training(flags: TrainFlags, *, seed: int, resume: bool, as_json: bool) -> ExitCode:
     """Train and print the card; return INTERRUPTED if it was stopped.
 
     Raises:
         ModuleNotFoundError: torch or onnx is not installed.
-        UsageFault: a flag, the data or the folder cannot be used.
+        UsageFault: a flag, a setting, the data or the folder cannot be used.
         QueryLimitError: the store's bars need more memory or time than a query may have.
     """
     _check(flags.bars)
+    tree = _tree(flags.settings)
     for package in NEEDED if flags.bars.store is None else NEEDED_BY_STORE:
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-    from bellwire.agents.train import SplitSettings
-
     try:
-        settings = _settings(flags, seed)
-        split = SplitSettings(folds=folds)
-        tapes = _tapes(flags.bars, seed)
-        from bellwire.agents.train.tactical import Job  # Seconds: torch comes with it.
-
-        place = flags.place
-        job = Job(tapes, place.folder, settings, split=split, resume=resume, version=place.version)
-        with claimed(place):
-            return _train(job, as_json=as_json)
+        job = _job(flags, tree, seed, resume)
+        with claimed(flags.place):
+            return _train(flags.model, job, as_json=as_json)
     except CallerError as error:
         raise UsageFault(error.message) from error
     except OSError as error:
         raise UsageFault(f"{flags.place.folder}: {error.strerror or error}") from error
+
+
+def _job(flags: TrainFlags, tree: SettingsTree, seed: int, resume: bool) -> Job:
+    from bellwire.agents.train import MappoSettings, SplitSettings
+    from bellwire.agents.train.system import STRATEGIC
+    from bellwire.agents.train.system import TACTICAL as TACTICAL_SYSTEM
+
+    mappo, split = tree.of(MappoSettings), tree.of(SplitSettings)
+    settings = _settings(flags, seed)
+    system = TACTICAL_SYSTEM if flags.model == TACTICAL else STRATEGIC
+    tapes = _tapes(flags.bars, system, tree, seed)
+    from bellwire.agents.train.training import Job  # Seconds: torch comes with it.
+
+    place = flags.place
+    return Job(tapes, place.folder, settings, mappo, split, resume, place.version)
+
+
+def _tree(flags: SettingsFlags) -> SettingsTree:
+    from bellwire.cli.settings import Request, load_settings
+
+    given = {"split.folds": flags.folds}
+    try:
+        return load_settings(Request(flags.config, flags.assignments, given, SECTIONS))
+    except CallerError as error:
+        raise UsageFault(error.message) from error
 
 
 def _settings(flags: TrainFlags, seed: int) -> TrainSettings:
@@ -194,24 +230,23 @@ def _check(bars: BarsFlags) -> None:
         raise UsageFault("--data and --from-store are both given; choose one")
 
 
-def _bars(flags: BarsFlags, seed: int) -> tuple[BarArrays, ...]:
+def _bars(flags: BarsFlags, tree: SettingsTree, seed: int) -> tuple[BarArrays, ...]:
     if flags.store is None:
         from bellwire.agents.train import load_bars
 
         return tuple(load_bars(name, seed=seed) for name in flags.data or (USUAL_DATA,))
     from bellwire.cli.recorded_bars import TOPIC, StoredBars, load_stored_bars
-    from bellwire.cli.settings import Request, load_settings
     from bellwire.sink import QuerySettings
 
-    settings = load_settings(Request(sections=("query",))).of(QuerySettings)
+    settings = tree.of(QuerySettings)
     symbols = tuple(dict.fromkeys(flags.symbols))
     return load_stored_bars(StoredBars(flags.store, flags.topic or TOPIC, symbols), settings)
 
 
-def _tapes(flags: BarsFlags, seed: int) -> tuple[Tape, ...]:
+def _tapes(flags: BarsFlags, system: System, tree: SettingsTree, seed: int) -> tuple[Tape, ...]:
     from bellwire.agents.train import record
 
-    tapes = tuple(record(bars) for bars in _bars(flags, seed))
+    tapes = tuple(record(bars, system) for bars in _bars(flags, tree, seed))
     symbols = [tape.bars.symbol for tape in tapes]
     repeated = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
     if repeated:
@@ -219,13 +254,12 @@ def _tapes(flags: BarsFlags, seed: int) -> tuple[Tape, ...]:
     return tapes
 
 
-def _train(job: Job, *, as_json: bool) -> ExitCode:
-    from bellwire.agents.train.tactical import Watcher, train_tactical
+def _train(model: str, job: Job, *, as_json: bool) -> ExitCode:
+    from bellwire.agents.train.training import Watcher
     from bellwire.cli.train_view import TrainProgress, print_card
 
     with StopRequest() as stop, TrainProgress(job.train.steps, job.split.folds) as progress:
-        watcher = Watcher(progress.update, lambda: stop.is_made)
-        card = train_tactical(job, watcher)
+        card = _card(model, job, Watcher(progress.update, lambda: stop.is_made, progress.resumed))
     if card is None:
         sys.stderr.write(
             f"train: stopped; the checkpoint is kept: go on with --resume --out {job.folder}\n"
@@ -236,3 +270,13 @@ def _train(job: Job, *, as_json: bool) -> ExitCode:
     else:
         print_card(card, job.folder)
     return ExitCode.OK
+
+
+def _card(model: str, job: Job, watcher: Watcher) -> Card | None:
+    from bellwire.agents.train.strategic import STRATEGIC_TASK
+    from bellwire.agents.train.tactical import TACTICAL_TASK
+    from bellwire.agents.train.training import train
+
+    if model == TACTICAL:
+        return train(TACTICAL_TASK, job, watcher)
+    return train(STRATEGIC_TASK, job, watcher)

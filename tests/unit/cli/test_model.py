@@ -180,6 +180,24 @@ def test_the_gate_charges_and_holds_out_what_the_parents_training_says(models, c
     assert gate["bars"] == 1_843 // 5, "of five folds the last, which alone was not trained on"
 
 
+def test_the_settings_file_says_how_far_a_copy_may_be_and_flags_go_before_it(
+    models, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    text = "[gate]\nagreement_min = 1.0\nfee_bp = 0.4\n[quantize]\nrows = 128\nseed = 3\n"
+    (tmp_path / "bellwire.toml").write_text(text)
+    quantize(models, "-m", "int8-static", "--json", "--set", "gate.return_loss_max=0.5")
+    values = json.loads(capsys.readouterr().out)
+    allowed = values["gate"]["settings"]
+    assert (allowed["agreement_min"], allowed["return_loss_max"]) == (1.0, 0.5)
+    assert allowed["fee_bp"] == 0.4, (
+        "what the file says goes before what the parent was trained to pay"
+    )
+    assert run(["model", "show", values["folder"], "--json"]) in (0, 1)
+    made = json.loads(capsys.readouterr().out)["metadata"]["quantization"]
+    assert (made["seed"], made["calibration_rows"]) == (3, 128)
+
+
 def test_a_manifest_that_tells_an_impossible_training_is_one_line_and_exit_code_2(models, capsys):
     path = models / "tactical" / "1" / "model.json"
     values = json.loads(path.read_text())
@@ -203,7 +221,8 @@ def test_an_empty_folder_has_no_models_and_a_missing_one_is_a_mistake(tmp_path, 
     [
         (("-m", "int2"), "error: method 'int2' is unknown; choose int8-static, int8-dynamic, int4"),
         (("-m", "int8-static", "-c", "nowhere.csv"), "error: data 'nowhere.csv' is no file; give "),
-        (("-m", "int8-static", "--fee-bp", "9999"), "error: GateSettings.fee_bp is 9999.0; expec"),
+        (("-m", "int8-static", "--fee-bp", "9999"), "error: --fee-bp: gate.fee_bp is 9999.0; exp"),
+        (("-m", "int8-static", "--set", "gate.x=1"), "error: --set: unknown key gate.x; "),
         (("-m", "int8-static", "--held-out", "eurusd-1h"), "error: data 'eurusd-1h': the bars ca"),
     ],
 )

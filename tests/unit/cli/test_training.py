@@ -11,6 +11,7 @@ import pytest
 
 from bellwire.cli.faults import UsageFault
 from bellwire.cli.main import run
+from bellwire.cli.train_view import TrainProgress
 from bellwire.cli.training import Place, StopRequest, claimed, place_of
 
 BLOCKED = """
@@ -77,12 +78,34 @@ def test_a_folder_named_as_a_number_is_that_version(tmp_path, name, version):
         (("--models", "b", "--resume"), "name the one to resume with --out"),
         (("--out", "a", "--symbol", "IBM"), "name it with --from-store"),
         (("--out", "a", "--topic", "bars.5m"), "name it with --from-store"),
+        (
+            ("--out", "a", "--set", "train.clip=2"),
+            "--set: train.clip is '2'; expected float > 0, ≤ 1",
+        ),
+        (("--out", "a", "--set", "train.lr=2"), "--set: unknown key train.lr"),
         (("--out", "a", "--data", "x.csv", "--from-store", "s"), "are both given; choose one"),
     ],
 )
 def test_flags_that_contradict_each_other_are_refused(arguments, said, capsys):
     assert run(["train", "tactical", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (16_384, "train: going on from step 16,384 of 20,000\n"),
+        (
+            24_576,
+            "train: the checkpoint has 24,576 steps, 20,000 were asked for: nothing is left to train; "
+            "test and card are made anew\n",
+        ),
+    ],
+)
+def test_who_goes_on_is_told_from_where(step, said, capsys):
+    with TrainProgress(20_000, 1) as progress:
+        progress.resumed(1, step)
+    assert capsys.readouterr().err == said
 
 
 def test_a_folder_of_models_that_cannot_be_read_is_refused(tmp_path):

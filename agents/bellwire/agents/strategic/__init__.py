@@ -1,6 +1,6 @@
 """The strategic system: slower features than the tactical one, three small networks, one stance.
 
-It is untrained and nothing trades on it: a definition to train and to measure, not a claim.
+A definition to train and to measure, not a claim: nothing trades on it, and its card finds no edge.
 """
 
 from bellwire.agents.strategic.features import (

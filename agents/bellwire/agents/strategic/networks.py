@@ -1,4 +1,4 @@
-"""Three small networks and their critic on the strategic features; untrained until somebody trains them.
+"""Three small networks and their critic on the strategic features.
 
 ::
 
@@ -22,10 +22,14 @@ from bellwire.agents.tactical.networks.layers import (
 )
 from bellwire.agents.tactical.networks.weights import Floats
 
+AGENTS: Final = ("mlmi", "nwrqk", "mmd")  # order of the rows of the probabilities
 MLMI_SIZES: Final = (4, 64, 3)
 NWRQK_SIZES: Final = (6, 64, 3)
 MMD_SIZES: Final = (3, 32, 3)
 CRITIC_SIZES: Final = (FEATURES, 64, 1)
+ACTOR_SIZES: Final = dict(zip(AGENTS, (MLMI_SIZES, NWRQK_SIZES, MMD_SIZES), strict=True))
+VARIANT: Final = ", ".join(f"{name} {'-'.join(map(str, s))}" for name, s in ACTOR_SIZES.items())
+"""Of the networks, for cards and manifests; there is only this one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +51,11 @@ class StrategicWeights:
         check_layers(self.nwrqk, NWRQK_SIZES)
         check_layers(self.mmd, MMD_SIZES)
         check_layers(self.critic, CRITIC_SIZES)
+
+    @property
+    def actors(self) -> dict[str, tuple[Layer, ...]]:
+        """The three that act, in the order of `AGENTS`."""
+        return dict(zip(AGENTS, (self.mlmi, self.nwrqk, self.mmd), strict=True))
 
 
 class StrategicOutputs(NamedTuple):

@@ -1,7 +1,9 @@
-"""From what the strategic networks say to one stance, in the manner of the tactical vote.
+"""From what the strategic networks say to one stance, by the rules of the tactical system.
 
-mlmi and nwrqk have a direction and vote with equal weight, threshold and tie as in the tactical system;
-mmd says how much of a position the regime allows, and never where.
+mlmi and nwrqk have a direction; mmd says how much of a position the regime allows, and never where.
+
+* `target`: the sum of both directions, cut to -1 … 1. The networks are trained and evaluated by it.
+* `vote`: both vote with equal weight; threshold and tie are those of the tactical vote.
 """
 
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Final
 
 from bellwire.agents.inference.tensor import Array
 from bellwire.agents.tactical.actions import NEUTRAL, read_choices
-from bellwire.agents.tactical.aggregate import AggregationSettings, MoveReason, count_votes
+from bellwire.agents.tactical.aggregate import AggregationSettings, MoveReason, Rule, count_votes
 
 _WEIGHT: Final = 0.5  # of each of the two that have a direction
 
@@ -36,12 +38,12 @@ class Stance:
     """What the strategic system would hold."""
 
     position: float
-    """-1 … 1: direction times what the regime allows; 0 unless a direction is carried."""
+    """-1 … 1: target times what the regime allows; by vote 0 unless a direction is carried."""
     regime: RegimeAction
     score: float
-    """Weighted confidence of the best direction, 0 to 1."""
+    """0 to 1: by vote the weighted confidence of the best direction, else the mean of both."""
     reason: MoveReason
-    """MOVED = a direction is carried; else why not."""
+    """MOVED = there is a direction; else why not."""
 
 
 def strategic_stance(table: Array, settings: AggregationSettings | None = None) -> Stance:
@@ -49,18 +51,31 @@ def strategic_stance(table: Array, settings: AggregationSettings | None = None) 
 
     Args:
         table: (3, 3) probabilities, rows mlmi, nwrqk, mmd.
-        settings: Of the vote; None = the defaults.
+        settings: Rule, and threshold of the vote; None = the defaults.
 
     Raises:
         InvalidTensorError: The table is no three distributions.
     """
     mlmi, nwrqk, mmd = read_choices(table)
+    chosen = settings or AggregationSettings()
     votes = tuple(
         (0 if each.action is None else each.action - NEUTRAL, _WEIGHT * each.confidence)
         for each in (mlmi, nwrqk)
     )
-    tally = count_votes(votes, 0, settings or AggregationSettings())
     regime = RegimeAction(0 if mmd.action is None else mmd.action)
-    carried = tally.reason is MoveReason.MOVED
-    position = tally.direction * regime.share if carried else 0.0
-    return Stance(position, regime, tally.score, tally.reason)
+    if chosen.rule == Rule.TARGET:
+        target, score, reason = _summed(votes)
+    else:
+        tally = count_votes(votes, 0, chosen)
+        target, score, reason = tally.direction, tally.score, tally.reason
+    position = target * regime.share if reason is MoveReason.MOVED else 0.0
+    return Stance(position, regime, score, reason)
+
+
+def _summed(votes: tuple[tuple[int, float], ...]) -> tuple[int, float, MoveReason]:
+    """Return target, mean confidence and why there is a target or none."""
+    directions = [direction for direction, _ in votes]
+    target = max(-1, min(1, sum(directions)))
+    against = MoveReason.TIE if any(directions) else MoveReason.HOLD_VOTED
+    score = sum(weighted for _, weighted in votes)
+    return target, score, MoveReason.MOVED if target else against

@@ -29,6 +29,8 @@ from bellwire.agents.tactical.networks.weights import OBSERVATION_SIZE
 from bellwire.agents.tactical.onnx_graph import OBSERVATION, POSITION, PROBABILITIES
 from bellwire.agents.tactical.quantity import quantity_of
 from bellwire.agents.tactical.rules import RulesPolicy
+from bellwire.agents.tactical.synergy import Synergy
+from bellwire.agents.tactical.synergy_watch import SynergyWatch, completed_gap
 from bellwire.agents.tactical.tactical_settings import TacticalAgentSettings
 from bellwire.agents.tactical.verdict import (
     DecidedBy,
@@ -55,6 +57,10 @@ _RULES: Final = DecidedBy(RulesAgentSettings().strategy, RulesAgent.version)
 class _Series:
     features: FeatureMatrix
     rules: RulesPolicy
+    synergies: SynergyWatch | None
+    """None = switched off."""
+    event: Synergy | None = None
+    """Under way; the rule vote asks."""
     position: float = 0.0
     """Where the signals so far lead, -1 to 1, as if all had filled."""
     newest_close: int = -1
@@ -157,12 +163,19 @@ class TacticalAgent(Agent):
         return self._drift.report(symbol)
 
     def _begin_series(self) -> _Series:
-        return _Series(FeatureMatrix(self.options.lookback_bars), RulesPolicy(self.options.rules))
+        synergy = self.options.synergy
+        return _Series(
+            FeatureMatrix(self.options.lookback_bars),
+            RulesPolicy(self.options.rules),
+            SynergyWatch(synergy) if synergy.enabled else None,
+        )
 
     async def _decide(self, state: _Series, bar: Bar) -> Signal | None:
         prices = (bar.open, bar.high, bar.low, bar.close, bar.volume)
         state.features.push(*map(float, prices))
         state.newest_close = bar.close_time_unix_nano
+        if state.synergies is not None:
+            state.event = state.synergies.push(float(bar.close), completed_gap(state.features))
         observation = state.features.observation()
         if observation is None:
             return None
@@ -184,7 +197,7 @@ class TacticalAgent(Agent):
             if self._endpoint is None:
                 return self._without_model(state, bar, observation, self._absent)
             result = await self._ask(self._endpoint, bar, observation, state.position)
-            return self._by_model(result, state.position)
+            return self._by_model(result, state.position, state.event)
         except TimeoutError:
             return self._without_model(state, bar, observation, EngineTimeoutError.reason)
         except BellwireError as error:
@@ -208,13 +221,13 @@ class TacticalAgent(Agent):
         async with asyncio.timeout(self.options.infer_seconds_max):
             return await endpoint.infer(request)
 
-    def _by_model(self, result: InferenceResult, position: float) -> Verdict:
+    def _by_model(self, result: InferenceResult, position: float, event: Synergy | None) -> Verdict:
         tables = result.outputs.get(PROBABILITIES.name)
         if tables is None or len(tables) != 1:
             found = "absent" if tables is None else f"{len(tables)} rows"
             raise InvalidTensorError(PROBABILITIES.name, found, "one row")
         actions = read_probabilities(tables[0])
-        move = decide_move(actions, position, settings=self.options.aggregation)
+        move = decide_move(actions, position, event, self.options.aggregation)
         name, _, version = result.answered_by.partition(":")
         decided_by = DecidedBy(name, version or self.version, result.quantization)
         notes = tuple(f"after {each.step} {each.reason}" for each in result.fallbacks)

@@ -11,6 +11,7 @@ from bellwire.agents.features.fvg import (
 )
 from bellwire.agents.tactical.aggregate import AggregationSettings
 from bellwire.agents.tactical.rules import RulesSettings
+from bellwire.agents.tactical.synergy_settings import SynergySettings
 from bellwire.risk.limits import RiskLimits
 from bellwire.wire.settings import check_settings, setting
 
@@ -90,6 +91,7 @@ class TacticalAgentSettings:
     aggregation: AggregationSettings = field(default_factory=AggregationSettings)
     rules: RulesSettings = field(default_factory=RulesSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
+    synergy: SynergySettings = field(default_factory=SynergySettings)
 
     def __post_init__(self) -> None:
         """Check every field.

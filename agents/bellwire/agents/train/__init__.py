@@ -1,6 +1,7 @@
-"""Training of the tactical agents: data, environment, MAPPO, evaluation and an honest model card.
+"""Training of both systems: data, environment, MAPPO, evaluation and an honest model card.
 
-Only `actor_critic`, `mappo` and `trainer` import torch; what evaluates needs numpy alone.
+A `System` says what agents see and what their actions do to the position, in numpy; a `Task` adds the
+networks, in torch. What evaluates needs numpy alone: only `task`, the networks and what imports them bring torch.
 """
 
 from bellwire.agents.train.data import KNOWN_DATA, BarArrays, load_bars

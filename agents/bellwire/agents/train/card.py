@@ -16,15 +16,24 @@ FEES_BP: Final = (0.0, 0.2, 1.0, 2.0)  # every model is judged at these, and at 
 RANDOM_SEEDS: Final = 5  # untrained networks to compare with; one alone may be lucky
 AGENTS_FOLDER: Final = Path(__file__).parents[1]
 _TRAIN: Final = (
-    *("actor_critic", "data", "gae", "mappo", "position", "settings", "synthetic", "tape"),
+    *("beginning", "data", "gae", "mappo", "position", "settings", "synthetic", "system", "tape"),
     *("trainer", "vector_env", "walk_forward"),
 )
+_TRAINING: Final = tuple(f"train/{name}.py" for name in _TRAIN)
 CODE: Final = (
     *(f"features/{name}.py" for name in ("batch", "fvg", "kernels", "matrix")),
     *(f"tactical/networks/{name}.py" for name in ("initial", "weights")),
-    *(f"train/{name}.py" for name in _TRAIN),
+    "train/actor_critic.py",
+    *_TRAINING,
 )
-"""The source files that decide about the weights, from the folder of all agents."""
+"""The source files that decide about tactical weights, from the folder of all agents."""
+STRATEGIC_CODE: Final = (
+    *(f"strategic/{name}.py" for name in ("features", "networks")),
+    "tactical/networks/layers.py",
+    "train/strategic_networks.py",
+    *_TRAINING,
+)
+"""Those that decide about strategic weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ class Data:
     sha256: str
     bars: int
     train_first: str
-    """Close of the first bar decided on; its observation reaches back 60 bars."""
+    """Close of the first bar decided on; its observation reaches back 60 bars (strategic: 81)."""
     train_last: str
     test_first: str
     test_last: str
@@ -56,7 +65,7 @@ class Figures:
     turnover: float
     """Position traded; 2 is a turn from long to short."""
     actions: tuple[tuple[int, ...], ...]
-    """Of fvg, momentum and entry, how often each of three; empty for buy and hold."""
+    """Of the three agents of the system, how often each of three; empty for buy and hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +147,10 @@ def code_version() -> str:
     return version("bellwire")
 
 
-def code_sha256() -> str:
-    """Return a digest of the names and texts of `CODE`."""
+def code_sha256(code: tuple[str, ...] = CODE) -> str:
+    """Return a digest of the names and texts of source files, from the folder of all agents."""
     digest = hashlib.sha256()
-    for name in CODE:
+    for name in code:
         digest.update(f"{name}\n".encode())
         digest.update((AGENTS_FOLDER / name).read_bytes())
     return digest.hexdigest()

@@ -3,22 +3,23 @@
 from statistics import fmean
 from typing import Final
 
-from bellwire.agents.tactical.networks import AGENTS
 from bellwire.agents.train.card import Card, Figures, Result
+from bellwire.agents.train.system import TACTICAL, System
 
 PAGE: Final = "card.md"
 
 _INTRODUCTION: Final = (
-    "Three agents (fvg, momentum, entry) that move one position between short and long, trained "
+    "Three agents ({agents}) that move one position between short and long, trained "
     "by MAPPO. Test bars lie after all bars trained on, those of other symbols included. Returns "
     "are sums of log returns in percent, of greedy actions, begun flat: gross, with one standard "
     "error, and net of a fee in bp of the value traded. Costs beyond the fee are not modelled."
 )
 
 
-def page(card: Card) -> str:
-    """Return the card in Markdown."""
-    blocks = [f"# {card.model}: model card", _INTRODUCTION, verdict(card), _facts(card)]
+def page(card: Card, system: System = TACTICAL) -> str:
+    """Return the card of a system's model in Markdown."""
+    introduction = _INTRODUCTION.format(agents=", ".join(system.agents))
+    blocks = [f"# {card.model}: model card", introduction, verdict(card), _facts(card)]
     for result in card.results:
         data = result.data
         blocks += [
@@ -27,7 +28,7 @@ def page(card: Card) -> str:
             f"tested on {data.test_first} … {data.test_last}: {result.trained.bars:,} bars of "
             f"{data.interval}.",
             "\n".join(_markdown(comparison(result))),
-            _habits(result.trained),
+            _habits(result.trained, system),
         ]
     return "\n\n".join(blocks) + "\n"
 
@@ -109,12 +110,12 @@ def _facts(card: Card) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in facts)
 
 
-def _habits(found: Figures) -> str:
+def _habits(found: Figures, system: System) -> str:
     parts = [
         f"{agent} {' / '.join(f'{count:,}' for count in counts)}"
-        for agent, counts in zip(AGENTS, found.actions, strict=True)
+        for agent, counts in zip(system.agents, found.actions, strict=True)
     ]
-    return f"Actions taken (short / hold / long; entry: wait / half / whole): {', '.join(parts)}."
+    return f"Actions taken ({system.words}): {', '.join(parts)}."
 
 
 def _markdown(table: list[list[str]]) -> list[str]:

@@ -86,3 +86,19 @@ class TrainingExistsError(CallerError):
             f"folder {folder} holds {found} of another training; name another folder, or go on with "
             "that one (--resume)"
         )
+
+
+class NothingToResumeError(CallerError):
+    """A training is to be gone on with, and there is none."""
+
+    reason = "TRAINING_ABSENT"
+    code = StatusCode.NOT_FOUND
+
+    def __init__(self, folder: Path, expected: str) -> None:
+        """Name the folder, and the checkpoint that it lacks."""
+        self.folder = folder
+        self.expected = expected
+        super().__init__(
+            f"folder {folder} holds no {expected}, so there is no training to go on with; begin one "
+            "without --resume, or name the folder of the one that was stopped"
+        )

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwire.agents.tactical.networks import ACTIONS, AGENTS
+from bellwire.agents.tactical.networks import ACTIONS
 from bellwire.agents.train.policy import Policy
-from bellwire.agents.train.position import BP, moved
+from bellwire.agents.train.position import BP
 from bellwire.agents.train.tape import Tape
 
 
@@ -27,7 +27,7 @@ class Evaluation:
     turnover: float
     """Position traded, in units of the whole position: flat to long is 1, long to short 2."""
     actions: tuple[tuple[int, ...], ...]
-    """How often each agent (fvg, momentum, entry) took each action; none for a benchmark."""
+    """How often each agent of the system took each action; none for a benchmark."""
     seen: NDArray[np.float64] = field(
         default_factory=lambda: np.empty(0), compare=False, repr=False
     )
@@ -41,15 +41,15 @@ class Evaluation:
 def evaluate(policy: Policy, tape: Tape, bars: range) -> Evaluation:
     """Return what the most likely actions earn, bar after bar. Blocks; 20 to 40 us a bar."""
     positions = np.zeros(len(bars) + 1)
-    counts = np.zeros((len(AGENTS), ACTIONS), np.int64)
-    agents = np.arange(len(AGENTS))
+    agents = np.arange(len(tape.system.agents))
+    counts = np.zeros((len(agents), ACTIONS), np.int64)
     for index, bar in enumerate(bars):
         position = positions[index : index + 1]
         # One observation at a time: all at once would take 1.7 kB a bar.
         shares = policy(tape.observations(np.array([bar])), position[:, None].astype(np.float32))
         actions = shares.argmax(axis=2)  # (1, 3)
         counts[agents, actions[0]] += 1
-        positions[index + 1] = moved(position, actions)[0]
+        positions[index + 1] = tape.system.positions_after(position, actions)[0]
     traded = float(np.abs(np.diff(positions)).sum())
     earned = positions[1:] * tape.log_returns[bars.start : bars.stop]
     histogram = tuple(tuple(row) for row in counts.tolist())

@@ -13,31 +13,23 @@ left out: rewards in percent are of order one already.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bellwire.agents.tactical.networks import (
-    ACTIONS,
-    AGENTS,
-    INPUT_SIZE,
-    DenseNetwork,
-    DenseWeights,
-    Variant,
-    initial_weights,
-)
+from bellwire.agents.tactical.networks import ACTIONS
 from bellwire.agents.tactical.networks.weights import Floats
-from bellwire.agents.train.actor_critic import ActorCritic
 from bellwire.agents.train.gae import advantages
 from bellwire.agents.train.settings import MappoSettings
+from bellwire.agents.train.task import Networks, W
 from bellwire.agents.train.vector_env import VectorEnv
 
 _ADAM_EPSILON: Final = 1e-5  # as PPO's reference implementations have it; 1e-8 takes wilder steps
 _DEVIATION_MIN: Final = 1e-8  # keeps equal advantages from dividing by zero
 _OPTIMISER: Final = "adam."
-_STREAM: Final = 1  # beside the seed: other numbers than those the hidden layers were drawn with
+_AGENTS: Final = 3  # of every system
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +37,7 @@ class Rollout:
     """What was seen, done and earned between two updates; n joint steps."""
 
     inputs: torch.Tensor
-    """(n, 421)."""
+    """(n, inputs)."""
     actions: torch.Tensor
     """(n, 3) indices."""
     log_probs: torch.Tensor
@@ -72,37 +64,20 @@ class UpdateReport:
     """Of the probability ratios that left 1 +- clip."""
 
 
-def beginning(variant: Variant, seed: int, output_gain: float) -> DenseWeights:
-    """Return untrained weights whose actors are undecided: a small orthogonal last layer."""
-    drawn = initial_weights(variant, seed)
-    random = np.random.default_rng((seed, _STREAM))
-    actors = {
-        agent: DenseNetwork(
-            network.attention,
-            network.hidden,
-            output_gain * _orthogonal(network.output.shape, random),
-            network.hidden_bias,
-            network.output_bias,
-        )
-        for agent, network in zip(AGENTS, drawn.actors, strict=True)
-    }
-    return DenseWeights(variant, **actors, critic=drawn.critic)
-
-
-class Learner:
+class Learner(Generic[W]):
     """Policies, critic and optimiser: plays rollouts and learns from them."""
 
     __slots__ = ("_names", "_networks", "_optimiser", "_settings")
 
-    def __init__(self, weights: DenseWeights, settings: MappoSettings) -> None:
+    def __init__(self, networks: Networks[W], settings: MappoSettings) -> None:
         self._settings = settings
-        self._networks = ActorCritic(weights)
-        self._names = list(self._networks.parameters)
+        self._networks = networks
+        self._names = list(networks.parameters)
         self._optimiser = torch.optim.Adam(
             list(self._networks.parameters.values()), lr=settings.learning_rate, eps=_ADAM_EPSILON
         )
 
-    def weights(self) -> DenseWeights:
+    def weights(self) -> W:
         """Return a copy of the weights as they are now."""
         return self._networks.weights()
 
@@ -110,9 +85,9 @@ class Learner:
         """Play one episode in every environment, drawing actions by their probabilities."""
         s = self._settings
         shape = (s.episode_bars, s.environments)
-        inputs = np.empty((*shape, INPUT_SIZE), np.float32)
-        actions = np.empty((*shape, len(AGENTS)), np.int64)
-        log_probs = np.empty((*shape, len(AGENTS)), np.float32)
+        inputs = np.empty((*shape, market.input_size), np.float32)
+        actions = np.empty((*shape, _AGENTS), np.int64)
+        log_probs = np.empty((*shape, _AGENTS), np.float32)
         values, earned = np.empty(shape), np.empty(shape)
         market.begin(s.environments, random)
         for step in range(s.episode_bars):
@@ -126,9 +101,9 @@ class Learner:
         worth = advantages(earned, values, last_values, s.discount, s.trace_decay)
         count = s.rollout_steps
         return Rollout(
-            torch.from_numpy(inputs.reshape(count, INPUT_SIZE)),  # (n, 421)
-            torch.from_numpy(actions.reshape(count, len(AGENTS))),  # (n, 3)
-            torch.from_numpy(log_probs.reshape(count, len(AGENTS))),  # (n, 3)
+            torch.from_numpy(inputs.reshape(count, market.input_size)),  # (n, inputs)
+            torch.from_numpy(actions.reshape(count, _AGENTS)),  # (n, 3)
+            torch.from_numpy(log_probs.reshape(count, _AGENTS)),  # (n, 3)
             torch.from_numpy(worth.advantages.reshape(count).astype(np.float32)),  # (n,)
             torch.from_numpy(worth.returns.reshape(count).astype(np.float32)),  # (n,)
             float(earned.mean()),
@@ -213,9 +188,3 @@ def _drawn(log_probs: Floats, random: np.random.Generator) -> NDArray[np.int64]:
     point = random.random((*log_probs.shape[:2], 1), np.float32)
     drawn: NDArray[np.int64] = (point >= ends).sum(axis=2)
     return drawn
-
-
-def _orthogonal(shape: tuple[int, ...], random: np.random.Generator) -> Floats:
-    """Return a matrix with orthonormal columns (Saxe et al., 2014)."""
-    basis, scale = np.linalg.qr(random.standard_normal(shape))
-    return (basis * np.sign(np.diag(scale))).astype(np.float32)

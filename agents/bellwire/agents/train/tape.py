@@ -6,14 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwire.agents.features import ROWS, feature_rows, ready_after_bars
-from bellwire.agents.tactical.networks import OBSERVATION_SIZE
 from bellwire.agents.train.data import BarArrays
 from bellwire.agents.train.errors import TooFewBarsError
+from bellwire.agents.train.system import TACTICAL, System
 
-BARS_MIN: Final = ready_after_bars() + 1  # one bar to decide on and the one after it
-
-_OFFSETS: Final = np.arange(1 - ROWS, 1)  # (60,) rows of an observation, from its newest
+BARS_MIN: Final = TACTICAL.ready_after_bars + 1  # one bar to decide on and the one after it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,30 +19,39 @@ class Tape:
 
     bars: BarArrays
     rows: NDArray[np.float32]
-    """(bars, 7): row i is known when bar i has closed."""
+    """(bars, columns): row i is known when bar i has closed."""
     log_returns: NDArray[np.float64]
     """(bars - 1,): from the close of bar i to that of bar i + 1."""
+    system: System = TACTICAL
+    """Whose agents look at it."""
 
     @property
     def decisions(self) -> range:
         """Bars with a complete observation and a known next return."""
-        return range(ready_after_bars() - 1, len(self.log_returns))
+        return range(self.system.ready_after_bars - 1, len(self.log_returns))
+
+    @property
+    def observation_size(self) -> int:
+        """Numbers of one observation."""
+        return self.system.window * int(self.rows.shape[1])
 
     def observations(self, bars: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the flattened observations at the close of these bars, shape (n, 420)."""
-        windows: NDArray[np.float32] = self.rows[bars[:, np.newaxis] + _OFFSETS]  # (n, 60, 7)
-        return windows.reshape(len(bars), OBSERVATION_SIZE)  # (n, 420)
+        """Return the flattened observations at the close of these bars, (n, observation_size)."""
+        back = np.arange(1 - self.system.window, 1)
+        windows: NDArray[np.float32] = self.rows[bars[:, np.newaxis] + back]  # (n, window, columns)
+        return windows.reshape(len(bars), self.observation_size)
 
 
-def record(bars: BarArrays) -> Tape:
-    """Return the tape of a series.
+def record(bars: BarArrays, system: System = TACTICAL) -> Tape:
+    """Return the tape of a series, as this system sees it.
 
     Raises:
         TooFewBarsError: not even one bar can be decided on.
         InvalidBarError: a bar no feature can be computed from.
     """
-    if len(bars) < BARS_MIN:
-        raise TooFewBarsError(bars.symbol, len(bars), BARS_MIN)
-    rows = feature_rows(bars.open, bars.high, bars.low, bars.close, bars.volume)
+    needed = system.ready_after_bars + 1
+    if len(bars) < needed:
+        raise TooFewBarsError(bars.symbol, len(bars), needed)
     # A quotient first: prices of another scale then give the same return to the last bit but one.
-    return Tape(bars, rows, np.log(bars.close[1:] / bars.close[:-1]))
+    returns = np.log(bars.close[1:] / bars.close[:-1])
+    return Tape(bars, system.rows_of(bars), returns, system)

@@ -2,22 +2,23 @@
 
 import time
 from dataclasses import asdict
-from typing import Final
+from typing import Final, Generic
 
 import numpy as np
 import torch
 
-from bellwire.agents.tactical.networks import DenseWeights, Variant
 from bellwire.agents.train.checkpoint import Checkpoint
-from bellwire.agents.train.mappo import Learner, UpdateReport, beginning
+from bellwire.agents.train.mappo import Learner, UpdateReport
 from bellwire.agents.train.settings import MappoSettings, TrainSettings
+from bellwire.agents.train.system import System
+from bellwire.agents.train.task import Task, W
 from bellwire.agents.train.vector_env import Ground, VectorEnv
 
 _STREAM: Final = 2  # beside the seed: other numbers than those the weights were drawn with
 _GROWS: Final = "steps"  # the one setting that may differ when a training is gone on with
 
 
-class Trainer:
+class Trainer(Generic[W]):
     """Learner, market and random numbers of one training.
 
     Every random number comes from one generator, and an episode never outlasts a rollout: so
@@ -38,7 +39,11 @@ class Trainer:
     )
 
     def __init__(
-        self, grounds: tuple[Ground, ...], settings: TrainSettings, mappo: MappoSettings
+        self,
+        task: Task[W],
+        grounds: tuple[Ground, ...],
+        settings: TrainSettings,
+        mappo: MappoSettings,
     ) -> None:
         """Begin with untrained weights; torch computes on one thread from now on.
 
@@ -49,13 +54,13 @@ class Trainer:
         self._mappo = mappo
         self._market = VectorEnv(grounds, episode_bars=mappo.episode_bars, fee_bp=settings.fee_bp)
         self._random = np.random.default_rng((settings.seed, _STREAM))
-        first = beginning(Variant(settings.variant), settings.seed, mappo.output_gain)
-        self._learner = Learner(first, mappo)
+        first = task.beginning(settings, mappo.output_gain)
+        self._learner = Learner(task.networks(first), mappo)
         self.step = 0
         """Joint steps made."""
         self.seconds = 0.0
         """Time they took; nothing depends on it."""
-        self.origin = _origin(grounds, settings, mappo)
+        self.origin = _origin(task.system, grounds, settings, mappo)
         """What it was begun with, as JSON: what a checkpoint must agree with."""
 
     @property
@@ -72,7 +77,7 @@ class Trainer:
         self.seconds += time.monotonic() - began
         return report
 
-    def weights(self) -> DenseWeights:
+    def weights(self) -> W:
         """Return a copy of the weights as they are now."""
         return self._learner.weights()
 
@@ -89,9 +94,9 @@ class Trainer:
 
 
 def _origin(
-    grounds: tuple[Ground, ...], settings: TrainSettings, mappo: MappoSettings
+    system: System, grounds: tuple[Ground, ...], settings: TrainSettings, mappo: MappoSettings
 ) -> dict[str, object]:
-    values: dict[str, object] = {**asdict(settings), **asdict(mappo)}
+    values: dict[str, object] = {"agents": system.agents, **asdict(settings), **asdict(mappo)}
     del values[_GROWS]
     for ground in grounds:
         bars = ground.tape.bars

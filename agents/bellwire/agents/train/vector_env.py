@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwire.agents.tactical.networks import INPUT_SIZE, OBSERVATION_SIZE
-from bellwire.agents.train.position import moved, rewards
+from bellwire.agents.train.position import rewards
 from bellwire.agents.train.tape import Tape
 
 _START_POSITIONS = (-1.0, 0.0, 1.0)  # an episode may begin invested: to leave must be learnt too
@@ -27,13 +26,25 @@ class VectorEnv:
     with the value of what `observations` shows then.
     """
 
-    __slots__ = ("_bars", "_episode_bars", "_fee_bp", "_grounds", "_position", "_which")
+    __slots__ = (
+        "_bars",
+        "_episode_bars",
+        "_fee_bp",
+        "_grounds",
+        "_position",
+        "_size",
+        "_system",
+        "_which",
+    )
 
     def __init__(self, grounds: tuple[Ground, ...], *, episode_bars: int, fee_bp: float) -> None:
-        """Take at least one ground, each longer than an episode."""
+        """Take at least one ground, each longer than an episode, all of one system."""
         assert grounds, "nothing to train on"
         assert all(len(ground.bars) > episode_bars for ground in grounds), "a ground is too short"
         self._grounds = grounds
+        self._system = grounds[0].tape.system
+        assert all(ground.tape.system is self._system for ground in grounds), "of two systems"
+        self._size = grounds[0].tape.observation_size
         self._episode_bars = episode_bars
         self._fee_bp = fee_bp
         self._which = np.zeros(0, np.intp)
@@ -61,13 +72,19 @@ class VectorEnv:
         """(n,) in [-1, 1]."""
         return self._position
 
+    @property
+    def input_size(self) -> int:
+        """Numbers the networks are given: the observation, and the position if they see it."""
+        return self._size + self._system.sees_position
+
     def observations(self) -> NDArray[np.float32]:
-        """Return what the agents see now, (n, 421): the flattened matrix, then the position."""
-        seen = np.empty((len(self._bars), INPUT_SIZE), np.float32)
+        """Return what the agents see now, (n, input_size): the observation, then the position."""
+        seen = np.empty((len(self._bars), self.input_size), np.float32)
         for index, ground in enumerate(self._grounds):
             mine = self._which == index
-            seen[mine, :OBSERVATION_SIZE] = ground.tape.observations(self._bars[mine])
-        seen[:, OBSERVATION_SIZE] = self._position
+            seen[mine, : self._size] = ground.tape.observations(self._bars[mine])
+        if self._system.sees_position:
+            seen[:, self._size] = self._position
         return seen
 
     def step(self, actions: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -76,6 +93,7 @@ class VectorEnv:
         for index, ground in enumerate(self._grounds):
             mine = self._which == index
             earned[mine] = ground.tape.log_returns[self._bars[mine]]
-        before, self._position = self._position, moved(self._position, actions)
+        before = self._position
+        self._position = self._system.positions_after(before, actions)
         self._bars = self._bars + 1
         return rewards(self._position, before, earned, self._fee_bp)

@@ -79,6 +79,30 @@ SECTIONS: Final = (
         "AggregationSettings",
         "how the tactical agent joins what its networks say",
     ),
+    Section(
+        "train",
+        "bellwire.agents.train.settings",
+        "MappoSettings",
+        "how `bellwire train` learns: MAPPO, of either system",
+    ),
+    Section(
+        "split",
+        "bellwire.agents.train.settings",
+        "SplitSettings",
+        "how `bellwire train` parts bars into those learnt from and those tested on",
+    ),
+    Section(
+        "quantize",
+        "bellwire.agents.quantize.settings",
+        "CalibrationSettings",
+        "what `bellwire model quantize` fixes ranges with",
+    ),
+    Section(
+        "gate",
+        "bellwire.agents.quantize.settings",
+        "GateSettings",
+        "how far a quantized model may be from its parent",
+    ),
     Section("risk", "bellwire.risk.limits", "RiskLimits", "what the risk gateway allows"),
     Section(
         "paper",

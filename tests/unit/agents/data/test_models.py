@@ -15,6 +15,7 @@ from bellwire.agents.inference.repository import (
 from bellwire.agents.quantize import CalibrationSettings, GateSettings, read_data
 from bellwire.agents.quantize.contract import policy_in
 from bellwire.agents.quantize.quantizer import measure_gate
+from bellwire.agents.strategic.storage import load_strategic_weights
 from bellwire.agents.tactical.networks import load_weights
 from bellwire.agents.train import (
     SplitSettings,
@@ -25,6 +26,8 @@ from bellwire.agents.train import (
     walk_forward,
 )
 from bellwire.agents.train.drift import references
+from bellwire.agents.train.policy import strategic_policy_of
+from bellwire.agents.train.system import STRATEGIC
 
 # Other machines sum in another order: a tie may break otherwise, and a position last another bar.
 DECISIONS = 5
@@ -32,6 +35,7 @@ LOG_RETURN = 1e-3
 LOOK_BARS, BARS_MIN = DriftSettings().look_bars, DriftSettings().bars_min
 MODELS = EURUSD_1H.path.parent / "models"
 FOLDER = MODELS / "tactical" / "1"
+STRATEGIC_FOLDER = MODELS / "strategic" / "1"
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,23 @@ def test_the_weights_earn_what_the_card_says_and_act_as_it_says(card):
         assert found.net_log_return(float(fee)) == pytest.approx(net, abs=LOG_RETURN)
 
 
+def test_the_strategic_weights_earn_what_their_card_says_and_act_as_it_says():
+    card = json.loads((STRATEGIC_FOLDER / "card.json").read_text(encoding="utf-8"))
+    file = (STRATEGIC_FOLDER / "weights.npz").read_bytes()
+    assert card["weights_sha256"] == hashlib.sha256(file).hexdigest()
+    (result,) = card["results"]
+    tape = record(load_bars("eurusd-1h"), STRATEGIC)
+    assert result["data"]["sha256"] == tape.bars.sha256
+    tested = range(tape.decisions.stop - result["trained"]["bars"], tape.decisions.stop)
+    assert tape.bars.close_time(tested.start) == result["data"]["test_first"]
+    policy = strategic_policy_of(load_strategic_weights(STRATEGIC_FOLDER / "weights.npz"))
+    found = evaluate(policy, tape, tested)
+    for counts, told in zip(found.actions, result["trained"]["actions"], strict=True):
+        assert counts == pytest.approx(told, abs=DECISIONS)
+    for fee, net in result["trained"]["net_log_return"].items():
+        assert found.net_log_return(float(fee)) == pytest.approx(net, abs=LOG_RETURN)
+
+
 @pytest.fixture
 def repository():
     loaded = ModelRepository(MODELS, RepositorySettings(versions="all"))
@@ -67,10 +88,13 @@ def repository():
     loaded.close()
 
 
-def test_both_versions_load_pass_the_gate_and_agree(repository):
+def test_all_versions_load_pass_the_gate_and_agree(repository):
     statuses = repository.statuses()
-    found = [(each.version, each.state) for each in statuses]
-    assert found == [(1, VersionState.READY), (2, VersionState.READY)], statuses
+    found = {(each.name, each.version): each.state for each in statuses}
+    expected = dict.fromkeys(
+        [("strategic", 1), ("tactical", 1), ("tactical", 2)], VersionState.READY
+    )
+    assert found == expected, statuses
     data = read_data("eurusd-1h", "", CalibrationSettings())
     with repository.acquire("tactical", 1) as parent, repository.acquire("tactical", 2) as child:
         before, after = policy_in(parent), policy_in(child)

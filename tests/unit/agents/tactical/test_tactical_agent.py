@@ -127,6 +127,18 @@ async def test_signals_say_which_model_decided_and_why(real_bars):
     assert signal.valid_until_unix_nano - bar.close_time_unix_nano == 3_600 * 10**9
 
 
+@pytest.mark.parametrize(("enabled", "reason"), [(True, "AGAINST_EVENT"), (False, "MOVED")])
+async def test_a_vote_against_a_synergy_event_needs_more(real_bars, enabled, reason):
+    # Bar 88 completes nwrqk, mlmi, fvg upwards; 0.9 for short is 0.63 then, below the threshold.
+    endpoint = Saying(*[WAIT] * (89 - FIRST), SHORT)
+    settings = {"aggregation": {"rule": "vote"}, "synergy": {"enabled": enabled}}
+    harness, signals = await play(real_bars[:88], endpoint, **settings)
+    assert signals == []
+    signals = await harness.feed("bars.1h", message(real_bars[88]))
+    assert (await explain(harness))["rationale"].startswith(reason)
+    assert len(signals) == (not enabled)
+
+
 async def test_fall_backs_behind_the_endpoint_stand_in_the_rationale(real_bars):
     endpoint = Saying(LONG, fallbacks=(Fallback("tactical:8", FallbackReason.TIMEOUT),))
     _, (signal,) = await play(real_bars[:FIRST], endpoint)

@@ -9,8 +9,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="make test-torch installs it")
 
 from bellwire.agents.tactical.networks import Variant  # noqa: E402
+from bellwire.agents.train.actor_critic import ActorCritic  # noqa: E402
+from bellwire.agents.train.beginning import beginning  # noqa: E402
 from bellwire.agents.train.data import generate  # noqa: E402
-from bellwire.agents.train.mappo import Learner, Rollout, beginning  # noqa: E402
+from bellwire.agents.train.mappo import Learner, Rollout  # noqa: E402
 from bellwire.agents.train.policy import policy_of  # noqa: E402
 from bellwire.agents.train.settings import MappoSettings  # noqa: E402
 from bellwire.agents.train.synthetic import SyntheticSettings  # noqa: E402
@@ -30,7 +32,7 @@ def market():
 
 @pytest.fixture
 def learner():
-    return Learner(beginning(Variant.TINY, 0, 0.01), SETTINGS)
+    return Learner(ActorCritic(beginning(Variant.TINY, 0, 0.01)), SETTINGS)
 
 
 def test_untrained_agents_are_undecided():
@@ -70,7 +72,7 @@ def test_an_action_that_paid_becomes_likelier_for_each_agent_by_itself(learner, 
 
 def test_a_policy_beyond_the_clip_is_not_pushed_further(market):
     settings = replace(SETTINGS, entropy_weight=0.0)
-    learner = Learner(beginning(Variant.TINY, 0, 0.01), settings)
+    learner = Learner(ActorCritic(beginning(Variant.TINY, 0, 0.01)), settings)
     random = np.random.default_rng(1)
     played = learner.play(market, random)
     count = len(played.actions)
@@ -106,7 +108,7 @@ def test_the_report_of_a_first_update_is_that_of_undecided_agents(learner, marke
 
 def test_a_restored_learner_goes_on_as_the_first_would_have(learner, market):
     learner.learn(learner.play(market, np.random.default_rng(1)), np.random.default_rng(2))
-    other = Learner(beginning(Variant.TINY, 9, 0.01), SETTINGS)
+    other = Learner(ActorCritic(beginning(Variant.TINY, 9, 0.01)), SETTINGS)
     other.restore(learner.state())
     for each in (learner, other):
         each.learn(each.play(market, np.random.default_rng(3)), np.random.default_rng(4))

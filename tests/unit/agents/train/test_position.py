@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bellwire.agents.train.position import moved, rewards
+from bellwire.agents.train.position import held, moved, rewards
 from bellwire.agents.train.synthetic import SyntheticSettings, synthetic_prices
 
 JOINT = list(product(range(3), repeat=3))
@@ -41,6 +41,14 @@ def test_each_joint_action_moves_as_the_rule_says(position):
         expected = position + (target - position) * {0: 0.0, 1: 0.5, 2: 1.0}[entry]
         after = moved(np.array([position]), np.array([[fvg, momentum, entry]]))
         assert after.tolist() == [expected]
+
+
+@pytest.mark.parametrize("position", [-1.0, 0.0, 0.25, 1.0])
+def test_the_regime_says_how_much_of_the_target_is_held_wherever_the_position_was(position):
+    for mlmi, nwrqk, mmd in JOINT:
+        target = max(-1, min(1, (mlmi - 1) + (nwrqk - 1)))
+        after = held(np.array([position]), np.array([[mlmi, nwrqk, mmd]]))
+        assert after.tolist() == [target * {0: 0.0, 1: 0.5, 2: 1.0}[mmd]]
 
 
 def test_who_stays_flat_earns_exactly_nothing():

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from bellwire.agents.features import FeatureMatrix
+from bellwire.agents.strategic import StrategicFeatures
 from bellwire.agents.train.data import generate
 from bellwire.agents.train.errors import TooFewBarsError
 from bellwire.agents.train.synthetic import SyntheticSettings
+from bellwire.agents.train.system import STRATEGIC
 from bellwire.agents.train.tape import BARS_MIN, record
 
 
@@ -25,6 +27,16 @@ def test_an_observation_is_what_the_stream_gives_at_that_bar(tape):
         if seen is not None and bar in tape.decisions:
             recorded = tape.observations(np.array([bar]))
             assert np.array_equal(recorded[0], seen.array().ravel())
+
+
+def test_a_strategic_observation_is_what_its_stream_gives_at_that_bar(tape):
+    recorded, features = record(tape.bars, STRATEGIC), StrategicFeatures()
+    for bar, close in enumerate(tape.bars.close.tolist()):
+        seen = features.push(close)
+        assert (seen is not None) == (bar >= recorded.decisions.start)
+        if seen is not None:
+            assert np.array_equal(recorded.observations(np.array([bar])), seen[None])
+    assert recorded.observation_size == 13
 
 
 def test_the_return_of_a_bar_is_that_of_the_next(tape):

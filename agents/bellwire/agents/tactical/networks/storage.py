@@ -48,10 +48,14 @@ _Part = TypeVar("_Part", DenseNetwork, Convolution, Layer)
 
 def save_weights(path: Path, weights: Weights) -> None:
     """Write the weights; the same weights give the same bytes."""
+    write_named(path, str(weights.variant), weights)
+
+
+def write_named(path: Path, variant: str, weights: object) -> None:
+    """Write every array in a dataclass of dataclasses, tuples and arrays by its dotted name."""
     arrays = {name.removesuffix("."): array for name, array in _named("", weights)}
-    variant = np.array(str(weights.variant))
     with path.open("wb") as file:
-        np.savez(file, **{_VARIANT: variant, **arrays})  # type: ignore[arg-type]  # stubs: any ** may be allow_pickle
+        np.savez(file, **{_VARIANT: np.array(variant), **arrays})  # type: ignore[arg-type]  # stubs: any ** may be allow_pickle
 
 
 def load_weights(path: Path) -> DenseWeights:
@@ -79,6 +83,19 @@ def load_conv_weights(path: Path) -> ConvWeights:
 
 
 def _read(path: Path) -> tuple[Variant, _Arrays]:
+    name, arrays = read_named(path)
+    try:
+        return Variant(name), arrays
+    except ValueError as error:
+        raise InvalidWeightsError(str(path), f"unreadable ({error})", "saved weights") from error
+
+
+def read_named(path: Path) -> tuple[str, Mapping[str, Floats]]:
+    """Return the variant and the arrays of a file that `write_named` wrote; nothing in it is executed.
+
+    Raises:
+        InvalidWeightsError: Absent, too large, or no such file.
+    """
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise InvalidWeightsError(str(path), "too large", _AT_MOST)
@@ -86,7 +103,7 @@ def _read(path: Path) -> tuple[Variant, _Arrays]:
             if sum(each.file_size for each in file.zip.infolist()) > FILE_BYTES_MAX:
                 raise InvalidWeightsError(str(path), "too large unpacked", _AT_MOST)
             arrays = {name: file[name] for name in file.files}
-        return Variant(str(arrays.pop(_VARIANT))), arrays
+        return str(arrays.pop(_VARIANT)), arrays
     except _UNREADABLE as error:
         raise InvalidWeightsError(str(path), f"unreadable ({error})", "saved weights") from error
 
@@ -113,6 +130,15 @@ def _conv_actor(name: str, arrays: _Arrays) -> ConvActor:
 
 def _parts(cls: type[_Part], name: str, arrays: _Arrays, count: int) -> tuple[_Part, ...]:
     return tuple(_part(cls, f"{name}.{number}", arrays) for number in range(count))
+
+
+def layers_named(name: str, arrays: Mapping[str, Floats], count: int) -> tuple[Layer, ...]:
+    """Return so many layers of a network.
+
+    Raises:
+        InvalidWeightsError: An array is absent, or its shape does not fit.
+    """
+    return _parts(Layer, name, arrays, count)
 
 
 def _part(cls: type[_Part], name: str, arrays: _Arrays) -> _Part:

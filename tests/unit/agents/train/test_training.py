@@ -1,4 +1,4 @@
-"""bellwire.agents.train.tactical: a market in which it is known what can be learnt, and the card."""
+"""bellwire.agents.train.training: a market in which it is known what can be learnt, and the card."""
 
 import hashlib
 import json
@@ -17,6 +17,7 @@ from bellwire.agents.train.card_page import verdict
 from bellwire.agents.train.data import generate
 from bellwire.agents.train.errors import (
     CheckpointError,
+    NothingToResumeError,
     TooFewBarsError,
     TrainingExistsError,
 )
@@ -28,13 +29,9 @@ from bellwire.agents.train.settings import (
     TrainSettings,
 )
 from bellwire.agents.train.synthetic import SyntheticSettings
-from bellwire.agents.train.tactical import (
-    Job,
-    Watcher,
-    checkpoint_path,
-    train_tactical,
-)
+from bellwire.agents.train.tactical import TACTICAL_TASK
 from bellwire.agents.train.tape import record
+from bellwire.agents.train.training import Job, Watcher, checkpoint_path, train
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(170)]
 
@@ -60,7 +57,7 @@ def job(small, tmp_path):
 
 
 def finished(job, watcher=None):
-    card = train_tactical(job, watcher)
+    card = train(TACTICAL_TASK, job, watcher)
     assert card is not None, "nobody asked it to stop"
     return card
 
@@ -140,9 +137,9 @@ def test_a_training_resumed_twice_ends_as_one_never_stopped(job, tmp_path):
     whole = finished(job)
     parts = replace(job, folder=tmp_path / "parts")
     once = Watcher(should_stop=lambda: True)
-    assert train_tactical(parts, once) is None
+    assert train(TACTICAL_TASK, parts, once) is None
     assert not (parts.folder / "card.json").exists()
-    assert train_tactical(replace(parts, resume=True), once) is None
+    assert train(TACTICAL_TASK, replace(parts, resume=True), once) is None
     resumed = finished(replace(parts, resume=True))
     assert resumed.weights_sha256 == whole.weights_sha256
     assert resumed.results == whole.results
@@ -151,18 +148,24 @@ def test_a_training_resumed_twice_ends_as_one_never_stopped(job, tmp_path):
 
 def test_more_steps_go_on_from_where_it_was_done(job):
     seen = []
-    train_tactical(job)
+    train(TACTICAL_TASK, job)
     longer = replace(job, train=replace(job.train, steps=1_500), resume=True)
-    card = finished(longer, Watcher(progressed=lambda progress: seen.append(progress.step)))
+    said = []
+    watcher = Watcher(
+        progressed=lambda progress: seen.append(progress.step),
+        resumed=lambda fold, step: said.append((fold, step)),
+    )
+    card = finished(longer, watcher)
     assert seen == [1_280, 1_536]
+    assert said == [(1, 1_024)]
     assert card.steps == 1_536
 
 
 def test_a_training_in_the_folder_is_never_overwritten(job):
-    train_tactical(job)
+    train(TACTICAL_TASK, job)
     before = checkpoint_path(job.folder, 1).read_bytes()
     with pytest.raises(TrainingExistsError, match=r"holds checkpoint-1\.npz of another training"):
-        train_tactical(job)
+        train(TACTICAL_TASK, job)
     assert checkpoint_path(job.folder, 1).read_bytes() == before
 
 
@@ -171,7 +174,7 @@ def test_a_model_in_the_folder_is_never_overwritten(job, name):
     job.folder.mkdir()
     (job.folder / name).write_text("somebody's")
     with pytest.raises(TrainingExistsError, match=f"holds {name} of another training") as caught:
-        train_tactical(job)
+        train(TACTICAL_TASK, job)
     assert caught.value.found == name
     assert [path.name for path in job.folder.iterdir()] == [name]
     assert (job.folder / name).read_text() == "somebody's"
@@ -194,20 +197,20 @@ def test_the_manifest_says_how_bars_were_parted_and_from_when_the_last_fold_was_
 
 
 def test_a_checkpoint_of_other_data_is_refused(job, planted):
-    train_tactical(job, Watcher(should_stop=lambda: True))
+    train(TACTICAL_TASK, job, Watcher(should_stop=lambda: True))
     with pytest.raises(CheckpointError, match="begun with bars of SYNTHETIC1 None"):
-        train_tactical(replace(job, tapes=(planted,), resume=True))
+        train(TACTICAL_TASK, replace(job, tapes=(planted,), resume=True))
 
 
 def test_nothing_to_resume_is_refused(job):
-    with pytest.raises(CheckpointError, match="No such file"):
-        train_tactical(replace(job, resume=True))
+    with pytest.raises(NothingToResumeError, match=r"no training to go on with; begin one"):
+        train(TACTICAL_TASK, replace(job, resume=True))
 
 
 def test_a_series_too_short_for_one_episode_is_refused_before_anything_is_written(job):
     too_short = replace(job, mappo=MappoSettings(), split=SplitSettings(test_share=0.9))
     with pytest.raises(TooFewBarsError, match="SYNTHETIC2 has 1000 bars"):
-        train_tactical(too_short)
+        train(TACTICAL_TASK, too_short)
     assert not job.folder.exists()
 
 

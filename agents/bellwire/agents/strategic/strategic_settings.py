@@ -1,0 +1,36 @@
+"""Settings of the agent that has a stance."""
+
+from dataclasses import dataclass, field
+
+from bellwire.agents.tactical.aggregate import AggregationSettings
+from bellwire.wire.settings import check_settings, setting
+
+
+@dataclass(frozen=True, slots=True)
+class StrategicAgentSettings:
+    """Topic, model and rule of one strategic agent.
+
+    Raises:
+        SettingsError: A value is of the wrong type or out of its range.
+    """
+
+    bars_topic: str = field(
+        default="bars.1h", metadata=setting(unit="", why="the interval of the bundled EUR/USD bars")
+    )
+    model_dir: str = field(
+        default="",
+        metadata=setting(unit="", why="folder with model.json and its file; empty = the bundled"),
+    )
+    symbols_max: int = field(
+        default=1_000,
+        metadata=setting(
+            unit="symbols, each interval of one counted",
+            why="bounds memory against made-up names",
+            ge=1,
+            le=100_000,
+        ),
+    )
+    aggregation: AggregationSettings = field(default_factory=AggregationSettings)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
