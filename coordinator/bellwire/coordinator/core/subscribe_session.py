@@ -299,6 +299,10 @@ class SubscribeSession:
             count += 1
             if self.has_more:
                 size += delivery.ByteSize()
+        if count == 1 and not response.HasField("delivery"):  # There seemed to be more.
+            only = pb.SubscribeResponse()
+            only.delivery.CopyFrom(response.deliveries.deliveries[0])
+            return only
         return response if count else None
 
     def _heartbeat(self, member: Member, now: float, now_ns: int) -> pb.SubscribeResponse | None:
