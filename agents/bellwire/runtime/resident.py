@@ -26,7 +26,7 @@ def clean_code(smaps: Iterable[str]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     segment: tuple[int, int] | None = None
     for line in smaps:
-        if line[0] in _ADDRESS_DIGITS:
+        if line[:1] in _ADDRESS_DIGITS:
             addresses, access, _, _, inode, *_ = line.split(maxsplit=5)
             begin, end = (int(each, 16) for each in addresses.split("-"))
             segment = (begin, end - begin) if access == _CODE and inode != "0" else None
@@ -56,7 +56,7 @@ def give_back_start() -> None:
         with SMAPS.open() as smaps:
             segments = clean_code(smaps)
         madvise, trim = libc.madvise, getattr(libc, "malloc_trim", None)
-    except (ImportError, OSError, AttributeError) as error:
+    except (ImportError, OSError, AttributeError, ValueError) as error:
         logger.debug("memory of the start is kept: %s", error)
         return
     madvise.argtypes = (c_void_p, c_size_t, c_int)
