@@ -7,6 +7,7 @@ from typing import Final
 
 from bellwire.client import ClientSettings, connect
 from bellwire.runtime.agent import Agent
+from bellwire.runtime.resident import give_back_start
 from bellwire.runtime.runner import AgentRunner
 from bellwire.runtime.settings import RunSettings
 
@@ -39,7 +40,13 @@ async def run_agent(
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     async with connect(address, settings=client_settings or ClientSettings()) as client:
-        runner = AgentRunner(agent, client, settings, restarts=restarts, on_ready=on_ready)
+
+        def ready() -> None:
+            give_back_start()
+            if on_ready is not None:
+                on_ready()
+
+        runner = AgentRunner(agent, client, settings, restarts=restarts, on_ready=ready)
 
         def told() -> None:
             if runner.ready.is_set() or task is None:

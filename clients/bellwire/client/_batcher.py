@@ -172,7 +172,8 @@ class Batcher:
         frame = request.batches
         frame.frame_sequence = self._frames.send(outs, now)
         frame.ack_level = self._ack_level
-        frame.batches.extend(packed)
+        for batch in packed:
+            frame.batches.add().CopyFrom(batch)  # `extend` serializes and parses each of them.
         return request
 
     def wake_at(self, now: float) -> float | None:

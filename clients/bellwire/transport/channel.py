@@ -13,6 +13,7 @@ import grpc
 
 from bellwire.policy.owner_search import OwnerSearch
 from bellwire.transport.address import Address, AddressError, parse_address
+from bellwire.transport.allocator import keep_freed_blocks
 from bellwire.transport.lane.address import lane_socket
 from bellwire.transport.lane.channel import SocketChannel
 from bellwire.transport.movable import MovableChannel
@@ -138,6 +139,7 @@ class ChannelPool:
     """
 
     def __init__(self, addresses: Address | Sequence[Address], settings: TransportSettings) -> None:
+        keep_freed_blocks()
         places = (addresses,) if isinstance(addresses, Address) else tuple(addresses)
         self._search = OwnerSearch(places)
         self._settings = settings

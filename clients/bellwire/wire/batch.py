@@ -15,6 +15,7 @@ from bellwire.bus.v1.message_pb2 import (
     CODEC_NONE,
     CODEC_UNSPECIFIED,
     Batch,
+    BatchHeader,
     Message,
     MessageBlock,
 )
@@ -28,7 +29,7 @@ from bellwire.wire.errors import (
     PayloadTooLargeError,
     UnknownCodecError,
 )
-from bellwire.wire.payload_run import PayloadRun, PayloadRuns
+from bellwire.wire.payload_run import PayloadRun, PayloadRuns, block_of_one
 
 COMPRESS_ABOVE_BYTES: Final = 512  # Below, LZ4 saves less than its header and call cost.
 BLOCK_BYTES_MAX: Final = 4 << 20  # Never opened beyond this, whatever a limit is set to.
@@ -85,7 +86,7 @@ def encode_batch(
         len(messages) == 1
     ):  # When little is going on, most batches are of one: no passes for that.
         message = messages[0]
-        data = MessageBlock(messages=messages).SerializeToString()
+        data = block_of_one(message.SerializeToString())
         times = [message.time_unix_nano]
         expiries = [message.expire_time_unix_nano]
         not_before = message.not_before_time_unix_nano
@@ -128,7 +129,10 @@ def check_header(batch: Batch, limits: BatchLimits = DEFAULT_LIMITS) -> None:
     Raises:
         InvalidBatchError, PayloadTooLargeError, UnknownCodecError, BatchChecksumError
     """
-    header, block = batch.header, batch.block
+    _check_header(batch.header, batch.block, limits)
+
+
+def _check_header(header: BatchHeader, block: bytes, limits: BatchLimits) -> None:
     if not 1 <= header.message_count <= limits.messages_max:
         raise PayloadTooLargeError(
             f"batch holds {header.message_count} messages, 1 to {limits.messages_max} are allowed",
@@ -161,13 +165,13 @@ def open_block(batch: Batch) -> Sequence[Message]:
     Raises:
         InvalidBatchError: Size or count is not what the header says, or the bytes are damaged.
     """
-    return parse_block(_unpack(batch), batch.header.message_count)
-
-
-def _unpack(batch: Batch) -> bytes:
     header = batch.header
+    return parse_block(_unpack(header, batch.block), header.message_count)
+
+
+def _unpack(header: BatchHeader, block: bytes) -> bytes:
     unpack = lz4.unpack if header.codec == CODEC_LZ4_BLOCK else identity.unpack
-    return unpack(batch.block, header.uncompressed_bytes)
+    return unpack(block, header.uncompressed_bytes)
 
 
 def parse_block(data: bytes, message_count: int) -> Sequence[Message]:
@@ -216,13 +220,14 @@ def unpack_block(batch: Batch, limits: BatchLimits = DEFAULT_LIMITS) -> bytes:
     Raises:
         InvalidBatchError, PayloadTooLargeError: See `check_header`; or its size is not what the header says.
     """
-    if batch.header.codec == CODEC_UNSPECIFIED:
+    header, block = batch.header, batch.block  # Once: each look at a block copies it.
+    if header.codec == CODEC_UNSPECIFIED:
         raise UnknownCodecError(
             "batch carries no plain messages and names no codec: use CODEC_NONE (1) or CODEC_LZ4_BLOCK (2)",
             metadata={"codec": "0"},
         )
-    check_header(batch, limits)
-    return _unpack(batch)
+    _check_header(header, block, limits)
+    return _unpack(header, block)
 
 
 def check_message_sizes(messages: Sequence[Message], limits: BatchLimits = DEFAULT_LIMITS) -> None:

@@ -36,6 +36,11 @@ _DATA_HEADS: Final = _Heads(_DATA_TAG)
 _DATA_HEADS[0] = b""  # An empty field is left out.
 
 
+def block_of_one(message: bytes) -> bytes:
+    """Return the serialized MessageBlock of one serialized message, without an object that it is copied into."""
+    return _MESSAGE_HEADS[len(message)] + message
+
+
 class PayloadRun(Sequence[Message]):
     """Messages of one publisher, topic, type, key and time that differ in id and payload only.
 

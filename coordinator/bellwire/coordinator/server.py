@@ -23,6 +23,7 @@ from bellwire.coordinator.services.catalog import SERVICES, servicers_of
 from bellwire.coordinator.state import CoordinatorState, Drainable
 from bellwire.coordinator.stores import make_store, open_state
 from bellwire.transport.address import parse_address
+from bellwire.transport.allocator import keep_freed_blocks
 from bellwire.transport.lane.address import lane_socket
 from bellwire.transport.serving.handlers import service_handler
 from bellwire.transport.serving.reflection import add_reflection
@@ -94,6 +95,7 @@ class Coordinator:
             AddressError, ListenError: An address cannot be served; then none is.
             RedisRefusedError: The Redis of the cache does not let us in.
         """
+        keep_freed_blocks()
         handlers = await self._prepare()
         server = self._server = grpc.aio.server(
             options=SERVER_OPTIONS,

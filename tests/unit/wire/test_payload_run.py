@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bellwire.bus.v1.message_pb2 import Message, MessageBlock
 from bellwire.wire.batch import encode_batch, open_batch
 from bellwire.wire.message import message_ids
-from bellwire.wire.payload_run import PayloadRun
+from bellwire.wire.payload_run import PayloadRun, block_of_one
 
 ENVELOPE = Message(type="t.Bar", key="EURUSD", source="agents/feed-0", time_unix_nano=7)
 envelopes = st.builds(
@@ -34,6 +34,17 @@ def test_the_block_is_what_protobuf_itself_would_read_back(payloads, envelope):
 
     assert list(messages) == list(run)
     assert [message.data for message in messages] == payloads
+
+
+@given(st.binary(max_size=20_000), envelopes)
+def test_the_block_of_one_message_is_what_protobuf_itself_would_read_back(payload, envelope):
+    message = Message()
+    message.CopyFrom(envelope)
+    message.data = payload
+
+    assert list(MessageBlock.FromString(block_of_one(message.SerializeToString())).messages) == [
+        message
+    ]
 
 
 @given(payload_lists)

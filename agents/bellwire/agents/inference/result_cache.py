@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -17,9 +17,10 @@ from bellwire.agents.inference.endpoint import (
     as_remembered,
 )
 from bellwire.agents.inference.model import ModelManifest
+from bellwire.agents.inference.result_cache_settings import ResultCacheSettings
 from bellwire.agents.inference.result_key import ResultKey, key_of
 from bellwire.agents.inference.tensor import Tensors
-from bellwire.policy.bounded_cache import BoundedCache, CacheBounds
+from bellwire.policy.bounded_cache import BoundedCache
 from bellwire.policy.generations import Generations, Stamp
 from bellwire.policy.single_flight import SingleFlight
 from bellwire.wire.errors import (
@@ -30,7 +31,6 @@ from bellwire.wire.errors import (
     DeadlineExceededError,
     PeerError,
 )
-from bellwire.wire.settings import SettingsError, check_settings, setting
 
 ENTRY_BYTES: Final = 950  # Of the objects around one result: measured, see the test.
 ARRAY_BYTES: Final = 250  # Of the objects around each of its outputs.
@@ -38,76 +38,6 @@ MODELS_MAX: Final = 1_024  # Counted apart; beyond, whatever outdates one outdat
 
 _Flight: TypeAlias = "tuple[ResultKey, Stamp]"
 _Waiter: TypeAlias = "asyncio.Future[InferenceResult]"
-
-
-@dataclass(frozen=True, slots=True)
-class ResultCacheSettings:
-    """How much is kept, and for how long; policy when full: the least recently used go."""
-
-    entries_max: int = field(
-        default=100_000,
-        metadata=setting(
-            unit="results",
-            why="a day of 5-minute bars of some 350 symbols",
-            ge=1,
-            le=10_000_000,
-        ),
-    )
-    bytes_max: int = field(
-        default=32 * 1024 * 1024,
-        metadata=setting(
-            unit="bytes",
-            why="an agent process is to stay below 100 MB, and is half of that without a cache; some 25,000"
-            " results of the tactical model",
-            ge=4_096,
-            le=1 << 40,
-        ),
-    )
-    ttl_seconds: float = field(
-        default=3_600.0,
-        metadata=setting(
-            unit="s", why="absolute: reading a result does not make it younger", gt=0, le=604_800
-        ),
-    )
-    waiting_max: int = field(
-        default=10_000,
-        metadata=setting(
-            unit="requests",
-            why="as many as wait for results being computed; policy REFUSE",
-            ge=1,
-            le=1_000_000,
-        ),
-    )
-    value_bytes_max: int = field(
-        default=1024 * 1024,
-        metadata=setting(
-            unit="bytes",
-            why="as large as a call may be; larger ones are not kept",
-            ge=1,
-            le=1 << 30,
-        ),
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        if self.value_bytes_max > self.bytes_max:
-            raise SettingsError(
-                "ResultCacheSettings",
-                "value_bytes_max",
-                self.value_bytes_max,
-                f"at most bytes_max, {self.bytes_max}",
-            )
-
-    @property
-    def bounds(self) -> CacheBounds:
-        """The same, as the cache takes it."""
-        return CacheBounds(
-            entries_max=self.entries_max,
-            bytes_max=self.bytes_max,
-            entry_bytes_max=self.value_bytes_max,
-            ttl_seconds=self.ttl_seconds,
-            negative_ttl_seconds=0,
-        )
 
 
 class ResultCache:

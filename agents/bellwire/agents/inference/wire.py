@@ -1,8 +1,10 @@
 """Requests and results as the messages of the contract, and back; does no input or output."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bellwire.agent.v1 import inference_pb2 as pb
 from bellwire.agents.inference.endpoint import (
@@ -29,6 +31,9 @@ from bellwire.wire.errors import (
     from_item_error,
     to_item_error,
 )
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
 KEY_BYTES_MAX: Final = 256
 NANOS_PER_SECOND: Final = 1e9
@@ -83,14 +88,15 @@ def from_request(request: InferenceRequest) -> pb.InferRequest:
     Raises:
         InvalidTensorError: A tensor cannot travel.
     """
-    return pb.InferRequest(
+    message = pb.InferRequest(
         model=request.model,
         version=request.version,
-        inputs=_tensors(request.inputs),
         key=request.key,
         cache_key=request.cache_key,
         priority=request.priority,
     )
+    _add_tensors(message.inputs, request.inputs)
+    return message
 
 
 def from_result(result: InferenceResult) -> pb.InferResponse:
@@ -100,8 +106,7 @@ def from_result(result: InferenceResult) -> pb.InferResponse:
         InvalidTensorError: An output cannot travel.
     """
     closed = result.close_reason
-    return pb.InferResponse(
-        outputs=_tensors(result.outputs),
+    message = pb.InferResponse(
         answered_by=result.answered_by,
         quantization=result.quantization,
         fallbacks=[
@@ -116,6 +121,8 @@ def from_result(result: InferenceResult) -> pb.InferResponse:
         queue_micros=_micros(result.queue_seconds),
         compute_micros=_micros(result.compute_seconds),
     )
+    _add_tensors(message.outputs, result.outputs)
+    return message
 
 
 def to_result(message: pb.InferResponse) -> InferenceResult:
@@ -230,12 +237,11 @@ def _array(tensor: pb.Tensor) -> Array:
     return array_of(tensor.name, dtype, tensor.shape, tensor.data)
 
 
-def _tensors(arrays: Tensors) -> list[pb.Tensor]:
-    tensors = []
+def _add_tensors(tensors: RepeatedCompositeFieldContainer[pb.Tensor], arrays: Tensors) -> None:
+    """Fill them where they are to travel: one made apart is serialized and parsed there."""
     for name, array in arrays.items():
         dtype, data = bytes_of(name, array)
-        tensors.append(pb.Tensor(name=name, type=_TYPES[dtype], shape=array.shape, data=data))
-    return tensors
+        tensors.add(name=name, type=_TYPES[dtype], shape=array.shape, data=data)
 
 
 def _ago(seconds: float) -> str:

@@ -7,12 +7,15 @@ import socket
 from collections import deque
 from typing import Final, Protocol, cast
 
-from bellwire.transport.lane.frames import Kind, Splitter, encode
+from bellwire.transport.lane.frames import Kind, Splitter, encode, header
 from bellwire.wire.errors import CallerError
 
 __all__ = ["FrameConnection", "FrameListener"]
 
 SEND_BUFFER_BYTES: Final = 1 << 20  # A whole frame in one write; the system may allow less.
+APART_BYTES_MIN: Final = (
+    64 << 10
+)  # Copying a smaller body behind its header costs less than a second buffer.
 UNREAD_BYTES_MAX: Final = 1 << 20  # Then the kernel holds back the peer; policy BLOCK.
 
 
@@ -188,7 +191,10 @@ class FrameConnection(asyncio.Protocol):
         """Send a frame without waiting; False when the peer is gone. Who sends much looks at `is_full`."""
         if self._transport is None or self._transport.is_closing():
             return False
-        self._transport.write(encode(kind, body))
+        if len(body) < APART_BYTES_MIN:
+            self._transport.write(encode(kind, body))
+        else:
+            self._transport.writelines((header(kind, body), body))
         return True
 
     def send_eof(self) -> None:

@@ -19,12 +19,15 @@ from typing import Final
 
 from bellwire.wire.errors import CallerError
 
-__all__ = ["HEADER_BYTES", "End", "Kind", "Splitter", "encode"]
+__all__ = ["HEADER_BYTES", "End", "Kind", "Splitter", "encode", "header"]
 
 _HEADER: Final = struct.Struct("<IB")
 _END: Final = struct.Struct("<BI")
 HEADER_BYTES: Final = _HEADER.size
 LENGTH_BYTES: Final = 4
+PIECE_BYTES_MIN: Final = (
+    1024  # Of a piece kept as it came: a dribble of bytes must not cost fifty times as much.
+)
 
 
 class Kind(IntEnum):
@@ -40,6 +43,11 @@ class Kind(IntEnum):
 def encode(kind: Kind, body: bytes = b"") -> bytes:
     """Return a frame."""
     return _HEADER.pack(len(body) + 1, kind) + body
+
+
+def header(kind: Kind, body: bytes) -> bytes:
+    """Return what goes before the body of a frame."""
+    return _HEADER.pack(len(body) + 1, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +86,18 @@ class End:
 class Splitter:
     """Cuts what arrives into frames.
 
+    A body that comes in pieces is joined once: those of large tensors come in several.
+
     Args:
         frame_bytes_max: Longest body taken.
     """
 
     def __init__(self, frame_bytes_max: int) -> None:
         self._frame_bytes_max = frame_bytes_max
-        self._buffer = bytearray()
-        self._needed_bytes = HEADER_BYTES  # For the first frame in the buffer.
+        self._head = b""  # Less than a header.
+        self._kind = 0  # Of the body begun.
+        self._pieces: list[bytes | bytearray] = []  # Of that.
+        self._missing_bytes = 0  # Of that; 0 = none is begun.
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield the kind and body of every frame that is whole now.
@@ -93,15 +105,18 @@ class Splitter:
         Raises:
             CallerError: A frame is too long, or of no length; nothing behind it can be understood.
         """
-        buffer = self._buffer
-        if buffer:
-            buffer += data
-            if len(buffer) < self._needed_bytes:
-                return
-            data = bytes(buffer)
-            buffer.clear()
-        start, end = 0, len(data)
-        self._needed_bytes = HEADER_BYTES
+        start = self._missing_bytes
+        if start > len(data):
+            self._keep(data)
+            return
+        if start:
+            self._keep(data[:start])
+            body = b"".join(self._pieces)
+            self._pieces.clear()
+            yield self._kind, body
+        elif self._head:
+            data = self._head + data
+        end = len(data)
         while end - start >= HEADER_BYTES:
             length, kind = _HEADER.unpack_from(data, start)
             if not 1 <= length <= self._frame_bytes_max + 1:
@@ -109,11 +124,22 @@ class Splitter:
                     f"frame of {length - 1} bytes, limit is {self._frame_bytes_max}: "
                     "send smaller batches"
                 )
-            stop = start + LENGTH_BYTES + length
+            begin, stop = start + HEADER_BYTES, start + LENGTH_BYTES + length
             if stop > end:
-                self._needed_bytes = stop - start
-                break
-            yield kind, data[start + HEADER_BYTES : stop]
+                self._head, self._kind, self._missing_bytes = b"", kind, stop - begin
+                self._keep(data[begin:])
+                return
+            yield kind, data[begin:stop]
             start = stop
-        if start < end:
-            buffer += data[start:] if start else data
+        self._head = data[start:]
+
+    def _keep(self, piece: bytes) -> None:
+        """Add a piece of the body begun; small ones share an object, which would be larger than they are."""
+        self._missing_bytes -= len(piece)
+        pieces = self._pieces
+        if len(piece) >= PIECE_BYTES_MIN:
+            pieces.append(piece)
+        elif pieces and isinstance(pieces[-1], bytearray):
+            pieces[-1] += piece
+        else:
+            pieces.append(bytearray(piece))

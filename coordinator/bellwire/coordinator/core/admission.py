@@ -131,7 +131,7 @@ def admit_batch(
     if header.max_not_before_time_unix_nano:
         _check_delay(header.max_not_before_time_unix_nano, now_ns)
     if sampled is None:
-        return _verify(messages, header.partition, topic, limits, principal)
+        return _verify(messages, header.partition, topic, limits, principal, len(data))
     return sampled
 
 
@@ -172,13 +172,29 @@ def admit_messages(
 
 
 def _verify(
-    messages: Iterable[Message], partition: int, topic: Topic, limits: BatchLimits, principal: str
+    messages: Iterable[Message],
+    partition: int,
+    topic: Topic,
+    limits: BatchLimits,
+    principal: str,
+    block_bytes: int = 0,
 ) -> list[str]:
-    """Check each message; whole passes in C, because this runs for every message on the bus."""
+    """Check each message; whole passes in C, because this runs for every message on the bus.
+
+    Args:
+        messages: At least one.
+        partition: Where they are to go.
+        topic: Of that partition.
+        limits: What a message may hold.
+        principal: Who published them; empty = not known.
+        block_bytes: Of the block they are from, which bounds the size of a single one: to count that exactly
+            protobuf serializes it. 0 = not known.
+    """
     items = list(messages)
     id_lengths = set(map(len, map(_ID, items)))
     small = min(SMALL_MESSAGE_BYTES, limits.message_bytes_max) if id_lengths == {ID_LENGTH} else 0
-    for index, size in enumerate(map(_SIZE, items)):
+    sizes = (block_bytes,) if block_bytes and len(items) == 1 else map(_SIZE, items)
+    for index, size in enumerate(sizes):
         if size > small:
             _check_bounds(items[index], size, index, limits)
     if 0 in id_lengths:
@@ -294,6 +310,7 @@ def _check_source(messages: Sequence[Message], principal: str) -> None:
 def _check_bounds(message: Message, size: int, index: int, limits: BatchLimits) -> None:
     if size - len(message.data) <= TEXT_BYTES_MAX and size <= limits.message_bytes_max:
         return  # The envelope is all but the payload: where it is short, so is each of its fields.
+    size = message.ByteSize()  # What was given may be an upper bound.
     if size > limits.message_bytes_max:
         raise PayloadTooLargeError(
             f"message {index} holds {size} bytes, limit is {limits.message_bytes_max}: send a reference "

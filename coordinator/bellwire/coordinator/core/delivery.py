@@ -53,17 +53,22 @@ def encode_replayed(piece: Piece, accepted: frozenset[int]) -> Delivery:
 
 def encode_delivery(handout: Handout, accepted: frozenset[int]) -> Delivery:
     """Put a handout on the wire."""
+    delivery = Delivery()
+    fill_delivery(delivery, handout, accepted)
+    return delivery
+
+
+def fill_delivery(delivery: Delivery, handout: Handout, accepted: frozenset[int]) -> None:
+    """Put a handout into an empty delivery where it is to travel: one made apart is serialized and parsed there."""
     entry = handout.entry
-    return Delivery(
-        batch=_batch(entry, handout.first, handout.last, accepted),
-        first_delivery_tag=handout.first_tag,
-        first_offset=entry.base_offset + handout.first,
-        attempt=handout.attempt,
-        principal=entry.principal,
-        dropped_messages=handout.dropped,
-        admitted_time_unix_nano=entry.admitted_ns,
-        log_id=handout.cursor.partition.log.log_id,
-    )
+    delivery.batch.CopyFrom(_batch(entry, handout.first, handout.last, accepted))
+    delivery.first_delivery_tag = handout.first_tag
+    delivery.first_offset = entry.base_offset + handout.first
+    delivery.attempt = handout.attempt
+    delivery.principal = entry.principal
+    delivery.dropped_messages = handout.dropped
+    delivery.admitted_time_unix_nano = entry.admitted_ns
+    delivery.log_id = handout.cursor.partition.log.log_id
 
 
 def _batch(entry: Entry, first: int, last: int, accepted: frozenset[int]) -> Batch:

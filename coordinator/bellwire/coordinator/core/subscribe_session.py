@@ -9,7 +9,7 @@ from typing import Final
 
 from bellwire.bus.v1 import subscriber_pb2 as pb
 from bellwire.bus.v1.message_pb2 import Window as WindowMessage
-from bellwire.coordinator.core.delivery import accepted_codecs, encode_delivery
+from bellwire.coordinator.core.delivery import accepted_codecs, fill_delivery
 from bellwire.coordinator.core.direct import PROGRESS_SECONDS, DirectReader
 from bellwire.coordinator.core.engine import Engine
 from bellwire.coordinator.core.flight import Routed
@@ -282,9 +282,9 @@ class SubscribeSession:
     def _deliveries(self, member: Member, now: float, now_ns: int) -> pb.SubscribeResponse | None:
         """Return what is ready now as one frame: under load a call of gRPC costs more than a batch."""
         subscription = member.subscription
-        deliveries: list[pb.Delivery] = []
-        size = 0
-        while self.has_more and len(deliveries) < self._frame_max and size < FRAME_BYTES_SOFT_MAX:
+        response = pb.SubscribeResponse()
+        count = size = 0
+        while self.has_more and count < self._frame_max and size < FRAME_BYTES_SOFT_MAX:
             handout = subscription.next_handout(member, now, self._messages_max, now_ns)
             if handout is None:
                 self.has_more = False
@@ -292,16 +292,18 @@ class SubscribeSession:
             routed = handout.routed
             if routed is not None:
                 self.sampled.append(routed)
-            delivery = encode_delivery(handout, self._accepted)
-            deliveries.append(delivery)
             self.has_more = subscription.has_ready(member)
+            is_only = not count and not self.has_more
+            delivery = response.delivery if is_only else response.deliveries.deliveries.add()
+            fill_delivery(delivery, handout, self._accepted)
+            count += 1
             if self.has_more:
                 size += delivery.ByteSize()
-        if not deliveries:
-            return None
-        if len(deliveries) == 1:
-            return pb.SubscribeResponse(delivery=deliveries[0])
-        return pb.SubscribeResponse(deliveries=pb.Deliveries(deliveries=deliveries))
+        if count == 1 and not response.HasField("delivery"):  # There seemed to be more.
+            only = pb.SubscribeResponse()
+            only.delivery.CopyFrom(response.deliveries.deliveries[0])
+            return only
+        return response if count else None
 
     def _heartbeat(self, member: Member, now: float, now_ns: int) -> pb.SubscribeResponse | None:
         """Return a heartbeat when one is due.

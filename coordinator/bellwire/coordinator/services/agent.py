@@ -48,7 +48,9 @@ class AgentStream:
     def call(self, call: pb.Call) -> asyncio.Future[pb.CallResult]:
         """Send a call; the future raises AgentLostError when the stream ends first."""
         future: asyncio.Future[pb.CallResult] = asyncio.get_running_loop().create_future()
-        self._outbox.put(pb.ConnectResponse(call=call))
+        frame = pb.ConnectResponse()
+        frame.call.CopyFrom(call)  # A nested constructor would serialize and parse the arguments.
+        self._outbox.put(frame)
         self._calls[call.call_id] = future
         return future
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from tests.unit.agents.inference.scripted import ScriptedEndpoint, ask, said
 
 from bellwire.agents.inference import InferenceRequest, InferenceResult
-from bellwire.agents.inference.result_cache import ResultCache, ResultCacheSettings
+from bellwire.agents.inference.result_cache import ResultCache
+from bellwire.agents.inference.result_cache_settings import ResultCacheSettings
 
 TTL = 10
 

@@ -11,8 +11,13 @@ SERVING = (
     "bellwire.agents.inference.model_server.agent",
     "bellwire.agents.inference.repository",
     "bellwire.agents.inference.rollout",
+    "bellwire.runtime.child",
 )
-HEAVY = ("onnx", "onnxruntime", "torch")
+HEAVY = (
+    *("onnx", "onnxruntime", "torch"),
+    *("typer", "rich", "pydantic", "starlette", "uvicorn", "http", "email"),
+    *("opentelemetry.sdk", "grpc_health.v1", "grpc_reflection.v1alpha", "bellwire.coordinator"),
+)
 
 
 @pytest.mark.parametrize("module", SERVING)

@@ -18,7 +18,8 @@ from bellwire.agents.inference import (
     InferenceResult,
     InvalidTensorError,
 )
-from bellwire.agents.inference.result_cache import ResultCache, ResultCacheSettings
+from bellwire.agents.inference.result_cache import ResultCache
+from bellwire.agents.inference.result_cache_settings import ResultCacheSettings
 from bellwire.agents.inference.result_key import digest_of
 from bellwire.wire.errors import (
     CallerError,

@@ -127,6 +127,14 @@ def test_a_message_above_the_limit_is_refused_with_both_sizes():
     assert int(caught.value.metadata["bytes"]) > 1_000
 
 
+def test_a_single_message_may_be_as_large_as_the_limit_and_no_larger():
+    message = new_message(data=bytes(1_000))
+    batch, size = encode_batch("bars.1h", 0, [message]), message.ByteSize()
+    assert admit_batch(batch, topic(), BatchLimits(message_bytes_max=size), "") == []
+    with pytest.raises(PayloadTooLargeError, match=f"{size} bytes, limit is {size - 1}"):
+        admit_batch(batch, topic(), BatchLimits(message_bytes_max=size - 1), "")
+
+
 @pytest.mark.parametrize("message_id", ["m-1", uuid7()], ids=["short id", "uuid"])
 @pytest.mark.parametrize(
     ("field", "bytes_max"),

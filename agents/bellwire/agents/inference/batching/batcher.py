@@ -9,13 +9,14 @@ from functools import partial
 from math import ceil
 from typing import Final
 
+from bellwire.agents.inference.batching.answers import answer_all
 from bellwire.agents.inference.batching.engine_thread import EngineThread
 from bellwire.agents.inference.batching.errors import InferenceQueueFullError
 from bellwire.agents.inference.batching.job import Asked, Job
 from bellwire.agents.inference.batching.queue import NEVER, BatchQueue
-from bellwire.agents.inference.batching.rows import RowShape, split
+from bellwire.agents.inference.batching.rows import RowShape
 from bellwire.agents.inference.batching.settings import BatchSettings
-from bellwire.agents.inference.batching.statistics import MICROS, BatchStatistics
+from bellwire.agents.inference.batching.statistics import BatchStatistics
 from bellwire.agents.inference.endpoint import CloseReason, InferenceRequest, InferenceResult
 from bellwire.agents.inference.engine import Engine
 from bellwire.agents.inference.errors import EngineTimeoutError, InvalidTensorError
@@ -249,7 +250,7 @@ class Batcher:
         self.statistics.computed(job.rows, job.seconds, job.reason)
         self._batch_seconds += (job.seconds - self._batch_seconds) / SMOOTHING
         if job.error is None:
-            self._answer(job)
+            answer_all(job, self._manifest, self.statistics)
         elif len(job.asked) == 1:
             self.statistics.failures += 1
             job.asked[0].fail(job.error)
@@ -258,25 +259,6 @@ class Batcher:
             for asked in job.asked:
                 asked.retries = job.reason
             self._alone.extend(job.asked)
-
-    def _answer(self, job: Job) -> None:
-        assert job.outputs is not None, "it was computed"
-        note, start = self.statistics.queue_micros.note, 0
-        for asked in job.asked:
-            waited = job.began - asked.since_seconds
-            note(int(waited * MICROS))
-            if not asked.answer.done():
-                result = InferenceResult(
-                    split(job.outputs, start, asked.rows),
-                    self._key,
-                    self._manifest.quantization,
-                    batch_size=job.rows,
-                    close_reason=job.reason,
-                    queue_seconds=waited,
-                    compute_seconds=job.seconds,
-                )
-                asked.answer.set_result(result)
-            start += asked.rows
 
     def _drop(self, late: Iterable[Asked], now: float) -> None:
         for asked in late:

@@ -182,6 +182,9 @@ class BatchQueue(Generic[W]):
     def _take(self) -> tuple[list[W], int, bool]:
         """Return a batch, its rows, and whether one more row would have gone above its size."""
         rows_max = self._settings.batch_rows_max
+        if self.rows <= rows_max:
+            rows = self.rows
+            return self.clear(), rows, rows >= rows_max
         batch: list[W] = []
         rows = size_bytes = 0
         is_full = False

@@ -1,6 +1,7 @@
 """Rows of requests put together for the engine, and its outputs taken apart again."""
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -43,7 +44,15 @@ class RowShape:
         self._rows_max = rows_max
         self._bytes_max = bytes_max
         self._specs = {spec.name: spec for spec in manifest.inputs}
-        self._wanted = [(spec.name, DTYPES[spec.dtype], spec.shape) for spec in manifest.inputs]
+        self._wanted = [
+            (
+                spec.name,
+                DTYPES[spec.dtype],
+                spec.shape,
+                prod(spec.shape) * DTYPES[spec.dtype].itemsize,
+            )
+            for spec in manifest.inputs
+        ]
         self._outputs = [spec.name for spec in manifest.outputs]
 
     def measure(self, request: InferenceRequest) -> tuple[int, int]:
@@ -70,19 +79,20 @@ class RowShape:
 
     def _measured(self, inputs: Tensors) -> tuple[int, int]:
         rows, size_bytes = -1, 0
-        for name, dtype, shape in self._wanted:
+        for name, dtype, row_shape, row_bytes in self._wanted:
             array = inputs.get(name)
             if array is None:
                 raise InvalidTensorError(name, "missing", _text(self._specs[name]))
-            if array.dtype != dtype or array.shape[1:] != shape or not array.ndim:
+            shape = array.shape
+            if array.dtype != dtype or shape[1:] != row_shape or not shape:
                 raise InvalidTensorError(
-                    name, f"{array.dtype} of shape {array.shape}", _text(self._specs[name])
+                    name, f"{array.dtype} of shape {shape}", _text(self._specs[name])
                 )
-            count = len(array)
+            count = shape[0]
             if count != rows:
                 self._check_count(name, count, rows)
                 rows = count
-            size_bytes += array.nbytes
+            size_bytes += count * row_bytes
         if len(inputs) != len(self._wanted):
             extra = next(name for name in inputs if name not in self._specs)
             raise InvalidTensorError(extra, "given", f"only {', '.join(self._specs)}")
@@ -104,7 +114,7 @@ class RowShape:
         """Tell whether no input holds NaN or infinity."""
         return all(
             bool(np.isfinite(inputs[name]).all())
-            for name, dtype, _ in self._wanted
+            for name, dtype, _, _ in self._wanted
             if dtype.kind == "f"
         )
 

@@ -1,5 +1,6 @@
 """What a batcher counts: plain integers, read when somebody looks."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from bellwire.agents.inference.endpoint import CloseReason
@@ -31,6 +32,15 @@ class PowerHistogram:
         self.total += value
         if value > self.highest:
             self.highest = value
+
+    def note_all(self, values: Sequence[int]) -> None:
+        """Count values ≥ 0; at least one."""
+        counts = self.counts
+        for value in values:
+            bucket = value.bit_length()
+            counts[bucket if bucket < BUCKETS else BUCKETS - 1] += 1
+        self.total += sum(values)
+        self.highest = max(self.highest, *values)
 
     @property
     def count(self) -> int:

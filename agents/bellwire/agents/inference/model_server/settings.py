@@ -12,7 +12,7 @@ from bellwire.agents.inference.model_server.chain_plan import (
     parse_chain,
 )
 from bellwire.agents.inference.repository import RepositorySettings
-from bellwire.agents.inference.result_cache import ResultCacheSettings
+from bellwire.agents.inference.result_cache_settings import ResultCacheSettings
 from bellwire.agents.inference.rollout import ShadowSettings
 from bellwire.agents.inference.rollout.rollout_endpoint import CANDIDATE_SHARE
 from bellwire.wire.settings import SettingsError, check_settings, setting

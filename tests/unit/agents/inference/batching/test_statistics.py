@@ -1,5 +1,8 @@
 """Counting by powers of two."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bellwire.agents.inference.batching.statistics import BUCKETS, PowerHistogram
 
 
@@ -29,3 +32,11 @@ def test_a_percentile_is_at_most_twice_the_value_and_never_above_the_highest() -
 
 def test_the_percentile_of_nothing_is_0() -> None:
     assert histogram().percentile(99) == 0
+
+
+@given(st.lists(st.integers(0, 1 << 40), min_size=1, max_size=20))
+def test_values_counted_together_are_counted_as_one_by_one(values: list[int]) -> None:
+    one_by_one, together = histogram(3, *values), histogram(3)
+    together.note_all(values)
+    assert together.counts == one_by_one.counts
+    assert (together.total, together.highest) == (one_by_one.total, one_by_one.highest)
