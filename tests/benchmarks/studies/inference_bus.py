@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.one_run import run_once
+from tests.benchmarks.peers.bellwire import settings_at
 from tests.benchmarks.peers.litserve import MODEL as SERVED_FILE
 from tests.benchmarks.process import REPOSITORY, MeasurementError, Reply, Worker, Workplace
 from tests.benchmarks.scenario import Durations
@@ -114,7 +115,8 @@ async def _bellwire(peer: str, workplace: Workplace) -> AsyncIterator[Served]:
         address = coordinator.about["address"]
         spec = _agent(workplace)
         try:
-            (agent,) = await supervisor.start_agents([spec], ChildContext(address))
+            shared = ChildContext(address, settings_at(address))
+            (agent,) = await supervisor.start_agents([spec], shared)
         except ProcessStartError as error:
             raise MeasurementError(str(error)) from error
         assert agent.pid is not None

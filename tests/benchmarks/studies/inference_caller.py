@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, Self
 
+from tests.benchmarks.peers.bellwire import settings_at
 from tests.benchmarks.roles import Reply
 from tests.benchmarks.studies.inference_bus_table import CALLS, TOPICS
 from tests.benchmarks.studies.inference_load import Ask, closed_loop
@@ -84,7 +85,7 @@ class CallerRole:
 async def open_inference_caller(*, address: str) -> AsyncIterator[tuple[CallerRole, Reply]]:
     """Connect."""
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(connect(address))
+        client = await stack.enter_async_context(connect(address, settings=settings_at(address)))
         topics = await stack.enter_async_context(await _topics(client, stack))
         calls = BusEndpoint(client, f"infer.{MODEL}")
         yield CallerRole({CALLS: _asker(calls), TOPICS: _asker(topics)}), {}
