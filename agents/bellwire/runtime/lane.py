@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 class Work(Protocol):
     """What a lane does with its messages."""
 
+    async def assigned(self, received: ReceivedMessage) -> None:
+        """Prepare for a partition, of which this is the first message."""
+
     async def __call__(self, received: ReceivedMessage) -> Sent:
         """Handle one message and return the outputs its settlement waits for."""
 
@@ -67,6 +70,7 @@ class Lane:
         self._handled: deque[_Handled] = deque()
         self._arrived = asyncio.Event()
         self._to_settle = asyncio.Event()
+        self._is_assigned = False
         self._stopping = False
         self._no_more_to_settle = False
         self._rewinds = 0
@@ -116,8 +120,27 @@ class Lane:
         elif admission is Admission.DUPLICATE:
             self._counters.duplicates += 1
             await self._finish(_Handled(received, None))
-        else:
+        elif self._is_assigned or await self._assign(received):
             await self._run_handlers(received)
+
+    async def _assign(self, received: ReceivedMessage) -> bool:
+        """Have the agent prepare for the partition; False = it could not, and the message comes again.
+
+        That is no fault of the message, which is never poison for it: the partition waits instead.
+        """
+        try:
+            async with asyncio.timeout(self._settings.assign_timeout_seconds):
+                await self._work.assigned(received)
+        except Exception as error:
+            # The boundary of code we did not write, as in `_run_handlers`.
+            if self._settings.crash_on_error:
+                raise
+            self._counters.errors += 1
+            _log_failure(logging.WARNING, "waits: on_assigned failed", received, error)
+            await self._rewind(received)
+            return False
+        self._is_assigned = True
+        return True
 
     async def _run_handlers(self, received: ReceivedMessage) -> None:
         rewinds = self._rewinds

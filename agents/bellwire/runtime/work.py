@@ -7,6 +7,7 @@ from typing import Final
 from opentelemetry.trace import Span, SpanKind, use_span
 
 from bellwire.client.received import ReceivedMessage
+from bellwire.runtime.assignment import AssignedPartition, History
 from bellwire.runtime.context import MessageContext
 from bellwire.runtime.dispatch import Dispatcher
 from bellwire.runtime.outbox import Outbox, Sent
@@ -24,12 +25,14 @@ class MessageWork:
         self,
         dispatcher: Dispatcher,
         outbox: Outbox,
+        history: History,
         *,
         consumer_group: str,
         slow_seconds: float,
     ) -> None:
         self._dispatcher = dispatcher
         self._outbox = outbox
+        self._history = history
         self._group = consumer_group
         self._agent_id = dispatcher.agent.agent_id
         self._slow_nanos = round(slow_seconds * NANOS_PER_SECOND)
@@ -71,6 +74,12 @@ class MessageWork:
         elif time.time_ns() - started > self._slow_nanos:
             self._record(context, started, None)
         return sent
+
+    async def assigned(self, received: ReceivedMessage) -> None:
+        """Let the agent take up what it knew of the partition; raises what it raises."""
+        await self._dispatcher.agent.on_assigned(
+            AssignedPartition(received.topic, received.partition, received.offset, self._history)
+        )
 
     def rewound(self) -> None:
         """Note that a lane gave messages back."""
