@@ -7,7 +7,8 @@ from bellwire.agents.inference.constant import hold
 from bellwire.agents.inference.endpoint import Endpoint, InferenceRequest, InferenceResult
 from bellwire.agents.inference.guard import Guard, GuardSettings
 from bellwire.agents.inference.model import ModelManifest
-from bellwire.agents.inference.model_server.chain_plan import ChainPlan
+from bellwire.agents.inference.model_server.chain_plan import ChainPlan, ChainStep
+from bellwire.agents.inference.model_server.parents import ParentEndpoint
 from bellwire.agents.inference.tensor import TensorSpec
 
 
@@ -39,7 +40,9 @@ class ChainsEndpoint:
         self._plans = {plan.name: plan for plan in plans}
         self._outputs: dict[str, tuple[TensorSpec, ...]] = {}
         self.chains: Mapping[str, FallbackChain] = {
-            plan.name: FallbackChain([_step(name, door, guard, stand_ins) for name in plan.steps])
+            plan.name: FallbackChain(
+                [_step(step, door, guard, stand_ins) for step in plan.parsed()]
+            )
             for plan in self._plans.values()
         }
 
@@ -56,14 +59,15 @@ class ChainsEndpoint:
 
     def of_step(self, model: str) -> tuple[str, ...]:
         """Return the names of the chains that may ask a model."""
-        return tuple(plan.name for plan in self._plans.values() if model in plan.steps)
+        return tuple(plan.name for plan in self._plans.values() if model in plan.models)
 
     def adopt(self) -> dict[str, str]:
         """Learn from what is loaded now how HOLD looks; return what is wrong with chains, by name."""
         newest = {manifest.name: manifest for manifest in self._door.manifests()}
         problems = {}
         for plan in self._plans.values():
-            loaded = [newest[name] for name in plan.steps if name in newest]
+            named = dict.fromkeys(step.model for step in plan.parsed())
+            loaded = [newest[name] for name in named if name in newest]
             if not loaded:
                 problems[f"chain {plan.name}"] = "none of its models is loaded"
                 continue
@@ -81,11 +85,12 @@ class ChainsEndpoint:
 
 
 def _step(
-    name: str, door: Endpoint, settings: GuardSettings, stand_ins: Mapping[str, Endpoint]
+    step: ChainStep, door: Endpoint, settings: GuardSettings, stand_ins: Mapping[str, Endpoint]
 ) -> Guard:
-    if name in stand_ins:
-        return Guard(name, stand_ins[name], settings)
-    return Guard(name, door, settings, model=name)
+    if step.text in stand_ins:
+        return Guard(step.text, stand_ins[step.text], settings)
+    asked = ParentEndpoint(door) if step.is_parent else door
+    return Guard(step.text, asked, settings, model=step.model, version=step.version)
 
 
 def _is_like(one: ModelManifest, other: ModelManifest) -> bool:
