@@ -62,8 +62,8 @@ async def server(request: pytest.FixtureRequest, tmp_path: object) -> AsyncItera
     if request.param == "memory":
         yield InMemoryBus().client
         return
-    data = {"data": str(tmp_path)} if request.param == "durable" else {}
-    async with running_coordinator(**data) as running:
+    data = str(tmp_path) if request.param == "durable" else ""
+    async with running_coordinator(data=data) as running:
         yield lambda: connect(running.unix)
 
 

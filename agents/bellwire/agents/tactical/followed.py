@@ -32,8 +32,8 @@ _Series = TypeVar("_Series", bound=HasClose)
 class Followed(Generic[_Series]):
     """Keeps series apart by symbol and interval: bars of two intervals make no common history."""
 
-    def __init__(self, series_max: int, begin: Callable[[], _Series]) -> None:
-        """Take how many series may be followed, and what makes the memory of a new one."""
+    def __init__(self, series_max: int, begin: Callable[[str, str], _Series]) -> None:
+        """Take how many series may be followed, and what makes the memory of a symbol in an interval."""
         self._series_max = series_max
         self._begin = begin
         self._series: dict[tuple[str, str], _Series] = {}
@@ -51,10 +51,20 @@ class Followed(Generic[_Series]):
         """
         series = self._series.get((symbol, interval))
         if series is None:
-            if len(self._series) >= self._series_max:
-                raise TooManySymbolsError(self._series_max)
-            series = self._series[symbol, interval] = self._begin()
+            series = self._begin(symbol, interval)
+            self.adopt(symbol, interval, series)
         return series
+
+    def adopt(self, symbol: str, interval: str, series: _Series) -> None:
+        """Follow a series that was begun elsewhere, in place of what was known of it.
+
+        Raises:
+            TooManySymbolsError: It is new, and there is no room.
+        """
+        key = symbol, interval
+        if key not in self._series and len(self._series) >= self._series_max:
+            raise TooManySymbolsError(self._series_max)
+        self._series[key] = series
 
     def newest(self, symbol: str, interval: str = "") -> tuple[str, _Series] | None:
         """Return an interval of a symbol and its memory; None if it is not followed.

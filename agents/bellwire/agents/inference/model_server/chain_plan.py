@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-HOLD: Final = "hold"
+from bellwire.agents.inference.constant import HOLD
+
 PARENT_STEP: Final = "parent"
 STEPS_MAX: Final = 16  # Each has half of the time left: the last of them has a 65,536th part.
 _NAME: Final = re.compile(r"(?!\.)[a-zA-Z0-9._-]{1,128}")  # As a model's.
