@@ -169,17 +169,23 @@ def test_a_model_and_the_rules_in_its_place_signal_as_if_they_had_never_been_awa
     asyncio.run(compared(make, course))
 
 
-@pytest.mark.parametrize("count", [0, 10_000])
-def test_without_a_look_back_it_would_begin_flat(count: int) -> None:
-    async def position() -> object:
-        bars = [to_message(bar, number) for number, bar in enumerate(SERIES[:200])]
-        before = AgentHarness(TacticalAgent(endpoint=Fickle(frozenset())))
-        await play(before, bars[:-1])
-        agent = TacticalAgent({"recover_messages_max": count}, endpoint=Fickle(frozenset()))
-        after = AgentHarness(agent, log=before.log)
-        await play(after, bars[-1:])
-        told = await after.call("explain_last_signal", {"symbol": "EURUSD"})
-        assert isinstance(told, dict)
-        return told["bars"]
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **settings: RulesAgent({"rules": EAGER, **settings}),
+        lambda **settings: TacticalAgent(settings, endpoint=Fickle(frozenset())),
+    ],
+    ids=["rules", "tactical"],
+)
+def test_four_hundred_bars_are_enough_for_equal_signals(make: Callable[..., Agent]) -> None:
+    """What is older, only the mean of the volume knows, and not in the numbers a model sees."""
 
-    assert asyncio.run(position()) == (200 if count else 1)
+    async def restart() -> None:
+        bars = [to_message(bar, number) for number, bar in enumerate(SERIES[2_000:2_700])]
+        await play(before := AgentHarness(make()), bars[:650])
+        after = AgentHarness(make(recover_messages_max=400), log=before.log)
+        expected = await play(before, bars[650:])
+        assert len(expected) > 3
+        assert await play(after, bars[650:]) == expected
+
+    asyncio.run(restart())
