@@ -8,10 +8,12 @@ from bellwire.agents.inference.batching import BatchSettings
 from bellwire.agents.inference.endpoint import Endpoint
 from bellwire.agents.inference.model_server import HOLD, ModelServer, ModelServerSettings
 from bellwire.agents.inference.repository import RepositorySettings
+from bellwire.agents.inference.result_cache import ResultCacheSettings
 from bellwire.agents.tactical.tactical_settings import TacticalAgentSettings
 from bellwire.wire.errors import BellwireError
 
 WARM_ROWS: Final = 1  # An agent asks about one bar at a time.
+RESULTS_KEPT: Final = 1  # The fewest there may be: it asks about no bar twice.
 
 
 async def open_models(
@@ -33,6 +35,7 @@ async def open_models(
         chains=(f"{name}={name},{name}:parent,{HOLD}",),
         batch=BatchSettings(run_on=options.infer_on),
         guard=options.guard,
+        cache=ResultCacheSettings(entries_max=RESULTS_KEPT),
         repository=RepositorySettings(warm_batches=(WARM_ROWS,)),
     )
     server = await stack.enter_async_context(ModelServer(root, settings))
