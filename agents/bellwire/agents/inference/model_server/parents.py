@@ -28,7 +28,7 @@ class ParentEndpoint:
         Raises:
             UnknownModelError: The version in service has none, or it is not loaded, or another one is in its place.
         """
-        found = self._find(request.model)
+        found = self.find(request.model)
         if found is None:
             known = tuple(each.key for each in self._door.manifests())
             raise UnknownModelError(request.model, PARENT, known)
@@ -38,7 +38,12 @@ class ParentEndpoint:
         """Those of the door."""
         return self._door.manifests()
 
-    def _find(self, model: str) -> ModelManifest | None:
+    def find(self, model: str) -> ModelManifest | None:
+        """Return the parent of the version in service; None = it has none, or that is not loaded.
+
+        Raises:
+            InvalidModelError: Nobody knows which version is in service.
+        """
         version = 0
         if isinstance(self._door, ChoosesVersions):
             version = self._door.version_in_service(model)
