@@ -44,7 +44,7 @@ class BarDesk:
         self._agent_id = agent_id
         self._decide = decide
         self._followed = Followed(settings.symbols_max, self._begin)
-        self._logged: SignalLog = {}
+        self._logged: dict[tuple[str, str], Sequence[Signal]] = {}
 
     @property
     def symbols(self) -> list[str]:
@@ -85,9 +85,9 @@ class BarDesk:
         signals = await partition.newest(self._settings.signals_topic, count)
         logged = read_signals(signals, self._settings.strategy)
         found = await self._replay(bars, logged)
-        self._logged = logged
         for (symbol, interval), series in found.items():
             self._adopt(symbol, interval, series)
+        self._logged = {key: each for key, each in logged.items() if not self._is_followed(*key)}
         if found:
             logger.info(
                 "agent %s knows %d series of %s/%d again, from %d messages before offset %d",
@@ -141,8 +141,14 @@ class BarDesk:
         except TooManySymbolsError as error:
             logger.warning("agent %s: %s %s: %s", self._agent_id, symbol, interval, error)
 
+    def _is_followed(self, symbol: str, strategy: str) -> bool:
+        interval = strategy.removeprefix(f"{self._settings.strategy}-")
+        return self._followed.newest(symbol, interval) is not None
+
     def _begin(self, symbol: str, interval: str) -> Series:
-        return self._begin_from(symbol, interval, self._logged)
+        series = self._begin_from(symbol, interval, self._logged)
+        self._logged.pop((symbol, self._strategy(interval)), None)
+        return series
 
     def _begin_from(self, symbol: str, interval: str, logged: SignalLog) -> Series:
         series = Series(

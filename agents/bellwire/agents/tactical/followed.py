@@ -51,8 +51,8 @@ class Followed(Generic[_Series]):
         """
         series = self._series.get((symbol, interval))
         if series is None:
-            series = self._begin(symbol, interval)
-            self.adopt(symbol, interval, series)
+            self._demand_room()
+            series = self._series[symbol, interval] = self._begin(symbol, interval)
         return series
 
     def adopt(self, symbol: str, interval: str, series: _Series) -> None:
@@ -61,10 +61,9 @@ class Followed(Generic[_Series]):
         Raises:
             TooManySymbolsError: It is new, and there is no room.
         """
-        key = symbol, interval
-        if key not in self._series and len(self._series) >= self._series_max:
-            raise TooManySymbolsError(self._series_max)
-        self._series[key] = series
+        if (symbol, interval) not in self._series:
+            self._demand_room()
+        self._series[symbol, interval] = series
 
     def newest(self, symbol: str, interval: str = "") -> tuple[str, _Series] | None:
         """Return an interval of a symbol and its memory; None if it is not followed.
@@ -79,3 +78,7 @@ class Followed(Generic[_Series]):
             if name == symbol and interval in ("", each)
         ]
         return max(found, key=lambda pair: pair[1].newest_close, default=None)
+
+    def _demand_room(self) -> None:
+        if len(self._series) >= self._series_max:
+            raise TooManySymbolsError(self._series_max)

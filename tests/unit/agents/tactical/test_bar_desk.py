@@ -130,3 +130,19 @@ async def test_the_rules_too_know_their_position_again(real_bars):
     told = await explain(after)
     assert told["last_signal"]["signal_id"] == signal_of(published[0]).signal_id
     assert abs(told["position"]) == 1.0
+
+
+async def test_signals_that_were_read_back_are_kept_for_series_that_did_not_begin_yet_alone(
+    log, real_bars
+):
+    foreign = signal_of_log(log)
+    foreign.symbol = "IBM"
+    content = foreign.SerializeToString()
+    signals = [*log[SIGNALS], new_message(data=content, type=foreign.DESCRIPTOR.full_name)]
+    newest = real_bars[BEFORE]
+    harness, _ = await restarted({BARS: log[BARS], SIGNALS: signals}, [newest])
+    assert list(harness.agent._desk._logged) == [("IBM", "tactical-1h")]
+    await harness.feed(BARS, message(other(newest, "IBM")))
+    assert harness.agent._desk._logged == {}
+    told = await harness.call("explain_last_signal", {"symbol": "IBM"})
+    assert told["position"] == -1.0

@@ -194,6 +194,17 @@ async def test_in_a_folder_too_the_parent_and_the_rules_stand_behind(models, rea
     await harness.stop()
 
 
+async def test_a_folder_can_be_computed_on_a_thread(models, real_bars):
+    patient = {"timeout_seconds": 20.0}  # A slow machine is no failure of the model.
+    harness = await started(
+        models=str(models), infer_on="thread", guard=patient, infer_seconds_max=60.0
+    )
+    signals = await played(harness, real_bars[:110])
+    assert deciders(signals) == {("tactical", "2", "int8-static")}
+    assert not any("after" in signal.rationale for signal in signals)
+    await harness.stop()
+
+
 async def test_a_folder_that_is_not_there_leaves_the_rules(tmp_path, real_bars, caplog):
     harness = await started(models=str(tmp_path / "nowhere"))
     signals = await played(harness, real_bars)
