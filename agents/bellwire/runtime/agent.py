@@ -79,7 +79,8 @@ class Agent:
         """Take up what is known of a partition: `partition` reads the past, at most so much of it.
 
         Awaited before the first message that this process gets of each topic and partition, while the
-        others go on. What it raises costs no message: the partition waits, and it is called again
+        others go on; and again where messages are missing in between, as when another replica had the
+        partition for a while. What it raises costs no message: the partition waits, and it is called again
         after a backoff, until it returns. It may have raised half way, so change state at its end.
         """
 

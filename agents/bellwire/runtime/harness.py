@@ -9,7 +9,7 @@ from google.protobuf.message import Message as ProtoMessage
 from bellwire.agent.v1.inference_pb2 import InferRequest, InferResponse
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.runtime.agent import Agent
-from bellwire.runtime.assignment import AssignedPartition
+from bellwire.runtime.assignment import AssignedPartition, History
 from bellwire.runtime.call_context import CallContext
 from bellwire.runtime.context import MessageContext
 from bellwire.runtime.dispatch import DispatchCounters, Dispatcher
@@ -67,6 +67,11 @@ class AgentHarness:
     def topics(self) -> tuple[str, ...]:
         """Topics and patterns the agent subscribes to, filled from its settings."""
         return self._dispatcher.topics
+
+    @property
+    def history(self) -> History:
+        """The log as an agent may read it."""
+        return _LoggedHistory(self)
 
     async def start(self) -> list[Published]:
         """Run `on_start` and return what it publishes."""
@@ -172,7 +177,7 @@ class AgentHarness:
         messages = self.log.setdefault(topic, [])
         offset = len(messages)
         if topic not in self._assigned:
-            await self.agent.on_assigned(AssignedPartition(topic, 0, offset, _LoggedHistory(self)))
+            await self.agent.on_assigned(AssignedPartition(topic, 0, offset, self.history))
             self._assigned.add(topic)
         messages.append(message)
         return offset

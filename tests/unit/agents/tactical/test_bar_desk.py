@@ -14,6 +14,7 @@ from tests.unit.agents.tactical.test_tactical_agent import (
 
 from bellwire.agents.tactical.agent import RulesAgent
 from bellwire.agents.tactical.tactical_agent import TacticalAgent
+from bellwire.runtime import AssignedPartition
 from bellwire.runtime.harness import AgentHarness
 from bellwire.trading.v1 import signal_pb2
 from bellwire.trading.v1.market_data_pb2 import Bar
@@ -146,3 +147,15 @@ async def test_signals_that_were_read_back_are_kept_for_series_that_did_not_begi
     assert harness.agent._desk._logged == {}
     told = await harness.call("explain_last_signal", {"symbol": "IBM"})
     assert told["position"] == -1.0
+
+
+async def test_what_another_replica_did_meanwhile_is_known_when_the_partition_comes_back(real_bars):
+    endpoint = Saying(SHORT, WAIT)
+    mine, _ = await play(real_bars[: FIRST - 2], endpoint)
+    other_one = AgentHarness(TacticalAgent(endpoint=endpoint), log=mine.log)
+    for bar in real_bars[FIRST - 2 : BEFORE]:
+        await other_one.feed(BARS, message(bar))
+    back = AssignedPartition(BARS, 0, BEFORE, other_one.history)
+    await mine.agent.on_assigned(back)
+    told = await explain(mine)
+    assert (told["bars"], told["position"]) == (BEFORE, -1.0)
