@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from bellwire.agents.features import Observation
+from bellwire.agents.features import FeatureMatrix, Observation
 from bellwire.agents.tactical.bar_desk import BarDesk
 from bellwire.agents.tactical.decision import Action, Decision, Side
+from bellwire.agents.tactical.rules import RulesPolicy
 from bellwire.agents.tactical.series import Series
 from bellwire.agents.tactical.series_settings import SeriesSettings
 from bellwire.risk.json_settings import from_json, to_json
@@ -59,7 +60,7 @@ class RulesAgent(Agent):
     def __init__(self, settings: Mapping[str, object] | None = None, *, agent_id: str = "") -> None:
         super().__init__(settings, agent_id=agent_id)
         self.options = from_json(RulesAgentSettings, self.settings)
-        self._desk = BarDesk(self.options, self.agent_id, self._decide)
+        self._desk = BarDesk(self.options, self.agent_id, self._decide, self._begin_series)
 
     @subscribe("{bars_topic}")
     async def on_bar(self, bar: Bar, context: MessageContext) -> Outputs:
@@ -98,6 +99,9 @@ class RulesAgent(Agent):
             "position_before": state.position_before,
             "position": state.position,
         }
+
+    def _begin_series(self) -> Series:
+        return Series(FeatureMatrix(self.options.lookback_bars), RulesPolicy(self.options.rules))
 
     async def _decide(self, state: Series, bar: Bar, observation: Observation) -> Signal | None:
         decision = state.rules.decide(

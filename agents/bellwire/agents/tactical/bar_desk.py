@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from bellwire.agents.features import FeatureMatrix, Observation
+from bellwire.agents.features import Observation
 from bellwire.agents.tactical.followed import Followed, TooManySymbolsError
 from bellwire.agents.tactical.recovery import (
     NOTHING,
@@ -15,7 +15,6 @@ from bellwire.agents.tactical.recovery import (
     read_signals,
     replay_bar,
 )
-from bellwire.agents.tactical.rules import RulesPolicy
 from bellwire.agents.tactical.series import Series
 from bellwire.agents.tactical.series_settings import SeriesSettings
 from bellwire.bus.v1.message_pb2 import Message
@@ -25,7 +24,9 @@ from bellwire.trading.v1.signal_pb2 import Signal
 
 logger = logging.getLogger(__name__)
 
-BARS_A_TURN: Final = 500  # replayed before others have a turn: about 10 ms
+BARS_A_TURN: Final = (
+    100  # replayed before others have a turn: some ms, and some tens where a bar takes more
+)
 
 Decide: TypeAlias = Callable[[Series, Bar, Observation], Awaitable[Signal | None]]
 """Returns the signal of a bar, None where the position stays as it is."""
@@ -38,11 +39,25 @@ class BarDesk:
     signals, from which the positions are known again, as the features are from the bars.
     """
 
-    def __init__(self, settings: SeriesSettings, agent_id: str, decide: Decide) -> None:
-        """Follow nothing yet; `decide` is asked once there are bars enough for an observation."""
+    def __init__(
+        self,
+        settings: SeriesSettings,
+        agent_id: str,
+        decide: Decide,
+        begin: Callable[[], Series],
+    ) -> None:
+        """Follow nothing yet.
+
+        Args:
+            settings: Of the agent.
+            agent_id: Stands in its signals.
+            decide: Asked about each closed bar once there are enough for an observation.
+            begin: Makes the memory of a new series.
+        """
         self._settings = settings
         self._agent_id = agent_id
         self._decide = decide
+        self._make = begin
         self._followed = Followed(settings.symbols_max, self._begin)
         self._logged: dict[tuple[str, str], Sequence[Signal]] = {}
 
@@ -151,9 +166,7 @@ class BarDesk:
         return series
 
     def _begin_from(self, symbol: str, interval: str, logged: SignalLog) -> Series:
-        series = Series(
-            FeatureMatrix(self._settings.lookback_bars), RulesPolicy(self._settings.rules)
-        )
+        series = self._make()
         series.logged.extend(logged.get((symbol, self._strategy(interval)), NOTHING))
         return series
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from bellwire.agents.features import Observation
+from bellwire.agents.features import FeatureMatrix, Observation
 from bellwire.agents.inference.constant import HOLD
 from bellwire.agents.inference.endpoint import Endpoint, InferenceRequest, InferenceResult
 from bellwire.agents.inference.errors import EngineTimeoutError, InvalidTensorError
@@ -24,6 +24,7 @@ from bellwire.agents.tactical.model_source import NO_MODEL, ModelSource, open_so
 from bellwire.agents.tactical.networks.weights import OBSERVATION_SIZE
 from bellwire.agents.tactical.onnx_graph import OBSERVATION, POSITION, PROBABILITIES
 from bellwire.agents.tactical.quantity import quantity_of
+from bellwire.agents.tactical.rules import RulesPolicy
 from bellwire.agents.tactical.series import Series
 from bellwire.agents.tactical.tactical_settings import TacticalAgentSettings
 from bellwire.agents.tactical.verdict import (
@@ -83,7 +84,7 @@ class TacticalAgent(Agent):
         self._source = NO_MODEL if endpoint is None else ModelSource(endpoint)
         self._open = AsyncExitStack()
         self._drift = DriftWatch({})
-        self._desk = BarDesk(self.options, self.agent_id, self._decide)
+        self._desk = BarDesk(self.options, self.agent_id, self._decide, self._begin_series)
 
     async def on_start(self) -> Outputs:
         """Load the model, unless an endpoint was given, and the distributions it was trained on."""
@@ -149,6 +150,9 @@ class TacticalAgent(Agent):
         """Return where the drift's reference lies; an endpoint that was given may stand for a folder."""
         given = Path(self.options.model_dir) if self.options.model_dir else None
         return self._source.folder or given
+
+    def _begin_series(self) -> Series:
+        return Series(FeatureMatrix(self.options.lookback_bars), RulesPolicy(self.options.rules))
 
     async def _decide(self, state: Series, bar: Bar, observation: Observation) -> Signal | None:
         verdict = await self._judge(state, bar, observation)
