@@ -58,7 +58,7 @@ class BarDesk:
         self._agent_id = agent_id
         self._decide = decide
         self._make = begin
-        self._followed = Followed(settings.symbols_max, self._begin)
+        self._followed = Followed(settings.symbols_max, begin)
         self._logged: dict[tuple[str, str], Sequence[Signal]] = {}
 
     @property
@@ -78,6 +78,8 @@ class BarDesk:
             TooManySymbolsError: no room for its symbol in its interval.
         """
         series = self._followed.of(bar.symbol, bar.interval)
+        if self._logged:
+            series.logged.extend(self._take_over(bar.symbol, bar.interval))
         close = bar.close_time_unix_nano
         if close <= series.newest_close:
             signal = series.signals.get(close)
@@ -160,10 +162,9 @@ class BarDesk:
         interval = strategy.removeprefix(f"{self._settings.strategy}-")
         return self._followed.newest(symbol, interval) is not None
 
-    def _begin(self, symbol: str, interval: str) -> Series:
-        series = self._begin_from(symbol, interval, self._logged)
-        self._logged.pop((symbol, self._strategy(interval)), None)
-        return series
+    def _take_over(self, symbol: str, interval: str) -> Sequence[Signal]:
+        """Return the signals that waited for the first bar of a series."""
+        return self._logged.pop((symbol, self._strategy(interval)), NOTHING)
 
     def _begin_from(self, symbol: str, interval: str, logged: SignalLog) -> Series:
         series = self._make()

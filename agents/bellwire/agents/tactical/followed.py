@@ -32,8 +32,8 @@ _Series = TypeVar("_Series", bound=HasClose)
 class Followed(Generic[_Series]):
     """Keeps series apart by symbol and interval: bars of two intervals make no common history."""
 
-    def __init__(self, series_max: int, begin: Callable[[str, str], _Series]) -> None:
-        """Take how many series may be followed, and what makes the memory of a symbol in an interval."""
+    def __init__(self, series_max: int, begin: Callable[[], _Series]) -> None:
+        """Take how many series may be followed, and what makes the memory of a new one."""
         self._series_max = series_max
         self._begin = begin
         self._series: dict[tuple[str, str], _Series] = {}
@@ -52,7 +52,7 @@ class Followed(Generic[_Series]):
         series = self._series.get((symbol, interval))
         if series is None:
             self._demand_room()
-            series = self._series[symbol, interval] = self._begin(symbol, interval)
+            series = self._series[symbol, interval] = self._begin()
         return series
 
     def adopt(self, symbol: str, interval: str, series: _Series) -> None:

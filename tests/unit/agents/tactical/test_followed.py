@@ -14,7 +14,7 @@ class Memory:
 
 @pytest.fixture
 def followed():
-    return Followed(3, lambda _symbol, _interval: Memory())
+    return Followed(3, Memory)
 
 
 def test_a_series_keeps_its_memory_and_shares_it_with_none(followed):
