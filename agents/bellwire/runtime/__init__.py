@@ -1,6 +1,7 @@
 """Agents: a base class, decorators, and processes that are started, pinned and supervised."""
 
 from bellwire.runtime.agent import Agent
+from bellwire.runtime.assignment import AssignedPartition
 from bellwire.runtime.call_context import CallContext
 from bellwire.runtime.context import MessageContext
 from bellwire.runtime.decorators import inference, on_watermark, subscribe, tool
@@ -17,6 +18,7 @@ __all__ = [
     "Agent",
     "AgentRunner",
     "AgentSpec",
+    "AssignedPartition",
     "CallContext",
     "Cause",
     "ChildContext",

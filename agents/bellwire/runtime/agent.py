@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
+from bellwire.runtime.assignment import AssignedPartition
 from bellwire.runtime.errors import AgentDefinitionError, AgentSettingsError
 from bellwire.runtime.handlers import Declarations, read_declarations
 from bellwire.runtime.publication import Outputs
@@ -17,7 +18,8 @@ class Agent:
     Handlers are `async def handler(self, payload, context)`; what they return is published with the
     correlation and causation ids and the trace context of what they handled. One partition's
     messages are handled one at a time and in order; different partitions and tool calls interleave
-    at each `await`. State a handler keeps survives messages, not the process.
+    at each `await`. State a handler keeps survives messages, not the process: `on_assigned` is where an
+    agent takes it up again from the log.
     """
 
     name: ClassVar[str] = ""
@@ -80,6 +82,15 @@ class Agent:
     async def on_start(self) -> Outputs:
         """Prepare, and return what to publish first; runs once, before the agent is ready."""
         return None
+
+    async def on_assigned(self, partition: AssignedPartition) -> None:
+        """Take up what is known of a partition: `partition` reads the past, at most so much of it.
+
+        Awaited before the first message that this process gets of each topic and partition, while the
+        others go on; and again where messages are missing in between, as when another replica had the
+        partition for a while. What it raises costs no message: the partition waits, and it is called again
+        after a backoff, until it returns. It may have raised half way, so change state at its end.
+        """
 
     async def on_stop(self) -> Outputs:
         """Return what to publish last; runs once, after the last message was handled."""

@@ -1,7 +1,7 @@
 """Drives an agent's handlers without a bus: a message goes in, what it publishes comes out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import Message as ProtoMessage
@@ -9,6 +9,7 @@ from google.protobuf.message import Message as ProtoMessage
 from bellwire.agent.v1.inference_pb2 import InferRequest, InferResponse
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.runtime.agent import Agent
+from bellwire.runtime.assignment import AssignedPartition, History
 from bellwire.runtime.call_context import CallContext
 from bellwire.runtime.context import MessageContext
 from bellwire.runtime.dispatch import DispatchCounters, Dispatcher
@@ -33,17 +34,29 @@ class Published:
 class AgentHarness:
     """Runs one agent instance in a test, sans I/O and in the order of the calls.
 
-    Handler exceptions reach the caller. Trace contexts are passed on unchanged: no span is made.
+    Handler exceptions reach the caller. Trace contexts are passed on unchanged: no span is made. What is
+    fed and published is kept, each topic in one partition, so that another harness can begin where this
+    one is: `AgentHarness(Agent(), log=before.log)` is a restart.
     """
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, *, log: Mapping[str, Sequence[Message]] | None = None) -> None:
+        """Take the agent.
+
+        Args:
+            agent: What to run.
+            log: Messages that were there before, by topic; what is fed goes on behind them.
+        """
         self.agent = agent
+        self.log: dict[str, list[Message]] = {
+            topic: list(messages) for topic, messages in (log or {}).items()
+        }
+        """Everything fed and published, by topic; an offset is an index into it."""
         self.published: list[Published] = []
         """Everything published so far, in order."""
         self._dispatcher = Dispatcher(agent)
         self._toolbox = Toolbox(agent)
         self._endpoints = Endpoints(agent)
-        self._next_offset: dict[str, int] = {}
+        self._assigned: set[str] = set()
 
     @property
     def counters(self) -> DispatchCounters:
@@ -54,6 +67,11 @@ class AgentHarness:
     def topics(self) -> tuple[str, ...]:
         """Topics and patterns the agent subscribes to, filled from its settings."""
         return self._dispatcher.topics
+
+    @property
+    def history(self) -> History:
+        """The log as an agent may read it."""
+        return _LoggedHistory(self)
 
     async def start(self) -> list[Published]:
         """Run `on_start` and return what it publishes."""
@@ -100,7 +118,7 @@ class AgentHarness:
         context = MessageContext(
             message,
             topic=topic,
-            offset=self._take_offset(topic),
+            offset=await self._take(topic, message),
             attempt=attempt,
             replayed=replayed,
         )
@@ -151,10 +169,34 @@ class AgentHarness:
                 tracestate=cause.tracestate,
             )
             collected.append(Published(publication.topic, publication.payload, message))
+            self.log.setdefault(publication.topic, []).append(message)
         self.published += collected
         return collected
 
-    def _take_offset(self, topic: str) -> int:
-        offset = self._next_offset.get(topic, 0)
-        self._next_offset[topic] = offset + 1
+    async def _take(self, topic: str, message: Message) -> int:
+        """Append to the log and return the offset; before the first of a topic, assign it."""
+        messages = self.log.setdefault(topic, [])
+        offset = len(messages)
+        if topic not in self._assigned:
+            await self.agent.on_assigned(AssignedPartition(topic, 0, offset, self.history))
+            self._assigned.add(topic)
+        messages.append(message)
         return offset
+
+
+class _LoggedHistory:
+    """A harness's log as an agent may read it."""
+
+    def __init__(self, harness: AgentHarness) -> None:
+        self._harness = harness
+
+    async def before(
+        self, topic: str, partition: int, offset: int, messages_max: int
+    ) -> Sequence[Message]:
+        """Return the messages below an offset; there is one partition, 0."""
+        messages = self._harness.log.get(topic, []) if partition == 0 else []
+        return messages[max(0, offset - messages_max) : offset]
+
+    async def newest(self, topic: str, messages_max: int) -> Sequence[Message]:
+        """Return the newest messages."""
+        return self._harness.log.get(topic, [])[-messages_max:]

@@ -23,6 +23,12 @@ logger = logging.getLogger(__name__)
 class Work(Protocol):
     """What a lane does with its messages."""
 
+    async def assigned(self, received: ReceivedMessage, after: str) -> None:
+        """Prepare for a partition, of which this is the first message, or the first behind a gap.
+
+        `after` is the id of the message handled last; empty = none was.
+        """
+
     async def __call__(self, received: ReceivedMessage) -> Sent:
         """Handle one message and return the outputs its settlement waits for."""
 
@@ -67,6 +73,8 @@ class Lane:
         self._handled: deque[_Handled] = deque()
         self._arrived = asyncio.Event()
         self._to_settle = asyncio.Event()
+        self._is_assigned = False
+        self._last_id = ""
         self._stopping = False
         self._no_more_to_settle = False
         self._rewinds = 0
@@ -116,8 +124,35 @@ class Lane:
         elif admission is Admission.DUPLICATE:
             self._counters.duplicates += 1
             await self._finish(_Handled(received, None))
-        else:
+        elif self._is_next(received) or await self._assign(received):
             await self._run_handlers(received)
+
+    def _is_next(self, received: ReceivedMessage) -> bool:
+        """Tell whether the agent knows all that came before; behind a gap another replica may have been at work."""
+        return self._is_assigned and received.offset <= self._progress.handled_through + 1
+
+    async def _assign(self, received: ReceivedMessage) -> bool:
+        """Have the agent prepare for the partition; False = it could not, and the message comes again.
+
+        That is no fault of the message, which is never poison for it: the partition waits instead.
+        """
+        rewinds = self._rewinds
+        try:
+            async with asyncio.timeout(self._settings.assign_timeout_seconds):
+                await self._work.assigned(received, self._last_id)
+        except Exception as error:
+            # The boundary of code we did not write, as in `_run_handlers`.
+            if self._settings.crash_on_error:
+                raise
+            self._counters.errors += 1
+            _log_failure(logging.WARNING, "waits: on_assigned failed", received, error)
+            await self._rewind(received)
+            return False
+        self._is_assigned = True
+        if rewinds == self._rewinds:
+            return True
+        await self._release([received])  # Something before it was given back meanwhile.
+        return False
 
     async def _run_handlers(self, received: ReceivedMessage) -> None:
         rewinds = self._rewinds
@@ -139,6 +174,7 @@ class Lane:
             await self._release([received])
             return
         self._progress.handled(received.offset)
+        self._last_id = received.id
         self._counters.handled += 1
         await self._finish(_Handled(received, sent if sent.futures else None))
 

@@ -118,6 +118,11 @@ class Outbox:
         """Note that messages were given back: watermarks made before that must not go."""
         self.rewinds += 1
 
+    async def sent(self) -> None:
+        """Wait until what is under way now is acknowledged or refused."""
+        if self._pending:
+            await asyncio.wait(list(self._pending))
+
     async def settle(self) -> None:
         """Wait until nothing is under way any more, refused or not."""
         while self._pending:
@@ -125,8 +130,7 @@ class Outbox:
 
     async def _barrier(self, rewinds: int) -> None:
         """Wait for everything sent so far; what was refused waits for its lane to decide."""
-        if self._pending:
-            await asyncio.wait(list(self._pending))
+        await self.sent()
         if self._refused or rewinds != self.rewinds:
             raise OutputBlockedError
 

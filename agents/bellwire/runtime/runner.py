@@ -13,6 +13,7 @@ from bellwire.runtime.counters import RunCounters
 from bellwire.runtime.dispatch import DispatchCounters, Dispatcher
 from bellwire.runtime.errors import OutputLostError
 from bellwire.runtime.gpu import own_gauge
+from bellwire.runtime.history import BusHistory
 from bellwire.runtime.lane import Lane
 from bellwire.runtime.load import LoadMeter
 from bellwire.runtime.offer import Offer
@@ -70,6 +71,7 @@ class AgentRunner:
         self._work = MessageWork(
             self._dispatcher,
             self._outbox,
+            BusHistory(client),
             consumer_group=self._group,
             slow_seconds=self.settings.slow_seconds,
         )

@@ -61,6 +61,15 @@ class RunSettings:
             le=600,
         ),
     )
+    assign_timeout_seconds: float = field(
+        default=30.0,
+        metadata=setting(
+            unit="s",
+            why="reading ten thousand bars back takes a second; then it is tried again, and nothing is lost",
+            gt=0,
+            le=600,
+        ),
+    )
     publish_timeout_seconds: float = field(
         default=30.0,
         metadata=setting(

@@ -7,6 +7,8 @@ from typing import Final
 from opentelemetry.trace import Span, SpanKind, use_span
 
 from bellwire.client.received import ReceivedMessage
+from bellwire.runtime.agent import Agent
+from bellwire.runtime.assignment import AssignedPartition, History
 from bellwire.runtime.context import MessageContext
 from bellwire.runtime.dispatch import Dispatcher
 from bellwire.runtime.outbox import Outbox, Sent
@@ -15,6 +17,9 @@ from bellwire.telemetry import end_span, inject, names, process_span, record_spa
 from bellwire.telemetry.spans import process_attributes
 
 NANOS_PER_SECOND: Final = 1_000_000_000
+GAP_OFFSETS_MAX: Final = (
+    16  # A transaction of Kafka's takes one; so many are looked through for a message.
+)
 
 
 class MessageWork:
@@ -24,12 +29,14 @@ class MessageWork:
         self,
         dispatcher: Dispatcher,
         outbox: Outbox,
+        history: History,
         *,
         consumer_group: str,
         slow_seconds: float,
     ) -> None:
         self._dispatcher = dispatcher
         self._outbox = outbox
+        self._history = history
         self._group = consumer_group
         self._agent_id = dispatcher.agent.agent_id
         self._slow_nanos = round(slow_seconds * NANOS_PER_SECOND)
@@ -71,6 +78,26 @@ class MessageWork:
         elif time.time_ns() - started > self._slow_nanos:
             self._record(context, started, None)
         return sent
+
+    async def assigned(self, received: ReceivedMessage, after: str) -> None:
+        """Let the agent take up what is known of the partition; raises what it raises.
+
+        Behind a gap only where messages lie in it: logs of Kafka have offsets without one.
+        """
+        agent = self._dispatcher.agent
+        partition = AssignedPartition(
+            received.topic, received.partition, received.offset, self._history
+        )
+        if after:
+            if type(agent).on_assigned is Agent.on_assigned:
+                return  # It takes up nothing.
+            newest = await partition.before(GAP_OFFSETS_MAX)
+            if not newest or newest[-1].id == after:
+                return
+            await (
+                self._outbox.sent()
+            )  # What this process wrote is to be in the log that the agent reads.
+        await agent.on_assigned(partition)
 
     def rewound(self) -> None:
         """Note that a lane gave messages back."""

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.bus.v1.subscriber_pb2 import DISPOSITION_ACCEPT, DISPOSITION_RELEASE, Disposition
-from bellwire.client.protocol import BusPublisher, BusSubscription
+from bellwire.client.protocol import BusClient, BusPublisher, BusSubscription
 from bellwire.client.received import Batch, ReceivedMessage
 from bellwire.client.results import PublishResult
 from bellwire.runtime import Agent, MessageContext, Publication, subscribe
 from bellwire.runtime.counters import RunCounters
 from bellwire.runtime.dispatch import Dispatcher
+from bellwire.runtime.history import BusHistory
 from bellwire.runtime.lane import Lane
 from bellwire.runtime.outbox import Outbox
 from bellwire.runtime.settings import RunSettings
@@ -197,7 +198,8 @@ async def play(script: Script) -> tuple[ScriptedPartition, ScriptedPublisher, Ru
         timeout_seconds=1.0,
         counters=counters,
     )
-    work = MessageWork(dispatcher, outbox, consumer_group="producer", slow_seconds=60.0)
+    history = BusHistory(cast("BusClient", None))  # The agent reads nothing back.
+    work = MessageWork(dispatcher, outbox, history, consumer_group="producer", slow_seconds=60.0)
     lane = Lane(work, cast("BusSubscription", partition), RUN, counters)
     running = asyncio.create_task(lane.run())
     pace = iter(script.pace)

@@ -10,6 +10,7 @@ def test_runtime_exports_what_agents_and_launchers_need() -> None:
         "Agent",
         "AgentRunner",
         "AgentSpec",
+        "AssignedPartition",
         "CallContext",
         "Cause",
         "ChildContext",

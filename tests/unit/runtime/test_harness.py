@@ -8,6 +8,7 @@ from bellwire.bus.v1.message_pb2 import Message
 from bellwire.runtime import (
     NO_CAUSE,
     Agent,
+    AssignedPartition,
     Cause,
     MessageContext,
     Output,
@@ -287,3 +288,53 @@ async def test_tool_is_called_with_checked_arguments(harness: AgentHarness) -> N
         await harness.call("double", {"number": "4"})
     with pytest.raises(KeyError):
         await harness.call("triple")
+
+
+class Historian(Agent):
+    """Reads back what was before its first message."""
+
+    name = "historian"
+    publishes = ("notes",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.assigned: list[tuple[str, int]] = []
+        self.read: list[int] = []
+        self.written: list[int] = []
+
+    async def on_assigned(self, partition: AssignedPartition) -> None:
+        self.assigned.append((partition.topic, partition.offset))
+        self.read = [Bar.FromString(m.data).sequence for m in await partition.before(2)]
+        newest = await partition.newest("notes", 1)
+        self.written = [Bar.FromString(m.data).sequence for m in newest]
+
+    @subscribe("bars.1h", Bar)
+    async def on_bar(self, bar: Bar, context: MessageContext) -> Bar:
+        return Bar(sequence=10 * bar.sequence)
+
+
+async def test_a_harness_on_the_log_of_another_is_a_restart() -> None:
+    before = AgentHarness(Historian())
+    for sequence in (1, 2, 3):
+        await before.feed("bars.1h", Bar(sequence=sequence))
+    after = AgentHarness(agent := Historian(), log=before.log)
+    await after.feed("bars.1h", Bar(sequence=4))
+    await after.feed("bars.1h", Bar(sequence=5))
+    assert agent.assigned == [("bars.1h", 3)]
+    assert (agent.read, agent.written) == ([2, 3], [30])
+    assert [Bar.FromString(m.data).sequence for m in after.log["notes"]] == [10, 20, 30, 40, 50]
+    assert len(before.log["bars.1h"]) == 3
+
+
+async def test_what_on_assigned_raises_reaches_the_caller_and_it_is_asked_again() -> None:
+    class Refusing(Historian):
+        async def on_assigned(self, partition: AssignedPartition) -> None:
+            await super().on_assigned(partition)
+            if len(self.assigned) == 1:
+                raise OSError("not yet")
+
+    harness = AgentHarness(agent := Refusing())
+    with pytest.raises(OSError, match="not yet"):
+        await harness.feed("bars.1h", Bar(sequence=1))
+    await harness.feed("bars.1h", Bar(sequence=1))
+    assert agent.assigned == [("bars.1h", 0), ("bars.1h", 0)]

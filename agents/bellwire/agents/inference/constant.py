@@ -10,6 +10,7 @@ from bellwire.agents.inference.errors import InvalidTensorError
 from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.tensor import DTYPES, Array, Tensors, TensorSpec
 
+HOLD: Final = "hold"  # Who has answered, when nobody else did.
 HOLD_INDEX: Final = 1  # Actions are ordered short, hold, long.
 ROWS_MAX: Final = 65_536  # As many as a batch may have at most.
 
@@ -71,7 +72,7 @@ def hold(outputs: Sequence[TensorSpec], index: int = HOLD_INDEX) -> ConstantEndp
         if spec.shape and spec.shape[-1] > index:
             array[..., index] = 1
         row[spec.name] = array
-    return ConstantEndpoint("hold", row)
+    return ConstantEndpoint(HOLD, row)
 
 
 def _rows_of(inputs: Tensors) -> int:

@@ -5,13 +5,32 @@ the manifest, and to read it takes neither the model nor the packages that quant
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bellwire.agents.inference.errors import GateFailedError
-from bellwire.agents.inference.model import ModelManifest
+from bellwire.agents.inference.model import VERSION_MAX, ModelManifest, is_model_name
 
 GATE: Final = "gate"  # keys of a manifest's metadata
 PARENT: Final = "parent"
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The version that another one was quantized from."""
+
+    name: str
+    version: int
+    sha256: str
+    """Of its file then, by which it is known again."""
+
+    def is_still(self, manifest: ModelManifest) -> bool:
+        """Tell whether a version is the one that was quantized, and no other in its place."""
+        return (manifest.name, manifest.version, manifest.sha256) == (
+            self.name,
+            self.version,
+            self.sha256,
+        )
 
 
 def check_gate(manifest: ModelManifest) -> None:
@@ -27,6 +46,19 @@ def check_gate(manifest: ModelManifest) -> None:
         raise _refused(manifest, (f"it is quantized ({manifest.quantization}) without a gate",))
     if report.get("passed") is not True:
         raise _refused(manifest, _reasons(report))
+
+
+def parent_of(manifest: ModelManifest) -> Parent | None:
+    """Return which version it was quantized from; None where its manifest names none."""
+    given = manifest.metadata.get(PARENT)
+    key, digest = (
+        (given.get("key"), given.get("sha256")) if isinstance(given, Mapping) else (None, None)
+    )
+    if not isinstance(key, str) or not isinstance(digest, str):
+        return None
+    name, _, number = key.rpartition(":")
+    is_number = number.isascii() and number.isdigit() and len(number) <= len(str(VERSION_MAX))
+    return Parent(name, int(number), digest) if is_model_name(name) and is_number else None
 
 
 def _reasons(report: Mapping[str, Any]) -> tuple[str, ...]:

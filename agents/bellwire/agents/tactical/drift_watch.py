@@ -24,9 +24,9 @@ DIGITS: Final = 4  # of what people read; chance moves an index by more
 
 
 class DriftWatch:
-    """Counts what is seen of each symbol, logs each change of verdict once, and reports when asked.
+    """Counts what is seen of each symbol in each interval, logs each change of verdict once, and reports when asked.
 
-    As many monitors as symbols; who calls bounds them.
+    As many monitors as series; who calls bounds them.
     """
 
     def __init__(
@@ -35,30 +35,33 @@ class DriftWatch:
         """Take the references of the model by symbol; none = nothing is watched."""
         self._references = references
         self._settings = settings or DriftSettings()
-        self._monitors: dict[str, DriftMonitor] = {}
+        self._monitors: dict[tuple[str, str], DriftMonitor] = {}
 
-    def observe(self, symbol: str, observation: Observation, actions: JointAction | None) -> None:
-        """Count one bar of a symbol; `actions` are what the model said, None when it did not."""
+    def observe(
+        self, symbol: str, interval: str, observation: Observation, actions: JointAction | None
+    ) -> None:
+        """Count one bar of a series; `actions` are what the model said, None when it did not."""
         if not self._references:
             return
-        monitor = self._monitors.get(symbol)
+        monitor = self._monitors.get((symbol, interval))
         if monitor is None:
             monitor = DriftMonitor(self._reference(symbol), self._settings)
-            self._monitors[symbol] = monitor
+            self._monitors[symbol, interval] = monitor
         row = observation.array()[-1].tolist()
         report = monitor.observe(row, None if actions is None else actions[:3])
         if report is not None:
-            _log(symbol, monitor.reference.symbol, report)
+            _log(f"{symbol} {interval}", monitor.reference.symbol, report)
 
-    def report(self, symbol: str) -> dict[str, object]:
+    def report(self, symbol: str, interval: str) -> dict[str, object]:
         """Return the verdict and each column's score, now; why there is none, where there is none."""
-        monitor = self._monitors.get(symbol)
+        monitor = self._monitors.get((symbol, interval))
+        series: dict[str, object] = {"symbol": symbol, "interval": interval}
         if monitor is None:
             why = "no bar was judged yet" if self._references else "the model has no drift.json"
-            return {"symbol": symbol, "known": False, "reason": why}
+            return {**series, "known": False, "reason": why}
         found = monitor.look()
         return {
-            "symbol": symbol,
+            **series,
             "known": True,
             "verdict": found.verdict.value,
             "drifting": list(found.drifting),
@@ -87,7 +90,7 @@ def open_watch(folder: Path | None, settings: DriftSettings) -> DriftWatch:
         return DriftWatch({}, settings)
 
 
-def _log(symbol: str, compared_with: str, report: DriftReport) -> None:
+def _log(series: str, compared_with: str, report: DriftReport) -> None:
     level = logging.WARNING if report.verdict is DriftVerdict.DRIFTING else logging.INFO
     columns = ", ".join(
         f"{score.name} {score.psi:.3f} (limit {score.limit:.3f})"
@@ -97,7 +100,7 @@ def _log(symbol: str, compared_with: str, report: DriftReport) -> None:
     logger.log(
         level,
         "drift of %s against the training bars of %s: %s%s",
-        symbol,
+        series,
         compared_with,
         report.verdict,
         f": {columns}" if columns else "",

@@ -51,10 +51,19 @@ class Followed(Generic[_Series]):
         """
         series = self._series.get((symbol, interval))
         if series is None:
-            if len(self._series) >= self._series_max:
-                raise TooManySymbolsError(self._series_max)
+            self._demand_room()
             series = self._series[symbol, interval] = self._begin()
         return series
+
+    def adopt(self, symbol: str, interval: str, series: _Series) -> None:
+        """Follow a series that was begun elsewhere, in place of what was known of it.
+
+        Raises:
+            TooManySymbolsError: It is new, and there is no room.
+        """
+        if (symbol, interval) not in self._series:
+            self._demand_room()
+        self._series[symbol, interval] = series
 
     def newest(self, symbol: str, interval: str = "") -> tuple[str, _Series] | None:
         """Return an interval of a symbol and its memory; None if it is not followed.
@@ -69,3 +78,7 @@ class Followed(Generic[_Series]):
             if name == symbol and interval in ("", each)
         ]
         return max(found, key=lambda pair: pair[1].newest_close, default=None)
+
+    def _demand_room(self) -> None:
+        if len(self._series) >= self._series_max:
+            raise TooManySymbolsError(self._series_max)

@@ -20,7 +20,10 @@ from bellwire.agents.inference.model import ModelManifest, read_manifest
 from bellwire.agents.inference.tensor import DTYPES, Tensors
 from bellwire.agents.tactical.onnx_graph import OBSERVATION, POSITION, PROBABILITIES
 
-BUNDLED_MODEL: Final = Path(data.__file__).parent / "models" / "tactical" / "1"
+BUNDLED_MODELS: Final = Path(data.__file__).parent / "models"
+BUNDLED_MODEL: Final = BUNDLED_MODELS / "tactical" / "2"
+"""Quantized to int8; version 1 is its parent."""
+BUNDLED_PARENT: Final = BUNDLED_MODELS / "tactical" / "1"
 
 
 def open_endpoint(folder: Path) -> Endpoint:

@@ -159,6 +159,26 @@ class RulesPolicy:
         self._record(bar, position, ballot, decision)
         return decision
 
+    def follow(self, bar_count: int, before: float, after: float) -> None:
+        """Take note of a bar that somebody else may have decided on; after `decide` it changes nothing.
+
+        Entries, exits and how long a position is held count from then on, whoever moved it.
+
+        Args:
+            bar_count: Of the bar, as observations count.
+            before: Signed position when the bar came.
+            after: Signed position that was decided on it.
+        """
+        self._see_position(bar_count, before)
+        side = (after > 0.0) - (after < 0.0)
+        if side == self._held_side:
+            return
+        self._intended = side
+        if side:
+            self._entered_bar = bar_count
+        else:
+            self._exited_bar = bar_count
+
     def explain(self) -> dict[str, object]:
         """Return the last decision and everything it was based on, ready for `json.dumps`."""
         last, ballot = self._last, self._ballot

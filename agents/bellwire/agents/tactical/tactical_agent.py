@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -12,25 +12,22 @@ from typing import Final
 import numpy as np
 
 from bellwire.agents.features import FeatureMatrix, Observation
+from bellwire.agents.inference.constant import HOLD
 from bellwire.agents.inference.endpoint import Endpoint, InferenceRequest, InferenceResult
 from bellwire.agents.inference.errors import EngineTimeoutError, InvalidTensorError
 from bellwire.agents.tactical.actions import read_probabilities
-from bellwire.agents.tactical.agent import (
-    RATIONALE_BYTES_MAX,
-    SIGNALS_KEPT_MAX,
-    RulesAgent,
-    RulesAgentSettings,
-)
+from bellwire.agents.tactical.agent import RATIONALE_BYTES_MAX, RulesAgent, RulesAgentSettings
 from bellwire.agents.tactical.aggregate import Rule, decide_move
+from bellwire.agents.tactical.bar_desk import BarDesk
 from bellwire.agents.tactical.drift_watch import DriftWatch, open_watch
-from bellwire.agents.tactical.followed import Followed
-from bellwire.agents.tactical.model_endpoint import BUNDLED_MODEL, open_endpoint
+from bellwire.agents.tactical.model_source import NO_MODEL, ModelSource, open_source
 from bellwire.agents.tactical.networks.weights import OBSERVATION_SIZE
 from bellwire.agents.tactical.onnx_graph import OBSERVATION, POSITION, PROBABILITIES
 from bellwire.agents.tactical.quantity import quantity_of
 from bellwire.agents.tactical.rules import RulesPolicy
+from bellwire.agents.tactical.series import Series
 from bellwire.agents.tactical.synergy import Synergy
-from bellwire.agents.tactical.synergy_watch import SynergyWatch, completed_gap
+from bellwire.agents.tactical.synergy_watch import SynergyWatch
 from bellwire.agents.tactical.tactical_settings import TacticalAgentSettings
 from bellwire.agents.tactical.verdict import (
     DecidedBy,
@@ -41,7 +38,14 @@ from bellwire.agents.tactical.verdict import (
 )
 from bellwire.risk.decimal_text import decimal_text
 from bellwire.risk.json_settings import from_json, to_json
-from bellwire.runtime import Agent, MessageContext, Outputs, Publication, subscribe, tool
+from bellwire.runtime import (
+    Agent,
+    AssignedPartition,
+    MessageContext,
+    Outputs,
+    subscribe,
+    tool,
+)
 from bellwire.trading.v1 import signal_pb2
 from bellwire.trading.v1.market_data_pb2 import Bar
 from bellwire.trading.v1.signal_pb2 import Model, Signal
@@ -49,36 +53,18 @@ from bellwire.wire.errors import BellwireError, InternalError
 
 logger = logging.getLogger(__name__)
 
-MODEL: Final = "tactical"
 _RULES: Final = DecidedBy(RulesAgentSettings().strategy, RulesAgent.version)
-
-
-@dataclass(slots=True)
-class _Series:
-    features: FeatureMatrix
-    rules: RulesPolicy
-    synergies: SynergyWatch | None
-    """None = switched off."""
-    event: Synergy | None = None
-    """Under way; the rule vote asks."""
-    position: float = 0.0
-    """Where the signals so far lead, -1 to 1, as if all had filled."""
-    newest_close: int = -1
-    verdict: Verdict | None = None
-    last_signal: Signal | None = None
-    signals: OrderedDict[int, Signal] = field(default_factory=OrderedDict)
-    """By bar close, the newest only: a bar delivered again gives the signal it gave."""
 
 
 class TacticalAgent(Agent):
     """Asks a tactical model about each closed bar and signals where the position should go.
 
-    Whatever keeps the model from answering (not there, an error, too slow, no probabilities), the
-    rules decide the bar instead, and where they are switched off or fail too it holds; the rationale
-    says so. A model that could not be loaded is not tried again before a restart. It takes its
-    signals for filled: what the gateway cut or denied shows in the decisions topic, not here. Nor
-    does it remember across a restart: it needs its bars again and begins flat, so whoever restarts
-    it while it holds a position closes that, or lets the risk gateway's limits do so.
+    A version is asked, then the one it was quantized from; whatever keeps both from answering (not there,
+    an error, too slow, no probabilities), the rules decide the bar instead, and where they are switched off
+    or fail too it holds: the rationale names each step that was passed by, and why. With the setting
+    `models` the versions are those that rollouts have in service, while the agent runs. It takes its signals
+    for filled: what the gateway cut or denied shows in the decisions topic, not here. After a restart it
+    knows its bars and its position again from the log, as far as the log goes back.
     """
 
     name = "tactical"
@@ -97,23 +83,26 @@ class TacticalAgent(Agent):
         """Take the settings, and who answers; None = the model of the settings, loaded on start."""
         super().__init__(settings, agent_id=agent_id)
         self.options = from_json(TacticalAgentSettings, self.settings)
-        self._endpoint = endpoint
-        self._absent = "NOT_STARTED"
+        self._source = NO_MODEL if endpoint is None else ModelSource(endpoint)
+        self._open = AsyncExitStack()
         self._drift = DriftWatch({})
-        self._followed = Followed(self.options.symbols_max, self._begin_series)
+        self._desk = BarDesk(self.options, self.agent_id, self._decide, self._begin_series)
 
     async def on_start(self) -> Outputs:
         """Load the model, unless an endpoint was given, and the distributions it was trained on."""
-        folder = Path(self.options.model_dir) if self.options.model_dir else None
-        if self._endpoint is None:
-            folder = folder or BUNDLED_MODEL
-            try:
-                self._endpoint = open_endpoint(folder)
-            except BellwireError as error:
-                logger.warning("agent %s decides without a model: %s", self.agent_id, error)
-                self._absent = error.reason
-        self._drift = open_watch(folder, self.options.drift)
+        if self._source.endpoint is None:
+            self._source = await open_source(self.options, self._open)
+        self._drift = open_watch(self._drift_folder(), self.options.drift)
         return None
+
+    async def on_stop(self) -> Outputs:
+        """Give the models back."""
+        await self._open.aclose()
+        return None
+
+    async def on_assigned(self, partition: AssignedPartition) -> None:
+        """Know bars and position again, as they were before the message that waits."""
+        await self._desk.on_assigned(partition)
 
     @subscribe("{bars_topic}")
     async def on_bar(self, bar: Bar, context: MessageContext) -> Outputs:
@@ -123,26 +112,18 @@ class TacticalAgent(Agent):
             InvalidBarError: no feature can be computed from the bar.
             TooManySymbolsError: no room for its symbol in its interval.
         """
-        state = self._followed.of(bar.symbol, bar.interval)
-        if bar.close_time_unix_nano <= state.newest_close:
-            signal = state.signals.get(bar.close_time_unix_nano)
-        else:
-            signal = await self._decide(state, bar)
-        if signal is None:
-            return None
-        # From here on the signal names the business transaction.
-        cause = replace(context.cause, correlation_id=signal.signal_id)
-        return Publication("", signal, cause=cause)
+        return await self._desk.on_bar(bar, context)
 
     @tool(description="What the tactical model decided on the newest bar of a symbol, and why.")
     async def explain_last_signal(self, symbol: str, interval: str = "") -> dict[str, object]:
         """Return the newest verdict and the last signal published.
 
-        Of several intervals, unless one is named, that whose newest bar closed last counts.
+        `position` is where that signal leads, `position_before` where it found the position; both are -1 (all
+        short) to 1. Of several intervals, unless one is named, that whose newest bar closed last counts.
         """
-        found = self._followed.newest(symbol, interval)
+        found = self._desk.newest(symbol, interval)
         if found is None:
-            return {"symbol": symbol, "known": False, "symbols": self._followed.symbols}
+            return {"symbol": symbol, "known": False, "symbols": self._desk.symbols}
         interval, state = found
         verdict, last = state.verdict, state.last_signal
         return {
@@ -150,62 +131,62 @@ class TacticalAgent(Agent):
             "interval": interval,
             "known": True,
             "bars": state.features.bar_count,
+            "position_before": state.position_before,
             "position": state.position,
-            "rationale": "WARMING_UP" if verdict is None else verdict.rationale,
+            "rationale": _rationale(state),
             "decided_by": "" if verdict is None else verdict.decided_by.name,
             "confidence": 0.0 if verdict is None else verdict.confidence,
             "last_signal": "" if last is None else last.signal_id,
         }
 
     @tool(description="Whether what the model sees and says is still distributed as in training.")
-    async def drift_report(self, symbol: str) -> dict[str, object]:
-        """Return the verdict and the score of each feature and each network's actions."""
-        return self._drift.report(symbol)
+    async def drift_report(self, symbol: str, interval: str = "") -> dict[str, object]:
+        """Return the verdict and the score of each feature and each network's actions.
 
-    def _begin_series(self) -> _Series:
+        Of several intervals, unless one is named, that whose newest bar closed last counts.
+        """
+        found = self._desk.newest(symbol, interval)
+        return self._drift.report(symbol, interval if found is None else found[0])
+
+    def _drift_folder(self) -> Path | None:
+        """Return where the drift's reference lies; an endpoint that was given may stand for a folder."""
+        given = Path(self.options.model_dir) if self.options.model_dir else None
+        return self._source.folder or given
+
+    def _begin_series(self) -> Series:
         synergy = self.options.synergy
-        return _Series(
+        return Series(
             FeatureMatrix(self.options.lookback_bars),
             RulesPolicy(self.options.rules),
             SynergyWatch(synergy) if synergy.enabled else None,
         )
 
-    async def _decide(self, state: _Series, bar: Bar) -> Signal | None:
-        prices = (bar.open, bar.high, bar.low, bar.close, bar.volume)
-        state.features.push(*map(float, prices))
-        state.newest_close = bar.close_time_unix_nano
-        if state.synergies is not None:
-            state.event = state.synergies.push(float(bar.close), completed_gap(state.features))
-        observation = state.features.observation()
-        if observation is None:
-            return None
+    async def _decide(self, state: Series, bar: Bar, observation: Observation) -> Signal | None:
         verdict = await self._judge(state, bar, observation)
-        self._drift.observe(bar.symbol, observation, verdict.actions)
-        before, state.position, state.verdict = state.position, verdict.position, verdict
-        if not verdict.has_moved:
-            return None
-        signal = self._signal(bar, verdict, before)
-        state.last_signal = signal
-        state.signals[bar.close_time_unix_nano] = signal
-        if len(state.signals) > SIGNALS_KEPT_MAX:
-            state.signals.popitem(last=False)
-        return signal
+        self._drift.observe(bar.symbol, bar.interval, observation, verdict.actions)
+        state.verdict = verdict
+        return self._signal(bar, verdict, state.position) if verdict.has_moved else None
 
-    async def _judge(self, state: _Series, bar: Bar, observation: Observation) -> Verdict:
+    async def _judge(self, state: Series, bar: Bar, observation: Observation) -> Verdict:
         """Ask the model, then the rules; never raises what keeps either of them from answering."""
         try:
-            if self._endpoint is None:
-                return self._without_model(state, bar, observation, self._absent)
-            result = await self._ask(self._endpoint, bar, observation, state.position)
+            if self._source.endpoint is None:
+                return self._without_model(
+                    state, bar, observation, self._notes(self._source.absent)
+                )
+            result = await self._ask(self._source.endpoint, bar, observation, state.position)
+            if result.answered_by == HOLD:
+                return self._without_model(state, bar, observation, _notes_of(result))
             return self._by_model(result, state.position, state.event)
         except TimeoutError:
-            return self._without_model(state, bar, observation, EngineTimeoutError.reason)
+            why = EngineTimeoutError.reason
         except BellwireError as error:
-            return self._without_model(state, bar, observation, error.reason)
+            why = error.reason
         except Exception:
             # The boundary of endpoints that we did not write: a bar is decided on whatever they raise.
             logger.exception("agent %s: the model failed on %s", self.agent_id, bar.symbol)
-            return self._without_model(state, bar, observation, InternalError.reason)
+            why = InternalError.reason
+        return self._without_model(state, bar, observation, self._notes(why))
 
     async def _ask(
         self, endpoint: Endpoint, bar: Bar, observation: Observation, position: float
@@ -213,10 +194,11 @@ class TacticalAgent(Agent):
         matrix = observation.array().reshape(1, OBSERVATION_SIZE)  # (batch, input)
         held = np.array([[position]], np.float32)  # (batch, 1)
         request = InferenceRequest(
-            MODEL,
+            self.options.model,
             {OBSERVATION.name: matrix, POSITION.name: held},
             key=bar.symbol,
             cache_key=f"{bar.symbol}/{bar.interval}/{bar.close_time_unix_nano}",
+            deadline_seconds=time.monotonic() + self.options.infer_seconds_max,
         )
         async with asyncio.timeout(self.options.infer_seconds_max):
             return await endpoint.infer(request)
@@ -230,14 +212,15 @@ class TacticalAgent(Agent):
         move = decide_move(actions, position, event, self.options.aggregation)
         name, _, version = result.answered_by.partition(":")
         decided_by = DecidedBy(name, version or self.version, result.quantization)
-        notes = tuple(f"after {each.step} {each.reason}" for each in result.fallbacks)
         is_vote = self.options.aggregation.rule == Rule.VOTE
-        return by_networks(actions, move, is_vote, decided_by, notes)
+        return by_networks(actions, move, is_vote, decided_by, _notes_of(result))
+
+    def _notes(self, why: str) -> tuple[str, ...]:
+        return (f"after {self.options.model} {why}",)
 
     def _without_model(
-        self, state: _Series, bar: Bar, observation: Observation, why: str
+        self, state: Series, bar: Bar, observation: Observation, notes: tuple[str, ...]
     ) -> Verdict:
-        notes = (f"after {MODEL} {why}",)
         if self.options.fallback == "hold":
             return by_nobody(state.position, notes)
         try:
@@ -251,24 +234,13 @@ class TacticalAgent(Agent):
         return by_rules(decision, state.position, _RULES, notes)
 
     def _signal(self, bar: Bar, verdict: Verdict, before: float) -> Signal:
-        """Return the signal of a move; its id follows from strategy, symbol and bar alone."""
-        options = self.options
-        strategy = f"{options.strategy}-{bar.interval}"
-        length = bar.close_time_unix_nano - bar.open_time_unix_nano
-        by = verdict.decided_by
-        signal = Signal(
-            signal_id=f"{strategy}.{bar.symbol}.{bar.close_time_unix_nano}",
-            strategy_id=strategy,
-            agent_id=self.agent_id,
-            symbol=bar.symbol,
-            strength=abs(verdict.position) or 1.0,
-            confidence=verdict.confidence,
-            decision_time_unix_nano=bar.close_time_unix_nano,
-            valid_until_unix_nano=bar.close_time_unix_nano + options.valid_bars * length,
-            decision_px=bar.close,
-            rationale=_clipped(verdict.rationale),
-            model=Model(name=by.name, version=by.version, quantization=by.quantization),
-        )
+        by, options = verdict.decided_by, self.options
+        signal = self._desk.begin_signal(bar)
+        signal.strength = abs(verdict.position) or 1.0
+        signal.confidence = verdict.confidence
+        signal.rationale = _clipped(verdict.rationale)
+        model = Model(name=by.name, version=by.version, quantization=by.quantization)
+        signal.model.CopyFrom(model)
         _set_order(signal, verdict, before, options.base_qty, options.quantity_step)
         return signal
 
@@ -289,3 +261,13 @@ def _set_order(
 
 def _clipped(text: str) -> str:
     return text.encode()[:RATIONALE_BYTES_MAX].decode(errors="ignore")
+
+
+def _notes_of(result: InferenceResult) -> tuple[str, ...]:
+    return tuple(f"after {each.step} {each.reason}" for each in result.fallbacks)
+
+
+def _rationale(state: Series) -> str:
+    if state.verdict is not None:
+        return state.verdict.rationale
+    return "RECOVERED" if state.features.ready else "WARMING_UP"

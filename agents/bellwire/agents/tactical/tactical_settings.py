@@ -4,35 +4,58 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from bellwire.agents.drift.settings import DriftSettings
-from bellwire.agents.features.fvg import (
-    LOOKBACK_BARS_DEFAULT,
-    LOOKBACK_BARS_MAX,
-    LOOKBACK_BARS_MIN,
-)
+from bellwire.agents.inference.guard import GuardSettings
 from bellwire.agents.tactical.aggregate import AggregationSettings
-from bellwire.agents.tactical.rules import RulesSettings
+from bellwire.agents.tactical.series_settings import SeriesSettings
 from bellwire.agents.tactical.synergy_settings import SynergySettings
 from bellwire.risk.limits import RiskLimits
-from bellwire.wire.settings import check_settings, setting
+from bellwire.wire.settings import SettingsError, check_settings, setting
 
 
 @dataclass(frozen=True, slots=True)
-class TacticalAgentSettings:
-    """Topics, model and sizes of one tactical agent."""
+class TacticalAgentSettings(SeriesSettings):
+    """Topics, model and sizes of one tactical agent.
 
-    bars_topic: str = field(
-        default="bars.1h", metadata=setting(unit="", why="the interval of the bundled EUR/USD bars")
-    )
-    signals_topic: str = field(
-        default="signals.tactical", metadata=setting(unit="", why="all tactical agents share it")
-    )
+    Raises:
+        SettingsError: A value is of the wrong type or out of its range, or two say where the model is.
+    """
+
     strategy: str = field(
         default="tactical",
         metadata=setting(unit="", why="the interval of the bars is added: tactical-1h"),
     )
     model_dir: str = field(
         default="",
-        metadata=setting(unit="", why="folder with model.json and its file; empty = the bundled"),
+        metadata=setting(
+            unit="",
+            why="folder of one version, with model.json and its file; empty = the bundled int8 version, or"
+            " what `models` holds",
+        ),
+    )
+    models: str = field(
+        default="",
+        metadata=setting(
+            unit="",
+            why="folder of models whose rollouts are followed while the agent runs, the one that"
+            " `bellwire model serve` follows; empty = one version, kept until the next start",
+        ),
+    )
+    model: str = field(
+        default="tactical",
+        metadata=setting(unit="", why="name in the folder `models`; as the trainer names it"),
+    )
+    infer_on: str = field(
+        default="loop",
+        metadata=setting(
+            unit="",
+            why="of `models`: the tactical model takes 20 µs, less than a thread costs, and an answer never comes"
+            " too late on a busy machine; on a thread a model that hangs holds up no bar either",
+            choices=("loop", "thread"),
+        ),
+    )
+    guard: GuardSettings = field(
+        default=GuardSettings(),
+        metadata=setting(unit="", why="of each version asked, as in every chain"),
     )
     fallback: str = field(
         default="rules",
@@ -64,39 +87,12 @@ class TacticalAgentSettings:
         default=Decimal(1),
         metadata=setting(unit="units", why="whole euros or shares", ge=1e-12, le=10**15),
     )
-    valid_bars: int = field(
-        default=1,
-        metadata=setting(
-            unit="bars a signal stays fresh", why="the next bar has its own opinion", ge=1, le=1_000
-        ),
-    )
-    lookback_bars: int = field(
-        default=LOOKBACK_BARS_DEFAULT,
-        metadata=setting(
-            unit="bars of the body mean",
-            why="as the features the model was trained on",
-            ge=LOOKBACK_BARS_MIN,
-            le=LOOKBACK_BARS_MAX,
-        ),
-    )
-    symbols_max: int = field(
-        default=1_000,
-        metadata=setting(
-            unit="symbols, each interval of one counted",
-            why="bounds memory against made-up names",
-            ge=1,
-            le=100_000,
-        ),
-    )
     aggregation: AggregationSettings = field(default_factory=AggregationSettings)
-    rules: RulesSettings = field(default_factory=RulesSettings)
     drift: DriftSettings = field(default_factory=DriftSettings)
     synergy: SynergySettings = field(default_factory=SynergySettings)
 
     def __post_init__(self) -> None:
-        """Check every field.
-
-        Raises:
-            SettingsError: naming the field and its range.
-        """
         check_settings(self)
+        if self.models and self.model_dir:
+            expected = "empty, as model_dir names a version"
+            raise SettingsError(type(self).__name__, "models", self.models, expected)

@@ -3,6 +3,7 @@
 import pytest
 
 from bellwire.agents.inference import GateFailedError, ModelManifest, TensorSpec, check_gate
+from bellwire.agents.inference.gate import Parent, parent_of
 from bellwire.wire.errors import StatusCode
 
 SPECS = (TensorSpec("x", "FP32", (1,)),)
@@ -56,3 +57,29 @@ def test_a_quantized_model_without_a_clear_pass_is_refused(metadata):
 def test_a_failed_gate_counts_whatever_the_manifest_calls_its_numbers():
     with pytest.raises(GateFailedError):
         check_gate(manifest("none", gate={"passed": False}))
+
+
+def test_a_quantized_version_names_its_parent_and_knows_it_again():
+    parent = parent_of(manifest(parent={"key": "tactical:3", "sha256": "0" * 64}))
+    assert parent == Parent("tactical", 3, "0" * 64)
+    assert parent.is_still(manifest())
+    assert not Parent("tactical", 3, "1" * 64).is_still(manifest())
+    assert not Parent("tactical", 2, "0" * 64).is_still(manifest())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "tactical:1",
+        {},
+        {"key": "tactical:1"},
+        {"key": 7, "sha256": "0"},
+        {"key": "tactical", "sha256": "0"},
+        {"key": "tactical:x", "sha256": "0"},
+        {"key": "../up:1", "sha256": "0"},
+        {"key": "tactical:" + "9" * 5_000, "sha256": "0"},
+    ],
+)
+def test_what_names_no_version_is_no_parent(given):
+    assert parent_of(manifest(parent=given)) is None

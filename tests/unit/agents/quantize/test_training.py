@@ -7,7 +7,7 @@ import pytest
 
 from bellwire.agents.inference import InvalidModelError, read_manifest
 from bellwire.agents.quantize import Training, training_of
-from bellwire.agents.tactical.model_endpoint import BUNDLED_MODEL
+from bellwire.agents.tactical.model_endpoint import BUNDLED_PARENT
 from bellwire.agents.train import SplitSettings, load_bars
 
 TOLD = {
@@ -19,7 +19,7 @@ TOLD = {
 
 @pytest.fixture
 def manifest():
-    return read_manifest(BUNDLED_MODEL)
+    return read_manifest(BUNDLED_PARENT)
 
 
 def test_what_the_manifest_tells_is_returned(manifest):
@@ -33,7 +33,7 @@ def test_what_it_leaves_out_is_as_by_default(manifest):
 
 def test_the_bundled_model_names_its_first_tested_close(manifest):
     bars = load_bars("eurusd-1h")
-    found = training_of(manifest, BUNDLED_MODEL)
+    found = training_of(manifest, BUNDLED_PARENT)
     assert found.tested_from == {bars.sha256: int(bars.close_times[4_381])}
 
 

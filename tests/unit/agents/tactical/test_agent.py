@@ -6,7 +6,7 @@ from bellwire.agents.bars import read_ohlcv
 from bellwire.agents.data import EURUSD_1H
 from bellwire.agents.features import InvalidBarError
 from bellwire.agents.feed import to_message
-from bellwire.agents.tactical import agent as module
+from bellwire.agents.tactical import series as module
 from bellwire.agents.tactical.agent import RulesAgent
 from bellwire.agents.tactical.followed import TooManySymbolsError
 from bellwire.runtime.harness import AgentHarness
@@ -188,4 +188,14 @@ async def test_a_bar_no_feature_can_be_computed_from_is_refused_and_changes_noth
 async def test_remembered_signals_are_bounded(bars, monkeypatch):
     monkeypatch.setattr(module, "SIGNALS_KEPT_MAX", 3)
     harness, _ = await play(bars)
-    assert len(harness.agent._followed.of("EURUSD", "1h").signals) == 3
+    assert len(harness.agent._desk.newest("EURUSD")[1].signals) == 3
+
+
+async def test_the_tool_tells_the_position_before_and_after_the_newest_signal(bars):
+    harness, published = await play(bars)
+    exits = [item for item in published if item.payload.action == signal_pb2.SIGNAL_ACTION_EXIT]
+    close = exits[-1].payload.decision_time_unix_nano
+    harness, _ = await play([bar for bar in bars if bar.close_time_unix_nano <= close])
+    explained = await explain(harness)
+    before = 1.0 if exits[-1].payload.side == signal_pb2.SIDE_SELL else -1.0
+    assert (explained["position_before"], explained["position"]) == (before, 0.0)

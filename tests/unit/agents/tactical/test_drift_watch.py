@@ -46,32 +46,44 @@ def test_each_change_of_verdict_is_logged_once_and_a_drift_as_a_warning(trained,
     with caplog.at_level(logging.INFO, logger=LOGGER):
         for seed, shift in ((1, 0.0), (2, 2.0), (3, 0.0)):
             for observation, actions in observations(seed, 300, shift=shift):
-                watch.observe("EURUSD", observation, actions)
+                watch.observe("EURUSD", "1h", observation, actions)
     said = [(each.levelname, each.getMessage()) for each in caplog.records]
     assert [level for level, _ in said] == ["INFO", "WARNING", "INFO"]
-    assert said[0][1] == "drift of EURUSD against the training bars of EURUSD: STABLE"
+    assert said[0][1] == "drift of EURUSD 1h against the training bars of EURUSD: STABLE"
     assert "EURUSD: DRIFTING: fvg_nearest_level " in said[1][1]
 
 
 def test_a_symbol_that_was_not_trained_on_is_compared_with_the_first_that_was(trained):
     watch = DriftWatch(trained, SETTINGS)
     for observation, actions in observations(4, 100):
-        watch.observe("IBM", observation, actions)
-    report = watch.report("IBM")
+        watch.observe("IBM", "1d", observation, actions)
+    report = watch.report("IBM", "1d")
     assert (report["compared_with"], report["verdict"]) == ("EURUSD", "STABLE")
-    assert watch.report("EURUSD")["known"] is False
+    assert watch.report("EURUSD", "1h")["known"] is False
 
 
 def test_without_references_nothing_is_watched_and_the_report_says_why(tmp_path, caplog):
     watch = open_watch(tmp_path, SETTINGS)
     assert "drift is not watched: drift reference" in caplog.text
     for observation, actions in observations(5, 1):
-        watch.observe("EURUSD", observation, actions)
-    assert watch.report("EURUSD") == {
+        watch.observe("EURUSD", "1h", observation, actions)
+    assert watch.report("EURUSD", "1h") == {
         "symbol": "EURUSD",
+        "interval": "1h",
         "known": False,
         "reason": "the model has no drift.json",
     }
+
+
+def test_intervals_of_a_symbol_are_counted_apart(trained):
+    watch = DriftWatch(trained, SETTINGS)
+    for observation, actions in observations(6, 120):
+        watch.observe("EURUSD", "1h", observation, actions)
+        watch.observe("EURUSD", "5m", observation, None)
+    hourly, quick = (json.loads(json.dumps(watch.report("EURUSD", each))) for each in ("1h", "5m"))
+    assert [column["bars"] for column in hourly["columns"]] == [120] * 10
+    assert [column["bars"] for column in quick["columns"]] == [120] * 7 + [0] * 3
+    assert (hourly["interval"], quick["interval"]) == ("1h", "5m")
 
 
 async def play(settings, bars):

@@ -50,3 +50,13 @@ def test_what_is_not_followed_has_no_newest(followed):
     followed.of("EURUSD", "1h")
     assert followed.newest("IBM") is None
     assert followed.newest("EURUSD", "5m") is None
+
+
+def test_a_series_begun_elsewhere_takes_the_place_of_the_one_that_was_known(followed):
+    for interval in ("1m", "5m", "1h"):
+        followed.of("EURUSD", interval)
+    other = Memory(7)
+    followed.adopt("EURUSD", "5m", other)
+    assert followed.of("EURUSD", "5m") is other
+    with pytest.raises(TooManySymbolsError):
+        followed.adopt("EURUSD", "1d", other)

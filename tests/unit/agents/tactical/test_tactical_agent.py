@@ -12,7 +12,7 @@ from bellwire.agents.inference import (
     FallbackReason,
     InferenceResult,
 )
-from bellwire.agents.tactical import tactical_agent as module
+from bellwire.agents.tactical import series as module
 from bellwire.agents.tactical.agent import RulesAgent
 from bellwire.agents.tactical.followed import TooManySymbolsError
 from bellwire.agents.tactical.tactical_agent import TacticalAgent
@@ -199,7 +199,7 @@ async def test_where_the_rules_are_switched_off_it_holds_and_says_why(real_bars,
 
 async def test_where_the_rules_fail_too_it_holds_and_says_both(real_bars, tmp_path):
     harness, _ = await play(real_bars[:FIRST], model_dir=str(tmp_path))
-    harness.agent._followed.of("EURUSD", "1h").position = float(
+    harness.agent._desk.newest("EURUSD")[1].position = float(
         "nan"
     )  # the one thing the rules refuse
     await harness.feed("bars.1h", message(real_bars[FIRST]))
@@ -284,7 +284,7 @@ async def test_symbols_and_remembered_signals_are_bounded(real_bars, monkeypatch
     monkeypatch.setattr(module, "SIGNALS_KEPT_MAX", 2)
     harness, signals = await play(real_bars, Saying(*[LONG, SHORT] * 20), symbols_max=1)
     assert len(signals) > 2
-    assert len(harness.agent._followed.of("EURUSD", "1h").signals) == 2
+    assert len(harness.agent._desk.newest("EURUSD")[1].signals) == 2
     other = Bar()
     other.CopyFrom(real_bars[0])
     other.symbol = "OTHER"
@@ -314,3 +314,23 @@ async def test_the_tool_says_which_symbols_it_knows(real_bars):
     assert (await explain(harness))["rationale"] == "WARMING_UP"
     other = await harness.call("explain_last_signal", {"symbol": "IBM"})
     assert other == {"symbol": "IBM", "known": False, "symbols": ["EURUSD"]}
+
+
+async def test_the_drift_of_each_interval_is_reported_apart(real_bars):
+    both = []
+    for bar in real_bars[: FIRST + 2]:
+        quick = Bar()
+        quick.CopyFrom(bar)
+        quick.interval = "5m"
+        both += [quick, bar]
+    harness, _ = await play(both[:-1], agent=TacticalAgent())
+    for asked, interval, bars in (("", "5m", 3), ("1h", "1h", 2), ("5m", "5m", 3)):
+        report = await harness.call("drift_report", {"symbol": "EURUSD", "interval": asked})
+        assert (report["interval"], report["columns"][0]["bars"]) == (interval, bars)
+
+
+async def test_the_tool_tells_the_position_before_and_after_the_newest_signal(real_bars):
+    harness, signals = await play(real_bars[: FIRST + 3], Saying(LONG, SHORT, WAIT))
+    assert len(signals) == 2
+    explained = await explain(harness)
+    assert (explained["position_before"], explained["position"]) == (0.5, -1.0)

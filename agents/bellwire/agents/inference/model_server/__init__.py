@@ -1,7 +1,7 @@
 """A folder of models as one endpoint: loaded, batched, rolled out, cached, and with steps to fall back on."""
 
+from bellwire.agents.inference.constant import HOLD
 from bellwire.agents.inference.model_server.chain_plan import (
-    HOLD,
     ChainPlan,
     ChainPlanError,
     parse_chain,

@@ -15,7 +15,8 @@ from bellwire.agents.inference.endpoint import (
 from bellwire.agents.inference.errors import InvalidModelError, UnknownModelError
 from bellwire.agents.inference.guard import Guard, GuardSettings
 from bellwire.agents.inference.model import ModelManifest
-from bellwire.agents.inference.model_server.chain_plan import ChainPlan
+from bellwire.agents.inference.model_server.chain_plan import ChainPlan, ChainStep
+from bellwire.agents.inference.model_server.parents import ParentEndpoint
 from bellwire.agents.inference.tensor import TensorSpec
 
 _Specs: TypeAlias = "tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]"
@@ -51,7 +52,9 @@ class ChainsEndpoint:
         self._stand_ins = frozenset(stand_ins)
         self._specs: dict[str, _Specs] = {}
         self.chains: Mapping[str, FallbackChain] = {
-            plan.name: FallbackChain([_step(name, door, guard, stand_ins) for name in plan.steps])
+            plan.name: FallbackChain(
+                [_step(step, door, guard, stand_ins) for step in plan.parsed()]
+            )
             for plan in self._plans.values()
         }
 
@@ -72,7 +75,7 @@ class ChainsEndpoint:
 
     def of_step(self, model: str) -> tuple[str, ...]:
         """Return the names of the chains that may ask a model."""
-        return tuple(plan.name for plan in self._plans.values() if model in plan.steps)
+        return tuple(plan.name for plan in self._plans.values() if model in plan.models)
 
     def offered_chains(self) -> tuple[OfferedChain, ...]:
         """Return every chain as it is now."""
@@ -90,7 +93,8 @@ class ChainsEndpoint:
         newest = {manifest.name: manifest for manifest in self._door.manifests()}
         problems = {}
         for plan in self._plans.values():
-            loaded = [newest[name] for name in plan.steps if name in newest]
+            named = dict.fromkeys(step.model for step in plan.parsed())
+            loaded = [newest[name] for name in named if name in newest]
             if loaded:
                 self._learn(plan, loaded[0])
             problem = self._problem(plan, loaded, models)
@@ -101,7 +105,8 @@ class ChainsEndpoint:
     def _problem(
         self, plan: ChainPlan, loaded: Sequence[ModelManifest], models: Collection[str]
     ) -> str:
-        absent = [each for each in plan.steps if each not in (*models, *self._stand_ins)]
+        known = (*models, *self._stand_ins)
+        absent = [step.text for step in plan.parsed() if step.model not in known]
         if absent:
             return f"there is no model {', '.join(map(repr, absent))}; there are {', '.join(models) or 'none'}"
         if not loaded and not self._stand_ins.intersection(plan.steps):
@@ -121,31 +126,33 @@ class ChainsEndpoint:
 
     def _is_ready(self, name: str) -> bool:
         return self.chains[name].last is not None or any(
-            map(self._may_ask, self._plans[name].steps)
+            map(self._may_ask, self._plans[name].parsed())
         )
 
-    def _may_ask(self, step: str) -> bool:
-        if step in self._stand_ins:
+    def _may_ask(self, step: ChainStep) -> bool:
+        if step.text in self._stand_ins:
             return True
         try:
-            number = (
-                self._door.version_in_service(step)
-                if isinstance(self._door, ChoosesVersions)
-                else 0
-            )
+            if step.is_parent:
+                return ParentEndpoint(self._door).find(step.model) is not None
+            number = step.version
+            if not number and isinstance(self._door, ChoosesVersions):
+                number = self._door.version_in_service(step.model)
         except InvalidModelError:  # Nobody knows which version is to answer.
             return False
         return any(
-            each.name == step and number in (0, each.version) for each in self._door.manifests()
+            each.name == step.model and number in (0, each.version)
+            for each in self._door.manifests()
         )
 
 
 def _step(
-    name: str, door: Endpoint, settings: GuardSettings, stand_ins: Mapping[str, Endpoint]
+    step: ChainStep, door: Endpoint, settings: GuardSettings, stand_ins: Mapping[str, Endpoint]
 ) -> Guard:
-    if name in stand_ins:
-        return Guard(name, stand_ins[name], settings)
-    return Guard(name, door, settings, model=name)
+    if step.text in stand_ins:
+        return Guard(step.text, stand_ins[step.text], settings)
+    asked = ParentEndpoint(door) if step.is_parent else door
+    return Guard(step.text, asked, settings, model=step.model, version=step.version)
 
 
 def _is_like(one: ModelManifest, other: ModelManifest) -> bool:

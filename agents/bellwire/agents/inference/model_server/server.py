@@ -21,6 +21,7 @@ from bellwire.agents.inference.model import ModelManifest
 from bellwire.agents.inference.model_server.chains import ChainsEndpoint
 from bellwire.agents.inference.model_server.experiments import Experiments
 from bellwire.agents.inference.model_server.in_service import Service, in_service
+from bellwire.agents.inference.model_server.parents import ChainVersions
 from bellwire.agents.inference.model_server.settings import ModelServerSettings
 from bellwire.agents.inference.model_server.shadows import Shadows
 from bellwire.agents.inference.model_server.statistics import (
@@ -31,7 +32,7 @@ from bellwire.agents.inference.model_server.statistics import (
     version_statistics,
 )
 from bellwire.agents.inference.model_server.versions import VersionsEndpoint
-from bellwire.agents.inference.repository import ModelRepository
+from bellwire.agents.inference.repository import ModelRepository, VersionStatus
 from bellwire.agents.inference.repository.repository import Loader
 from bellwire.agents.inference.result_cache import ResultCache
 from bellwire.agents.inference.rollout import Rollout, RolloutBook, RolloutEndpoint, Side
@@ -92,6 +93,7 @@ class ModelServer:
         self._shadows = Shadows(self._versions, settings.shadow)
         self._experiments = Experiments(root, settings.experiment_seconds)
         self._chains = ChainsEndpoint(self._door, settings.plans(), settings.guard, stand_ins)
+        self._wanted = ChainVersions(settings.plans())
         self._cache = ResultCache(self._chains, settings.cache)
         self._rollouts: dict[str, Rollout] = {}
         self._undecided: Mapping[str, InvalidModelError] = {}
@@ -225,7 +227,7 @@ class ModelServer:
             f"rollout of {model}": error.message for model, error in self._book.failures.items()
         }
         try:
-            statuses = self._repository.refresh(self._book.needed())
+            statuses = self._load_wanted()
         except InvalidModelError as error:
             if must_read:
                 raise
@@ -233,6 +235,14 @@ class ModelServer:
             statuses = self._repository.statuses()
         problems |= {f"{each.name}:{each.version}": each.reason for each in statuses if each.reason}
         return _Look(rollouts, self._book.undecided(), problems)
+
+    def _load_wanted(self) -> tuple[VersionStatus, ...]:
+        """Load what the policy, rollouts and chains want; the parents are known once their children are loaded."""
+        needed = self._book.needed()
+        statuses = self._repository.refresh(self._wanted.beside(needed))
+        if self._wanted.learn(self._repository.manifests()):
+            statuses = self._repository.refresh(self._wanted.beside(needed))
+        return statuses
 
     async def _follow_rollouts(self, look: _Look) -> dict[str, str]:
         """Go by the rollouts as far as their versions are loaded; return what is wrong."""

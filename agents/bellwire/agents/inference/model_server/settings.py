@@ -42,7 +42,7 @@ class ModelServerSettings:
         default=(),
         metadata=setting(
             unit="",
-            why='none: a model that fails, fails. "tactical=tactical-int8,tactical,hold" has steps to fall back on',
+            why='none: a model that fails, fails. "tactical=tactical,tactical:parent,hold" has steps to fall back on',
         ),
     )
     batch: BatchSettings = field(
@@ -91,7 +91,7 @@ class ModelServerSettings:
 
     def candidate_guard(self, model: str) -> GuardSettings:
         """Return the bounds of a model's candidate: half the time of whoever waits, a chain's step or the batcher."""
-        is_step = any(model in plan.steps for plan in self.plans())
+        is_step = any(model in plan.models for plan in self.plans())
         seconds = self.guard.timeout_seconds if is_step else self.batch.compute_seconds_max
         limit = min(seconds * CANDIDATE_SHARE, CANDIDATE_SECONDS_MAX)
         return replace(self.guard, timeout_seconds=limit)
