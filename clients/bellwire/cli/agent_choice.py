@@ -17,6 +17,7 @@ __all__ = ["OURS", "AgentFlags", "Chosen", "choose"]
 OURS: Final[Mapping[str, str]] = {
     "tactical": "bellwire.agents.tactical.tactical_agent:TacticalAgent",
     "rules": "bellwire.agents.tactical.agent:RulesAgent",
+    "strategic": "bellwire.agents.strategic.strategic_agent:StrategicAgent",
     "risk": "bellwire.execution.risk_agent:RiskAgent",
     "paper": "bellwire.execution.adapters.paper.agent:PaperAdapter",
     "feed": "bellwire.agents.feed:BarFeed",

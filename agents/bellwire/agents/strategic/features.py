@@ -82,13 +82,22 @@ class StrategicFeatures:
         Raises:
             InvalidBarError: the close is no price from 1e-18 to 1e18; nothing has changed then.
         """
-        if not PRICE_MIN <= close <= PRICE_MAX:
-            raise InvalidBarError("close", close, _EXPECTED)
+        check_close(close)
         self._closes.append(close)
         if len(self._closes) < CLOSES:
             return None
         row: NDArray[np.float32] = _columns(np.array([self._closes]))[0]
         return row
+
+
+def check_close(close: float) -> None:
+    """Let pass what features can be computed from.
+
+    Raises:
+        InvalidBarError: the close is no price from 1e-18 to 1e18.
+    """
+    if not PRICE_MIN <= close <= PRICE_MAX:
+        raise InvalidBarError("close", close, _EXPECTED)
 
 
 def strategic_rows(closes: ArrayLike) -> NDArray[np.float32]:

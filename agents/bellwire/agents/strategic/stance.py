@@ -6,13 +6,14 @@ mlmi and nwrqk have a direction; mmd says how much of a position the regime allo
 * `vote`: both vote with equal weight; threshold and tie are those of the tactical vote.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
 from bellwire.agents.inference.tensor import Array
 from bellwire.agents.tactical.actions import NEUTRAL, read_choices
 from bellwire.agents.tactical.aggregate import AggregationSettings, MoveReason, Rule, count_votes
+from bellwire.wire.settings import check_settings, setting
 
 _WEIGHT: Final = 0.5  # of each of the two that have a direction
 
@@ -46,7 +47,37 @@ class Stance:
     """MOVED = there is a direction; else why not."""
 
 
-def strategic_stance(table: Array, settings: AggregationSettings | None = None) -> Stance:
+@dataclass(frozen=True, slots=True)
+class StanceSettings:
+    """How the two directions are joined; as in the tactical system, without its events and half steps.
+
+    Raises:
+        SettingsError: A value is of the wrong type or out of its range.
+    """
+
+    rule: str = field(
+        default=Rule.TARGET.value,
+        metadata=setting(
+            unit="",
+            why="the networks are trained and measured by it; vote asks for confidence too",
+            choices=tuple(rule.value for rule in Rule),
+        ),
+    )
+    threshold: float = field(
+        default=AggregationSettings().threshold,
+        metadata=setting(
+            unit="weighted confidence (vote)",
+            why="above the weight of either network: one alone never carries a direction",
+            gt=0.0,
+            le=1.0,
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+def strategic_stance(table: Array, settings: StanceSettings | None = None) -> Stance:
     """Return the stance of one bar.
 
     Args:
@@ -57,7 +88,7 @@ def strategic_stance(table: Array, settings: AggregationSettings | None = None) 
         InvalidTensorError: The table is no three distributions.
     """
     mlmi, nwrqk, mmd = read_choices(table)
-    chosen = settings or AggregationSettings()
+    chosen = settings or StanceSettings()
     votes = tuple(
         (0 if each.action is None else each.action - NEUTRAL, _WEIGHT * each.confidence)
         for each in (mlmi, nwrqk)
@@ -66,7 +97,7 @@ def strategic_stance(table: Array, settings: AggregationSettings | None = None) 
     if chosen.rule == Rule.TARGET:
         target, score, reason = _summed(votes)
     else:
-        tally = count_votes(votes, 0, chosen)
+        tally = count_votes(votes, 0, AggregationSettings(threshold=chosen.threshold))
         target, score, reason = tally.direction, tally.score, tally.reason
     position = target * regime.share if reason is MoveReason.MOVED else 0.0
     return Stance(position, regime, score, reason)

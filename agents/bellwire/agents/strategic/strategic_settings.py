@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bellwire.agents.tactical.aggregate import AggregationSettings
+from bellwire.agents.strategic.stance import StanceSettings
 from bellwire.wire.settings import check_settings, setting
 
 
@@ -30,7 +30,16 @@ class StrategicAgentSettings:
             le=100_000,
         ),
     )
-    aggregation: AggregationSettings = field(default_factory=AggregationSettings)
+    recover_messages_max: int = field(
+        default=10_000,
+        metadata=setting(
+            unit="messages of each bars partition, read back after a restart",
+            why="81 bars of 120 symbols. 0 = begin without bars",
+            ge=0,
+            le=1_000_000,
+        ),
+    )
+    stance: StanceSettings = field(default_factory=StanceSettings)
 
     def __post_init__(self) -> None:
         check_settings(self)

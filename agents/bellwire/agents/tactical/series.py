@@ -1,10 +1,11 @@
 """What an agent remembers of one symbol in one interval, and how a signal changes it."""
 
 from collections import OrderedDict, deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from bellwire.agents.features import FeatureMatrix, Observation
+from bellwire.agents.features import FeatureMatrix, InvalidBarError, Observation
 from bellwire.agents.tactical.rules import RulesPolicy
 from bellwire.agents.tactical.synergy import Synergy
 from bellwire.agents.tactical.synergy_watch import SynergyWatch, completed_gap
@@ -54,7 +55,11 @@ class Series:
         self.features.push(*map(float, (bar.open, bar.high, bar.low, bar.close, bar.volume)))
         self.newest_close = bar.close_time_unix_nano
         if self.synergies is not None:
-            self.event = self.synergies.push(float(bar.close), completed_gap(self.features))
+            with suppress(
+                InvalidBarError
+            ):  # Beyond its prices there are no events; bars are decided.
+                self.event = None
+                self.event = self.synergies.push(float(bar.close), completed_gap(self.features))
         return self.features.observation()
 
     def take_logged(self, close_unix_nano: int) -> Signal | None:

@@ -41,7 +41,7 @@ class SynergySettings:
         default=0.6,
         metadata=setting(
             unit="mean of the signs after the five most alike bars",
-            why="four of five went one way; three of five are hardly more than a coin",
+            why="four went one way and one the other, or three and none; three against two are hardly more than a coin",
             gt=0.0,
             le=1.0,
         ),

@@ -1,7 +1,8 @@
 """The synergy event under way in one series: signals from its closes and gaps, then events from signals.
 
-* mlmi turns when at least four of the five most alike of the last 60 bars (`neighbours_min`) were followed by
-  a move of one direction, and were not on the bar before.
+* mlmi turns when the five most alike of the last 60 bars were followed by at least three more moves of one
+  direction than of the other (`neighbours_min` is that over five), and were not on the bar before. A close that
+  repeats counts for neither, so that on coarse ticks three without any against are enough.
 * nwrqk turns when the slope of the faster kernel line changes its sign.
 * fvg turns on the bar that completes a fair value gap.
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from bellwire.wire.settings import check_settings, setting
+from bellwire.wire.settings import SettingsError, check_settings, setting
 
 VARIANTS = ("tiny", "hidden-128")
+ROLLOUT_STEPS_MAX = 1_000_000  # joint steps: what the tactical agents see of them takes 1.7 GB
 STEPS_MAX = 1_000_000_000  # joint steps: half a day on one core; a larger number is a typing slip
 
 
@@ -134,8 +135,9 @@ class MappoSettings:
         default=2_048,
         metadata=setting(
             unit="joint steps",
-            why="a quarter of a rollout: 16 optimiser steps each",
-            ge=1,
+            why="a quarter of a rollout: 16 optimiser steps each. Advantages are compared within one:"
+            " a single step has nothing to teach",
+            ge=2,
             le=1_000_000,
         ),
     )
@@ -208,6 +210,11 @@ class MappoSettings:
             SettingsError: naming the field and its range.
         """
         check_settings(self)
+        if self.rollout_steps > ROLLOUT_STEPS_MAX:
+            expected = (
+                f"at most {ROLLOUT_STEPS_MAX:,} with episode_bars {self.episode_bars}, multiplied"
+            )
+            raise SettingsError(type(self).__name__, "environments", self.environments, expected)
 
     @property
     def rollout_steps(self) -> int:

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from bellwire.agents.inference import InvalidTensorError
 from bellwire.agents.strategic import RegimeAction, strategic_stance
-from bellwire.agents.tactical.aggregate import AggregationSettings, MoveReason
+from bellwire.agents.strategic.stance import StanceSettings
+from bellwire.agents.tactical.aggregate import MoveReason
 from bellwire.agents.train.position import held
 
-VOTE = AggregationSettings(rule="vote")
+VOTE = StanceSettings(rule="vote")
 DIRECTIONS = (-1, 0, 1)
 SHARES = (0.0, 0.5, 1.0)
 
@@ -53,7 +54,7 @@ def test_a_direction_needs_confidence(sure, reason, score):
 
 def test_opposite_votes_are_a_tie_and_the_threshold_is_a_setting():
     assert strategic_stance(forced(0, 2, 2), VOTE).reason is MoveReason.TIE
-    eager = AggregationSettings(rule="vote", threshold=0.4)
+    eager = StanceSettings(rule="vote", threshold=0.4)
     assert strategic_stance(forced(2, 2, 1, sure=0.5), eager).position == 0.5
 
 

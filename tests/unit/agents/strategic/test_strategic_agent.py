@@ -73,6 +73,33 @@ async def test_a_bar_delivered_again_changes_nothing(real_bars, model_dir):
     assert once == again
 
 
+@pytest.mark.parametrize("played", [40, 80, 81, 119])
+async def test_a_restart_is_not_noticed(real_bars, model_dir, played):
+    bars = real_bars[:120]
+    before = await play(bars[:played], model_dir=model_dir)
+    after = AgentHarness(StrategicAgent({"model_dir": model_dir}), log=before.log)
+    await after.start()
+    for bar in (bars[played - 1], *bars[played:]):  # The last one comes again.
+        await after.feed("bars.1h", bar)
+    assert await stance_of(after) == await stance_of(await play(bars, model_dir=model_dir))
+
+
+async def test_it_reads_back_no_more_than_it_may(real_bars, model_dir):
+    before = await play(real_bars[:100], model_dir=model_dir)
+    settings = {"model_dir": model_dir, "recover_messages_max": 0}
+    after = AgentHarness(StrategicAgent(settings), log=before.log)
+    await after.start()
+    await after.feed("bars.1h", real_bars[100])
+    assert (await stance_of(after))["bars"] == 1
+
+
+async def test_a_bar_without_a_price_takes_no_room(model_dir):
+    harness = await play([], model_dir=model_dir)
+    with pytest.raises(InvalidBarError):
+        await harness.feed("bars.1h", Bar(symbol="IBM", close="0"))
+    assert await stance_of(harness, "IBM") == {"symbol": "IBM", "known": False, "symbols": []}
+
+
 async def test_a_symbol_never_seen_is_told_with_those_that_were(real_bars, model_dir):
     found = await stance_of(await play(real_bars[:1], model_dir=model_dir), "IBM")
     assert found == {"symbol": "IBM", "known": False, "symbols": ["EURUSD"]}

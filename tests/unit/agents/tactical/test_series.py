@@ -6,7 +6,9 @@ from bellwire.agents.features import FeatureMatrix
 from bellwire.agents.tactical import series as module
 from bellwire.agents.tactical.rules import RulesPolicy
 from bellwire.agents.tactical.series import Series, position_of
+from bellwire.agents.tactical.synergy_watch import SynergyWatch
 from bellwire.trading.v1 import signal_pb2
+from bellwire.trading.v1.market_data_pb2 import Bar
 from bellwire.trading.v1.signal_pb2 import Signal
 
 ENTER, EXIT = signal_pb2.SIGNAL_ACTION_ENTER, signal_pb2.SIGNAL_ACTION_EXIT
@@ -68,3 +70,17 @@ def test_signals_kept_are_bounded(series, monkeypatch):
     for time in (1, 2, 3):
         series.settle(signal(time))
     assert list(series.signals) == [2, 3]
+
+
+def test_a_bar_beyond_the_prices_of_events_is_seen_all_the_same():
+    watched, plain = (
+        Series(FeatureMatrix(), RulesPolicy(), watch) for watch in (SynergyWatch(), None)
+    )
+    for number in range(90):
+        price = repr(1e-20 * (1 + number % 7))
+        bar = Bar(open=price, high=price, low=price, close=price, volume="1")
+        seen, expected = watched.push(bar), plain.push(bar)
+        assert (seen is None) == (expected is None)
+    assert seen is not None and expected is not None
+    assert seen.array().tolist() == expected.array().tolist()
+    assert watched.event is None
