@@ -81,6 +81,7 @@ def test_a_bar_beyond_the_prices_of_events_is_seen_all_the_same():
         bar = Bar(open=price, high=price, low=price, close=price, volume="1")
         seen, expected = watched.push(bar), plain.push(bar)
         assert (seen is None) == (expected is None)
-    assert seen is not None and expected is not None
+    assert seen is not None
+    assert expected is not None
     assert seen.array().tolist() == expected.array().tolist()
     assert watched.event is None
