@@ -81,10 +81,12 @@ class BarDesk:
         if self._logged:
             series.logged.extend(self._take_over(bar.symbol, bar.interval))
         close = bar.close_time_unix_nano
-        if close <= series.newest_close:
-            signal = series.signals.get(close)
+        if close > series.newest_close:
+            series.push(bar)
+        if close == series.newest_close and series.is_open:
+            signal = await self._end(series, bar)
         else:
-            signal = await self._take(series, bar)
+            signal = series.signals.get(close)
         if signal is None:
             return None
         # From here on the signal names the business transaction.
@@ -104,6 +106,7 @@ class BarDesk:
         found = await self._replay(bars, logged)
         for (symbol, interval), series in found.items():
             self._adopt(symbol, interval, series)
+        self._hear(logged)
         self._logged = {key: each for key, each in logged.items() if not self._is_followed(*key)}
         if found:
             logger.info(
@@ -130,11 +133,14 @@ class BarDesk:
             decision_px=bar.close,
         )
 
-    async def _take(self, series: Series, bar: Bar) -> Signal | None:
-        observation = series.push(bar)
+    async def _end(self, series: Series, bar: Bar) -> Signal | None:
+        """Have the newest bar decided on, unless it was: before the start, with or without a signal.
+
+        A bar on which that raises stays open, and is decided on when it comes again.
+        """
         signal = series.take_logged(bar.close_time_unix_nano)
-        if signal is None and observation is not None:
-            signal = await self._decide(series, bar, observation)
+        if signal is None and series.observation is not None and not series.logged:
+            signal = await self._decide(series, bar, series.observation)
         series.settle(signal)
         return signal
 
@@ -158,9 +164,18 @@ class BarDesk:
         except TooManySymbolsError as error:
             logger.warning("agent %s: %s %s: %s", self._agent_id, symbol, interval, error)
 
+    def _hear(self, logged: SignalLog) -> None:
+        """Tell series that are followed what another replica signalled, though their bars were not read back."""
+        for (symbol, strategy), signals in logged.items():
+            followed = self._followed.newest(symbol, self._interval(strategy))
+            if followed is not None:
+                followed[1].hear(signals)
+
     def _is_followed(self, symbol: str, strategy: str) -> bool:
-        interval = strategy.removeprefix(f"{self._settings.strategy}-")
-        return self._followed.newest(symbol, interval) is not None
+        return self._followed.newest(symbol, self._interval(strategy)) is not None
+
+    def _interval(self, strategy: str) -> str:
+        return strategy.removeprefix(f"{self._settings.strategy}-")
 
     def _take_over(self, symbol: str, interval: str) -> Sequence[Signal]:
         """Return the signals that waited for the first bar of a series."""

@@ -1,6 +1,7 @@
 """What an agent remembers of one symbol in one interval, and how a signal changes it."""
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -36,6 +37,10 @@ class Series:
     position_before: float = 0.0
     """Where it was before the newest of them."""
     newest_close: int = -1
+    observation: Observation | None = None
+    """Of the newest bar; None until there are bars enough."""
+    is_open: bool = False
+    """Whether the newest bar waits for what comes of it."""
     last_signal: Signal | None = None
     verdict: Verdict | None = None
     """Of the newest bar; None where the rules alone decide, and before the first bar after a start."""
@@ -45,8 +50,8 @@ class Series:
     """Published before the start, on bars that did not come yet; by decision time. They come again, or
     are older than the bars that are kept."""
 
-    def push(self, bar: Bar) -> Observation | None:
-        """Take the prices of the next bar; return what is seen then, None until there are bars enough.
+    def push(self, bar: Bar) -> None:
+        """Take the prices of the next bar, which is open from then on.
 
         Raises:
             InvalidBarError: No feature can be computed from it; nothing has changed.
@@ -60,7 +65,13 @@ class Series:
             ):  # Beyond its prices there are no events; bars are decided.
                 self.event = None
                 self.event = self.synergies.push(float(bar.close), completed_gap(self.features))
-        return self.features.observation()
+        self.observation, self.is_open = self.features.observation(), True
+
+    def hear(self, signals: Iterable[Signal]) -> None:
+        """Take up what was published elsewhere meanwhile, by decision time: signals newer than those known."""
+        known = self.logged[-1] if self.logged else self.last_signal
+        newest = -1 if known is None else known.decision_time_unix_nano
+        self.logged.extend(each for each in signals if each.decision_time_unix_nano > newest)
 
     def take_logged(self, close_unix_nano: int) -> Signal | None:
         """Return what was signalled on a bar before the start, having gone by what was signalled earlier."""
@@ -72,7 +83,7 @@ class Series:
 
     def settle(self, signal: Signal | None) -> None:
         """End a bar: go by its signal, if there is one, and let the rules know, whoever decided."""
-        before = self.position
+        before, self.is_open = self.position, False
         if signal is not None:
             self._go_by(signal)
         self.rules.follow(self.features.bar_count, before, self.position)

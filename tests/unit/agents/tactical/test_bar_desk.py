@@ -3,6 +3,7 @@
 import pytest
 from tests.unit.agents.tactical.test_tactical_agent import (
     FIRST,
+    LONG,
     SHORT,
     WAIT,
     Saying,
@@ -159,3 +160,48 @@ async def test_what_another_replica_did_meanwhile_is_known_when_the_partition_co
     await mine.agent.on_assigned(back)
     told = await explain(mine)
     assert (told["bars"], told["position"]) == (BEFORE, -1.0)
+
+
+async def test_a_bar_before_a_signal_of_the_log_was_decided_on_and_is_not_decided_anew(
+    log, real_bars
+):
+    """Settlements of both were lost; a new signal for the older bar would come behind the newer one's."""
+    endpoint = Saying(LONG)
+    harness, signals = await play(real_bars[: FIRST + 20], Saying(*[WAIT] * 10, SHORT, WAIT))
+    (signal,) = signals
+    before = {BARS: harness.log[BARS][: FIRST + 5], SIGNALS: harness.log[SIGNALS]}
+    _, again = await restarted(before, real_bars[FIRST + 5 : FIRST + 10], endpoint)
+    assert again == [signal]
+    assert endpoint.requests == []
+
+
+async def test_signals_of_another_replica_count_though_their_bars_were_not_read_back(real_bars):
+    mine, _ = await play(real_bars[:FIRST], Saying(LONG, WAIT), recover_messages_max=20)
+    assert (await explain(mine))["position"] == 0.5
+    other_one = AgentHarness(TacticalAgent(endpoint=Saying(SHORT, WAIT)), log=mine.log)
+    for bar in real_bars[FIRST : FIRST + 3]:
+        await other_one.feed(BARS, message(bar))
+    for bar in real_bars[:30]:
+        await other_one.feed(BARS, message(other(bar, "IBM")))
+    end = len(other_one.log[BARS])
+    await mine.agent.on_assigned(AssignedPartition(BARS, 0, end, other_one.history))
+    assert await mine.feed(BARS, message(real_bars[FIRST + 3])) == []
+    told = await explain(mine)
+    assert (told["position_before"], told["position"]) == (0.5, -1.0)
+
+
+async def test_a_bar_whose_decision_fails_is_decided_on_when_it_comes_again(real_bars, monkeypatch):
+    harness, _ = await play(real_bars[: FIRST - 1], Saying(SHORT))
+    desk = harness.agent._desk
+    decide = desk._decide
+
+    async def fail_once(*arguments):
+        desk._decide = decide
+        raise RuntimeError("once")
+
+    monkeypatch.setattr(desk, "_decide", fail_once)
+    bar = message(real_bars[FIRST - 1])
+    with pytest.raises(RuntimeError, match="once"):
+        await harness.feed(BARS, bar)
+    (item,) = await harness.feed(BARS, bar, attempt=1)
+    assert signal_of(item).action == signal_pb2.SIGNAL_ACTION_TARGET

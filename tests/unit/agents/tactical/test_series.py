@@ -79,9 +79,9 @@ def test_a_bar_beyond_the_prices_of_events_is_seen_all_the_same():
     for number in range(90):
         price = repr(1e-20 * (1 + number % 7))
         bar = Bar(open=price, high=price, low=price, close=price, volume="1")
-        seen, expected = watched.push(bar), plain.push(bar)
-        assert (seen is None) == (expected is None)
-    assert seen is not None
-    assert expected is not None
-    assert seen.array().tolist() == expected.array().tolist()
+        watched.push(bar)
+        plain.push(bar)
+    assert watched.observation is not None
+    assert plain.observation is not None
+    assert watched.observation.array().tolist() == plain.observation.array().tolist()
     assert watched.event is None
