@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_afterwards_nothing_is_printed_and_the_level_is_what_it_was(capsys) -> N
 
 
 @pytest.fixture(params=["full disk", "broken pipe", "closed"])
-def dead_stderr(request, monkeypatch) -> None:
+def dead_stderr(request, monkeypatch) -> Iterator[None]:
     """Nothing can be written to stderr."""
     if request.param == "broken pipe":
         reader, writer = os.pipe()

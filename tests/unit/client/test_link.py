@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from bellwire.agent.v1.agent_pb2 import Agent
+from bellwire.agent.v1.agent_pb2 import Agent, ConnectRequest, ConnectResponse
 from bellwire.client import ClientSettings
 from bellwire.client._agent_side import AgentSide
 from bellwire.client._link import Link
 from bellwire.client._link_state import LinkState
+from bellwire.transport.address import Address
 from bellwire.transport.channel import ChannelPool
 from bellwire.wire.errors import BellwireError, PayloadTooLargeError
 
 
-class Scripted(Link):
+class Scripted(Link[ConnectRequest, ConnectResponse]):
     """A line whose streams open and end as its test says."""
 
     ends: list[BellwireError]
@@ -25,7 +26,7 @@ class Scripted(Link):
 async def told_of(*ends: BellwireError) -> list[BellwireError | None]:
     """Run a line whose streams end so; return what was told of it."""
     settings = ClientSettings()
-    pool = ChannelPool("unix:///nowhere.sock", settings.transport)
+    pool = ChannelPool(Address(path="/nowhere.sock"), settings.transport)
     link = Scripted(
         AgentSide(pool, settings, Agent(agent_id="models-1"), 3.0), pool, "line", settings, 1.0
     )
