@@ -239,7 +239,9 @@ async def test_another_share_begins_another_experiment_and_a_promotion_ends_it(
         rollout.take(lambda before: before.promote(ADA, 3))
         await server.refresh()
         assert report_of(server) is None
-        with pytest.raises(NoExperimentError, match="'actor' is in no experiment"):
+        with pytest.raises(
+            NoExperimentError, match=r"'actor' is in no experiment.*by its agent_id"
+        ):
             server.record_outcome("actor", "a", returned=1.0)
 
 
