@@ -30,7 +30,8 @@ class AgentRunner:
     """Subscribes, registers, handles and answers until told to stop.
 
     Start: subscribe, `on_start` and its outputs, register, READY. Stop: no new messages, finish
-    those in hand, `on_stop` and its outputs, flush, deregister.
+    those in hand, `on_stop` and its outputs, flush, deregister. What started is stopped, too, where something
+    fails or the run is cancelled.
     """
 
     def __init__(
@@ -108,19 +109,40 @@ class AgentRunner:
         """
         async with AsyncExitStack() as stack:
             subscription = await self._subscribe(stack)
-            await self._publish_all(await self.agent.on_start())
-            self._offer.read_names()
-            entry = directory_entry(self._dispatcher, self.settings.calls_max)
-            stream = await stack.enter_async_context(
-                self._client.agent_stream(entry, lease_seconds=self.settings.lease_seconds)
-            )
-            self._announce()
+            outputs = await self.agent.on_start()
             try:
-                await self._serve(subscription, stream)
-            except BaseExceptionGroup as group:
-                raise _first(group) from None
-            async with asyncio.timeout(self.settings.stop_grace_seconds):
-                await self._publish_all(await self.agent.on_stop())
+                await self._publish_all(outputs)
+                await self._work_until_stopped(subscription, stack)
+            except BaseException:
+                await self._stop_after_failure()
+                raise
+            await self._stop_agent()
+
+    async def _work_until_stopped(
+        self, subscription: BusSubscription | None, stack: AsyncExitStack
+    ) -> None:
+        self._offer.read_names()
+        entry = directory_entry(self._dispatcher, self.settings.calls_max)
+        stream = await stack.enter_async_context(
+            self._client.agent_stream(entry, lease_seconds=self.settings.lease_seconds)
+        )
+        self._announce()
+        try:
+            await self._serve(subscription, stream)
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+    async def _stop_agent(self) -> None:
+        """Have the agent close what it opened, and say its last, within the grace."""
+        async with asyncio.timeout(self.settings.stop_grace_seconds):
+            await self._publish_all(await self.agent.on_stop())
+
+    async def _stop_after_failure(self) -> None:
+        """Stop the agent all the same; what fails on the way is logged, as it is not what ended the run."""
+        try:
+            await self._stop_agent()
+        except Exception:
+            logger.exception("agent %s could not be stopped in order", self.agent.agent_id)
 
     async def _subscribe(self, stack: AsyncExitStack) -> BusSubscription | None:
         if not self._dispatcher.topics:

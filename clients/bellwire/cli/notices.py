@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import StringIO
 from typing import Final
 
 from bellwire.cli.output import Style, error_console, harmless
@@ -15,7 +17,10 @@ LOGGER: Final = "bellwire"
 
 
 class _Notices(logging.Handler):
-    """Prints a line for each record, with the time of day: what runs for weeks is read afterwards."""
+    """Prints a line for each record, with the time of day: what runs for weeks is read afterwards.
+
+    A stderr that cannot be written costs the line and nothing else, whoever logs.
+    """
 
     def __init__(self, news_of: tuple[str, ...]) -> None:
         super().__init__(logging.INFO)
@@ -26,9 +31,20 @@ class _Notices(logging.Handler):
         return record.levelno >= logging.WARNING or record.name in self._news_of
 
     def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._print(record)
+        except Exception:  # noqa: BLE001 - as the standard library's handlers do it
+            with suppress(Exception):  # It writes to stderr, too.
+                self.handleError(record)
+
+    def _print(self, record: logging.LogRecord) -> None:
         style = Style.WARN if record.levelno >= logging.WARNING else Style.FAINT
         text = "\n".join(map(harmless, self.format(record).splitlines()))
-        error_console().print(text, style=style, soft_wrap=True, markup=False)
+        console = error_console()
+        console.file = line = StringIO()  # Rich itself ends the process where a pipe is broken.
+        console.print(text, style=style, soft_wrap=True, markup=False)
+        sys.stderr.write(line.getvalue())
+        sys.stderr.flush()
 
 
 @contextmanager

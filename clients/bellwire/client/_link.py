@@ -157,13 +157,13 @@ class Link(Generic[RequestT, ResponseT]):
             if self._closing:
                 return
             self.problem = error
-            if self.streams_opened > opened:
-                self.on_change(error)
             if self._is_final(error, faults):
                 _log.warning("%s failed for good: %s", self.name, error.message)
                 self._move(LinkState.FAILED)
                 self._side.on_failed(error)
                 return
+            if self.streams_opened > opened:
+                self._tell(error)
             self._move(LinkState.CONNECTING)
             if isinstance(error, NotOwnerError):
                 self._pool.refused(place, error)
@@ -265,7 +265,13 @@ class Link(Generic[RequestT, ResponseT]):
         self.streams_opened += 1
         self._move(LinkState.OPEN)
         if self.streams_opened > 1:
-            self.on_change(None)
+            self._tell(None)
+
+    def _tell(self, lost: BellwireError | None) -> None:
+        try:
+            self.on_change(lost)
+        except Exception:  # noqa: BLE001 - whoever is told, the line goes on without him
+            _log.exception("%s: who is told of its state failed", self.name)
 
     # ------------------------------------------------------------ for the pump
 

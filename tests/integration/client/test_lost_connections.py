@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator
 
@@ -226,6 +227,32 @@ async def test_an_agent_says_once_that_the_coordinator_is_lost_and_once_that_it_
     assert [level for level, _ in told] == ["WARNING", "INFO"]
     assert told[0][1].startswith(f"agent rules-0 has lost the coordinator at {address}")
     assert told[1][1] == f"agent rules-0 is registered again at {address}"
+
+
+class Failing(logging.Handler):
+    """A place for logs that raises, as none should."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise OSError("no space left")
+
+
+async def test_an_agent_comes_back_though_nobody_can_be_told(address: str) -> None:
+    logger, failing = logging.getLogger("bellwire.client.agent_stream"), Failing()
+    first = coordinator_at(address)
+    await first.start()
+    logger.addHandler(failing)
+    try:
+        async with (
+            connect(address, QUICK) as client,
+            client.agent_stream(Agent(agent_id="rules-0")) as stream,
+        ):
+            await first.close()
+            second = coordinator_at(address)
+            await second.start()
+            await reopened(stream)
+        await second.close()
+    finally:
+        logger.removeHandler(failing)
 
 
 async def test_publishers_and_subscribers_find_a_restarted_coordinator(address: str) -> None:

@@ -236,6 +236,46 @@ async def test_handler_error_ends_the_run_when_asked_to(server, client):
         with pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(task, 10)
     assert await client.admin.list_agents() == []
+    (last,) = await take(client, 1)
+    assert Bar.FromString(last.data).symbol == "bye"
+
+
+class Unstoppable(Echo):
+    """Fails to stop, too."""
+
+    stopped = False
+
+    async def on_stop(self) -> Outputs:
+        """Fail."""
+        self.stopped = True
+        raise KeyError("cannot stop")
+
+
+async def test_an_error_while_stopping_after_a_failure_does_not_hide_it(server, client, caplog):
+    async def answer(bar: Bar, context: MessageContext) -> Outputs:
+        raise ZeroDivisionError
+
+    agent = Unstoppable(answer)
+    async with server() as connected:
+        runner = AgentRunner(agent, connected, RunSettings(crash_on_error=True))
+        task = asyncio.create_task(runner.run())
+        await publish(client, 0)
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(task, 10)
+    assert agent.stopped
+    assert "could not be stopped in order" in caplog.text
+
+
+async def test_a_run_that_is_cancelled_stops_its_agent(server, client):
+    async with server() as connected:
+        runner = AgentRunner(Echo(), connected, RUN)
+        task = asyncio.create_task(runner.run())
+        await asyncio.wait_for(runner.ready.wait(), 10)
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+    (last,) = await take(client, 1)
+    assert Bar.FromString(last.data).symbol == "bye"
 
 
 async def test_replicas_compete_and_broadcast_agents_each_see_all(server, client):

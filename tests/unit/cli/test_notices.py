@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import re
+import sys
+from collections.abc import Iterator
+
+import pytest
 
 from bellwire.cli.notices import notices
 
@@ -26,3 +32,33 @@ def test_afterwards_nothing_is_printed_and_the_level_is_what_it_was(capsys) -> N
     with notices():
         pass
     assert (logger.level, logger.handlers) == (level, handlers)
+
+
+@pytest.fixture(params=["full disk", "broken pipe", "closed"])
+def dead_stderr(request, monkeypatch) -> Iterator[None]:
+    """Nothing can be written to stderr."""
+    if request.param == "broken pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open("/dev/full", os.O_WRONLY)
+    raw = io.FileIO(writer, "w")
+    stderr = io.TextIOWrapper(io.BufferedWriter(raw), line_buffering=True)
+    if request.param == "closed":
+        stderr.close()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    yield
+    if not raw.closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)  # What waits there goes.
+        stderr.close()
+
+
+def test_stderr_that_cannot_be_written_ends_nobody_who_logs(dead_stderr, monkeypatch) -> None:
+    out = os.fstat(1)
+    ours = io.FileIO(os.dup(1), "w")
+    with notices(), ours:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(ours))
+        for _ in range(2):
+            logging.getLogger("bellwire.client").warning("lost")
+        now = os.fstat(sys.stdout.fileno())
+    assert (now.st_dev, now.st_ino) == (out.st_dev, out.st_ino), "stdout goes elsewhere"

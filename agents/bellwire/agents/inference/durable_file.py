@@ -1,6 +1,8 @@
 """Files that are there whole or not at all, after a power failure too."""
 
 import os
+from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from secrets import token_hex
 
@@ -43,7 +45,7 @@ def replace_file(path: Path, content: bytes) -> None:
         UnsyncedError: The new content is there, and a power failure may bring the old one back.
         OSError: It cannot be written; the old content is still there.
     """
-    aside = path.with_name(f".{path.name}-{token_hex(8)}")
+    aside = path.with_name(f"{_aside(path)}{token_hex(8)}")
     try:
         write_synced(aside, content)
         aside.rename(path)
@@ -53,3 +55,18 @@ def replace_file(path: Path, content: bytes) -> None:
         sync(path.parent)
     except OSError as error:
         raise UnsyncedError(error, path) from error
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed while they replaced a file have left beside it.
+
+    For who alone may replace it now. What cannot be removed stays: it is in nobody's way.
+    """
+    for aside in path.parent.glob(f"{escape(_aside(path))}*"):
+        with suppress(OSError):
+            aside.unlink()
+
+
+def _aside(path: Path) -> str:
+    """Return how the names begin that new content has before it is in its place."""
+    return f".{path.name}-"

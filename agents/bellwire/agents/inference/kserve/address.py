@@ -43,8 +43,11 @@ def parse_address(text: str) -> Address:
     return Address(host, int(port))
 
 
-def listener(text: str) -> socket.socket:
+def listener(text: str, *, is_dual: bool = False) -> socket.socket:
     """Return a socket that listens at HOST:PORT as people write it.
+
+    Args:
+        is_dual: Whether [::] means the addresses of IPv4, too, where the system can do that.
 
     Raises:
         KserveListenError: It is no address, not of this machine, or somebody else listens there.
@@ -52,7 +55,12 @@ def listener(text: str) -> socket.socket:
     address = parse_address(text)
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
+        return socket.create_server(
+            (address.host, address.port),
+            family=family,
+            backlog=BACKLOG,
+            dualstack_ipv6=is_dual and family is socket.AF_INET6 and socket.has_dualstack_ipv6(),
+        )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             cause = f"port {address.port} is taken"
@@ -63,9 +71,9 @@ def listener(text: str) -> socket.socket:
 
 
 def check_free(text: str) -> None:
-    """Try an address that another library is to listen at: gRPC's own error does not say why.
+    """Try an address as gRPC is to listen at it, whose own error does not say why: with IPv4, where it is [::].
 
     Raises:
         KserveListenError: As `listener`.
     """
-    listener(text).close()
+    listener(text, is_dual=True).close()

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TypeVar
 
 from bellwire.agents.inference.rollout import Rollout, Side
 from bellwire.agents.inference.rollout.errors import InvalidOutcomeError, NoExperimentError
-from bellwire.agents.inference.rollout.experiment import ExperimentReport
+from bellwire.agents.inference.rollout.experiment import ExperimentReport, ExperimentSums
 from bellwire.agents.inference.rollout.experiment_file import ExperimentKey
 from bellwire.agents.inference.rollout.kept_experiment import KeptExperiment
 
 logger = logging.getLogger(__name__)
+_R = TypeVar("_R")
 
 
 class Experiments:
@@ -88,10 +91,11 @@ class Experiments:
         """Write what was seen, and end all of them; safe to call twice."""
         self._stopping.set()
         saver, self._saver = self._saver, None
-        if saver is not None:
-            await saver  # Not cancelled: a thread that writes would go on beside the last write.
-        for model in tuple(self._running):
-            await self._end(model)
+        async with AsyncExitStack() as stack:  # Each of them, whatever the saver or another raises.
+            for model in self._running:
+                stack.push_async_callback(self._end, model)
+            if saver is not None:
+                await saver
 
     async def _save_often(self) -> None:
         while not await self._is_stopped_within(self._save_seconds):
@@ -114,9 +118,25 @@ class Experiments:
             if (
                 self._running.get(kept.key.model) is kept
             ):  # It may have ended while the disk was busy.
-                kept.see(await asyncio.to_thread(kept.sync, kept.experiment.sums))
+                kept.see(await _to_the_end(kept.sync, kept.experiment.sums))
 
     async def _end(self, model: str) -> None:
-        kept = self._running.pop(model)
         async with self._disk:
-            await asyncio.to_thread(kept.close, kept.experiment.sums)
+            kept = self._running.pop(model, None)
+            if kept is not None:
+                await _to_the_end(kept.close, kept.experiment.sums)
+
+
+async def _to_the_end(call: Callable[[ExperimentSums], _R], sums: ExperimentSums) -> _R:
+    """Run a call on a thread, and do not come back before it, though cancelled: nothing is to run beside it."""
+    work = asyncio.get_running_loop().run_in_executor(None, call, sums)
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        work.exception()  # Has it asked for: it is not what ends this.
+        raise cancelled
+    return work.result()

@@ -252,9 +252,10 @@ class ModelServer:
         }
         self._rollouts = {model: service.rollout for model, service in services.items()}
         await self._shadows.follow(self._rollouts.values())
-        await self._experiments.follow(self._rollouts.values())
         self._undecided = look.undecided
         self._door.use(self._rollouts, self._shadows.by_model, look.undecided)
+        # After the door: a disk that hangs must not keep a candidate that was rolled back in service.
+        await self._experiments.follow(self._rollouts.values())
         problems = {
             f"rollout of {model}": service.problem
             for model, service in services.items()

@@ -47,7 +47,8 @@ class NoExperimentError(CallerError):
         self.running = running
         super().__init__(
             f"model {model!r} is in no experiment, of those that are there are: {', '.join(running) or 'none'};"
-            f" `bellwire model rollout start {model} VERSION --stage ab --share SHARE` begins one",
+            f" `bellwire model rollout start {model} VERSION --stage ab --share SHARE` begins one;"
+            " where it is in one in another folder, call that folder's server by its agent_id",
             metadata={"model": model},
         )
 

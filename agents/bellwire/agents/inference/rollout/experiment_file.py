@@ -2,7 +2,8 @@
 
 Several servers may follow one folder. Each takes a slot, by a lock that the kernel gives back when the process is gone,
 however it went; only its owner writes a slot's file, and all files together are the experiment. Who starts again takes
-the first slot that is free, and goes on with the sums that lie there.
+the first slot that is free, and goes on with the sums that lie there. A lock holds as long as its file is where it was:
+who finds another one there, or none, has lost the slot.
 """
 
 import fcntl
@@ -11,15 +12,16 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bellwire.agents.inference.durable_file import UnsyncedError, replace_file
+from bellwire.agents.inference.durable_file import UnsyncedError, remove_leftovers, replace_file
 from bellwire.agents.inference.errors import InvalidModelError
 from bellwire.agents.inference.rollout.experiment import Arm, ExperimentSums
 from bellwire.agents.inference.rollout.significance import Moments
-from bellwire.agents.inference.rollout.state import Rollout, Stage
+from bellwire.agents.inference.rollout.state import Rollout, Stage, StepRecord
 from bellwire.wire.errors import CapacityError
 
 FOLDER: Final = "experiment"
@@ -39,14 +41,16 @@ class ExperimentKey:
     candidate: int
     share: float
     begun_unix_nano: int
-    """Of the step that began it."""
+    """Of the step that began it: the first of those since then that changed nothing."""
 
     @classmethod
     def of(cls, rollout: Rollout) -> Self | None:
         """Return the one that a rollout is in; None = it is in none."""
         if rollout.stage is not Stage.AB:
             return None
-        begun = rollout.records[-1].time_unix_nano if rollout.records else 0
+        now = (Stage.AB, rollout.serving, rollout.candidate, rollout.share)
+        same = takewhile(lambda each: _state(each) == now, reversed(rollout.records))
+        begun = min((each.time_unix_nano for each in same), default=0)
         return cls(rollout.model, rollout.serving, rollout.candidate, rollout.share, begun)
 
 
@@ -65,7 +69,7 @@ class ExperimentSlot:
 
     @classmethod
     def take(cls, root: Path, model: str) -> Self:
-        """Take the first slot that no living process has.
+        """Take the first slot that no living process has, and that this one may have.
 
         Raises:
             CapacityError: All are taken.
@@ -73,22 +77,30 @@ class ExperimentSlot:
         """
         folder = root / model / FOLDER
         folder.mkdir(exist_ok=True)
+        refused: PermissionError | None = None
         for number in range(SLOTS_MAX):
-            lock = os.open(
-                folder / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _KEEP_MODE
-            )
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-            except BaseException:
-                os.close(lock)
-                raise
-            else:
-                return cls(folder, number, lock)
+                lock = _locked(_lock_path(folder, number))
+            except PermissionError as error:  # Another user's: theirs to go on with.
+                refused = error
+                continue
+            if lock is not None:
+                slot = cls(folder, number, lock)
+                remove_leftovers(slot._path)
+                return slot
+        if refused is not None:
+            raise refused
         raise CapacityError(
             f"{SLOTS_MAX} servers keep an experiment of {model!r}, that is the limit"
         )
+
+    def is_held(self) -> bool:
+        """Tell whether the lock's file is still the one that others find.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        return _is_at(self._lock, _lock_path(self._folder, self.number))
 
     def read(self, key: ExperimentKey) -> ExperimentSums:
         """Return what this slot holds of an experiment; nothing where it holds another, or none.
@@ -141,6 +153,37 @@ class ExperimentSlot:
         return self._folder / f"{self.number}.json"
 
 
+def _state(record: StepRecord) -> tuple[Stage, int, int, float]:
+    return record.stage, record.serving, record.candidate, record.share
+
+
+def _lock_path(folder: Path, number: int) -> Path:
+    return folder / f"{number}.lock"
+
+
+def _locked(path: Path) -> int | None:
+    """Return a descriptor that holds the lock; None = somebody else has it, or removed it meanwhile."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _KEEP_MODE)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(lock, path):
+            return lock
+    except BlockingIOError:
+        pass
+    except BaseException:
+        os.close(lock)
+        raise
+    os.close(lock)
+    return None
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _read(path: Path, key: ExperimentKey) -> ExperimentSums:
     try:
         with path.open("rb") as file:
@@ -155,7 +198,14 @@ def _read(path: Path, key: ExperimentKey) -> ExperimentSums:
             return ExperimentSums()
         sums = values["sums"]
         return ExperimentSums(_arm(sums["serving"]), _arm(sums["candidate"]))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
         raise _invalid(path, f"{error!r:.200}") from error
 
 

@@ -24,8 +24,6 @@ _NOTHING: Final = ExperimentSums()
 class Glance:
     """What a look at the disk has found."""
 
-    seen: ExperimentSums
-    """By the process that had this one's place before; nothing but when the place was taken."""
     others: ExperimentSums
     """By all other servers of the folder, those that are gone among them."""
     problem: str
@@ -36,11 +34,12 @@ class KeptExperiment:
     """One experiment of one server.
 
     `sync` and `close` block as disks do, and are to be called one at a time, from any thread; the rest is for the loop.
-    A disk that refuses ends no experiment: it goes on in memory, and `problem` says so.
+    A disk that refuses ends no experiment: it goes on in memory, and `problem` says so. What was read is kept here to
+    the end: no write puts less in its place, whatever comes in between.
 
     Attributes:
         key: Which one it is.
-        experiment: Takes observations.
+        experiment: Takes observations; what was seen by this process alone.
         others: What other servers have seen, as of the last look.
         problem: What is wrong with keeping it; empty = nothing.
     """
@@ -50,58 +49,81 @@ class KeptExperiment:
         self.key = key
         self._root = root
         self._slot: ExperimentSlot | None = None
+        self._carried = _NOTHING
+        """What lay in each place that was taken; by then, nobody else counts it."""
         self._written = _NOTHING
+        self._is_closed = False
         self.experiment = Experiment(key.model, key.share)
         self.others = _NOTHING
         self.problem = ""
 
     def report(self) -> ExperimentReport:
         """Return what this server and the others have seen together."""
-        return self.experiment.report(self.others)
+        return self.experiment.report(self._carried.merged(self.others))
 
     def sync(self, sums: ExperimentSums) -> Glance:
-        """Write sums unless they are on the disk already, and look at the others'; the first time, take a place.
+        """Write sums unless they are on the disk already, and look at the others'; where there is no place, take one.
 
         Args:
             sums: `experiment.sums`, taken on the loop.
         """
-        seen = _NOTHING
+        if self._is_closed:
+            return Glance(self.others, self.problem)
         try:
-            if self._slot is None:
-                seen = self._take()
-                sums = sums.merged(seen)
-            assert self._slot is not None, "it was taken"
+            slot = self._own_slot()
+            sums = self._carried.merged(sums)
             if sums != self._written:
-                self._slot.write(self.key, sums)
+                slot.write(self.key, sums)
                 self._written = sums
         except (OSError, CapacityError) as error:
-            return Glance(seen, self.others, _unkept(error))
-        return self._look(self._slot, seen)
+            return Glance(self.others, _unkept(error))
+        return self._look(slot)
 
     def see(self, glance: Glance) -> None:
         """Take note of what `sync` has found, before it is called again."""
-        self.experiment.sums = self.experiment.sums.merged(glance.seen)
         self.others, self.problem = glance.others, glance.problem
 
     def close(self, sums: ExperimentSums) -> None:
         """Write sums, and leave the place to the next one; safe to call twice."""
-        glance = self.sync(sums)
-        if glance.problem:
-            logger.warning("experiment of %s: %s", self.key.model, glance.problem)
+        if self._is_closed:
+            return
+        try:
+            problem = self.sync(sums).problem
+            if problem:
+                logger.warning("experiment of %s: %s", self.key.model, problem)
+        finally:
+            self._is_closed = True
+            self._leave()
+
+    def _own_slot(self) -> ExperimentSlot:
+        """Return this one's place; a new one where there is none, or where it was removed."""
+        if self._slot is not None and not self._slot.is_held():
+            logger.warning(
+                "experiment of %s: its files were removed; it goes on with what is in memory, in the next free place",
+                self.key.model,
+            )
+            self._leave()
+        if self._slot is None:
+            self._slot = self._take()
+        return self._slot
+
+    def _leave(self) -> None:
         slot, self._slot = self._slot, None
         if slot is not None:
             slot.close()
 
-    def _take(self) -> ExperimentSums:
-        """Take a place; return what lies there."""
+    def _take(self) -> ExperimentSlot:
+        """Take a place, and over what lies there."""
         slot = ExperimentSlot.take(self._root, self.key.model)
         try:
-            self._written = self._before(slot)
+            before = self._before(slot)
         except BaseException:
             slot.close()
             raise
-        self._slot = slot
-        return self._written
+        if before != self._written:  # Else it is our own: only the lock was removed.
+            self._carried = self._carried.merged(before)
+        self._written = before
+        return slot
 
     def _before(self, slot: ExperimentSlot) -> ExperimentSums:
         try:
@@ -116,12 +138,12 @@ class KeptExperiment:
             )
             return _NOTHING
 
-    def _look(self, slot: ExperimentSlot, seen: ExperimentSums) -> Glance:
+    def _look(self, slot: ExperimentSlot) -> Glance:
         found = list(slot.others(self.key))
         sums = [each for each in found if isinstance(each, ExperimentSums)]
         wrong = [each.message for each in found if isinstance(each, InvalidModelError)]
         problem = f"what another server has seen is not counted: {wrong[0]}" if wrong else ""
-        return Glance(seen, reduce(ExperimentSums.merged, sums, _NOTHING), problem)
+        return Glance(reduce(ExperimentSums.merged, sums, _NOTHING), problem)
 
 
 def _unkept(error: OSError | CapacityError) -> str:

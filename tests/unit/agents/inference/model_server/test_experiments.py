@@ -1,23 +1,33 @@
 """A/B over a folder that is served: who may record, what is reported, and what ends an experiment."""
 
+import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
-from tests.unit.agents.inference.model_server.conftest import Publish, settings_of, until
+from tests.unit.agents.inference.model_server.conftest import (
+    Publish,
+    answer_of,
+    settings_of,
+    until,
+)
 
 from bellwire.agents.inference.model_server import ModelServer
 from bellwire.agents.inference.model_server.agent import statistics_json
+from bellwire.agents.inference.model_server.experiments import Experiments
 from bellwire.agents.inference.rollout import (
     Author,
     ExperimentReport,
     InvalidOutcomeError,
     NoExperimentError,
+    Rollout,
     RolloutFile,
     Side,
     Stage,
     is_candidates,
 )
+from bellwire.agents.inference.rollout.experiment_file import ExperimentSlot
 
 ADA = Author("ada", "which is better?")
 KEYS = [f"symbol-{number}" for number in range(400)]
@@ -54,6 +64,119 @@ def record_all(server: ModelServer) -> tuple[int, int]:
         for number, key in enumerate(KEYS)
     ]
     return sides.count(Side.SERVING), sides.count(Side.CANDIDATE)
+
+
+class HungFile:
+    """A file that holds up whoever reads it, as a disk may; here a pipe."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self._path = path
+        self._writer = -1
+
+    async def read_by_somebody(self) -> None:
+        """Wait until somebody is held up."""
+        await until(self._is_read)
+
+    def __enter__(self) -> "HungFile":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.let_go()
+
+    def let_go(self) -> None:
+        """End the file, and have nobody held up again; safe to call twice."""
+        if self._path.exists():
+            waking = os.open(self._path, os.O_RDWR | os.O_NONBLOCK)
+            self._path.unlink()
+            os.close(waking)
+        writer, self._writer = self._writer, -1
+        if writer >= 0:
+            os.close(writer)
+
+    def _is_read(self) -> bool:
+        try:
+            self._writer = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # Nobody reads.
+            return False
+        return True
+
+
+async def test_a_start_that_is_called_off_costs_nothing_that_was_seen(
+    tmp_path: Path, rollout: RolloutFile
+) -> None:
+    async with ModelServer(tmp_path, settings_of()) as server:
+        counts = record_all(server)
+    with HungFile(tmp_path / "actor" / "experiment" / "1.json") as disk:
+        start = asyncio.create_task(ModelServer(tmp_path, settings_of()).__aenter__())
+        await disk.read_by_somebody()
+        start.cancel()
+        await asyncio.sleep(0)  # Have it cancelled while the disk hangs.
+    await asyncio.wait([start])
+    assert start.cancelled()
+    async with ModelServer(tmp_path, settings_of()) as server:
+        assert seen_by(server) == counts
+
+
+async def test_a_refresh_that_is_called_off_costs_nothing_that_was_seen(
+    tmp_path: Path, rollout: RolloutFile
+) -> None:
+    async with ModelServer(tmp_path, settings_of()) as server:
+        counts = record_all(server)
+        rollout.take(lambda before: before.move(Stage.AB, 0.6, ADA, 2))
+        with HungFile(tmp_path / "actor" / "experiment" / "1.json") as disk:
+            refresh = asyncio.create_task(server.refresh())
+            await disk.read_by_somebody()
+            refresh.cancel()
+            await asyncio.sleep(0)  # Have it cancelled while the disk hangs.
+        await asyncio.wait([refresh])
+        await server.refresh()
+        server.record_outcome("actor", "a", returned=1.0)
+        assert sum(seen_by(server)) == 1
+    assert sum(counts) == len(KEYS)
+    async with ModelServer(tmp_path, settings_of()) as server:
+        assert sum(seen_by(server)) == 1
+
+
+async def test_a_disk_that_hangs_keeps_no_candidate_in_service(
+    tmp_path: Path, rollout: RolloutFile
+) -> None:
+    key = next(key for key in KEYS if is_candidates("actor", key, 0.5))
+    async with ModelServer(tmp_path, settings_of(experiment_seconds=0.05)) as server:
+        assert await answer_of(server, key=key) == 2
+        with HungFile(tmp_path / "actor" / "experiment" / "1.json") as disk:
+            await disk.read_by_somebody()
+            rollout.take(lambda before: before.rollback(ADA, 2))
+            refresh = asyncio.create_task(server.refresh())
+            async with asyncio.timeout(3):
+                while await answer_of(server, key=key) != 1:  # noqa: ASYNC110 - a thread sets no event of ours
+                    await asyncio.sleep(0.005)
+            assert not refresh.done()
+        await refresh
+
+
+async def test_a_write_that_fails_for_a_reason_nobody_knows_keeps_no_place_and_no_other_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for model in ("actor", "critic"):
+        (tmp_path / model).mkdir()
+    experiments = Experiments(tmp_path, 3_600.0)
+    steps = (Rollout(model, 1).start(2, Stage.AB, 0.5, ADA, 1) for model in ("actor", "critic"))
+    await experiments.follow(steps)
+    for model in ("actor", "critic"):
+        experiments.record(model, "a", 1.0, None)
+    monkeypatch.setattr(os, "fsync", none_knows_why)
+    with pytest.raises(RuntimeError, match="nobody knows why"):
+        await experiments.close()
+    for model in ("actor", "critic"):
+        slot = ExperimentSlot.take(tmp_path, model)
+        assert slot.number == 0
+        slot.close()
+
+
+def none_knows_why(_descriptor: int) -> None:
+    """Fail as nothing is expected to."""
+    raise RuntimeError("nobody knows why")
 
 
 async def test_outcomes_of_both_sides_are_reported(tmp_path: Path, rollout: RolloutFile) -> None:
@@ -116,7 +239,9 @@ async def test_another_share_begins_another_experiment_and_a_promotion_ends_it(
         rollout.take(lambda before: before.promote(ADA, 3))
         await server.refresh()
         assert report_of(server) is None
-        with pytest.raises(NoExperimentError, match="'actor' is in no experiment"):
+        with pytest.raises(
+            NoExperimentError, match=r"'actor' is in no experiment.*by its agent_id"
+        ):
             server.record_outcome("actor", "a", returned=1.0)
 
 

@@ -1,5 +1,9 @@
 """An experiment's sums on the disk: by whom they are found again, and what a disk that refuses costs."""
 
+import errno
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,10 +53,124 @@ def counts(kept: KeptExperiment) -> tuple[int, int]:
 def test_what_was_seen_is_found_again_to_the_last_digit(root: Path) -> None:
     first = opened(root)
     observe(first, 0.1, -0.3, 1e-17)
+    for value in (0.7, -1e-9):
+        first.experiment.record_return(Side.SERVING, value)
     first.close(first.experiment.sums)
     again = opened(root)
-    assert again.experiment.sums == first.experiment.sums
+    assert again.report() == first.report()
+    assert again.report().returns.difference is not None
     assert again.others == ExperimentSums()
+
+
+def test_what_was_read_is_not_lost_when_a_start_is_called_off_before_it_is_noted(
+    root: Path,
+) -> None:
+    first = opened(root)
+    observe(first, 1, 2)
+    first.close(first.experiment.sums)
+    called_off = KeptExperiment(root, KEY)
+    called_off.sync(called_off.experiment.sums)
+    called_off.close(called_off.experiment.sums)
+    assert counts(opened(root)) == (2, 2)
+
+
+def test_closed_twice_it_counts_once_and_takes_no_place_again(root: Path) -> None:
+    kept = opened(root)
+    observe(kept, 1, 2)
+    for _ in range(2):
+        kept.close(kept.experiment.sums)
+    synced(kept)
+    next_one = opened(root)
+    assert counts(next_one) == (2, 2)
+    assert next_one._slot is not None
+    assert next_one._slot.number == 0
+
+
+def test_a_folder_that_was_removed_costs_nothing_and_no_two_servers_share_a_place(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = opened(root)
+    observe(one, 1, 2)
+    synced(one)
+    shutil.rmtree(root / "actor" / "experiment")
+    two = opened(root)
+    observe(two, 3)
+    synced(two)
+    observe(one, 4)
+    assert counts(synced(one)) == (4, 4)
+    assert "its files were removed" in caplog.text
+    assert counts(synced(two)) == (4, 4)
+    for each in (one, two):
+        each.close(each.experiment.sums)
+    opened(root)
+    assert counts(opened(root)) == (4, 4)
+
+
+def test_a_folder_that_was_removed_comes_back_with_all_that_is_in_memory(root: Path) -> None:
+    first = opened(root)
+    observe(first, 1)
+    first.close(first.experiment.sums)
+    kept = opened(root)
+    observe(kept, 2)
+    shutil.rmtree(root / "actor" / "experiment")
+    assert (counts(synced(kept)), kept.problem) == ((2, 2), "")
+    kept.close(kept.experiment.sums)
+    assert counts(opened(root)) == (2, 2)
+
+
+def test_a_lock_alone_that_was_removed_makes_nothing_count_twice(root: Path) -> None:
+    kept = opened(root)
+    observe(kept, 1)
+    synced(kept)
+    (root / "actor" / "experiment" / "0.lock").unlink()
+    observe(kept, 2)
+    assert counts(synced(kept)) == (2, 2)
+    kept.close(kept.experiment.sums)
+    assert counts(opened(root)) == (2, 2)
+
+
+@pytest.fixture
+def refuse_locks(monkeypatch: pytest.MonkeyPatch) -> Callable[[range], None]:
+    """Have the system refuse the locks of these numbers, as it does with another user's."""
+    system = os.open
+
+    def refuse(numbers: range) -> None:
+        names = {f"{number}.lock" for number in numbers}
+
+        def refusing(path: Path, flags: int, mode: int = 0o777) -> int:
+            if Path(path).name in names:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return system(path, flags, mode)
+
+        monkeypatch.setattr(os, "open", refusing)
+
+    return refuse
+
+
+def test_places_of_another_user_are_passed_by(
+    root: Path, refuse_locks: Callable[[range], None]
+) -> None:
+    refuse_locks(range(2))
+    slot = ExperimentSlot.take(root, "actor")
+    assert slot.number == 2
+    slot.close()
+
+
+def test_where_no_place_may_be_had_the_refusal_is_the_problem(
+    root: Path, refuse_locks: Callable[[range], None]
+) -> None:
+    refuse_locks(range(64))
+    assert opened(root).problem == "its sums are not kept: Permission denied"
+
+
+def test_what_a_kill_left_half_written_goes_when_the_place_is_taken(root: Path) -> None:
+    opened(root).close(ExperimentSums())
+    place = root / "actor" / "experiment"
+    mine, anothers = place / ".0.json-0123456789abcdef", place / ".1.json-0123456789abcdef"
+    mine.touch()
+    anothers.touch()
+    opened(root)
+    assert (mine.exists(), anothers.exists()) == (False, True)
 
 
 def test_without_an_end_what_was_written_last_is_found(root: Path) -> None:
@@ -139,6 +257,7 @@ def test_damaged_sums_are_set_aside_and_said_and_the_experiment_begins_again(
         ('"compared": 1', '"compared": 1e999'),
         ('"mean": 1.0', '"mean": NaN'),
         ('"mean": 1.0', '"mean": "1"'),
+        ('"mean": 1.0', '"mean": 1' + "0" * 400),
         ('"squares": 0.0', '"squares": -1.0'),
         ('"count": 1', '"count": 99999999999999999999'),
     ],
@@ -220,6 +339,16 @@ def test_a_rollout_is_in_an_experiment_from_the_step_that_gave_it_its_share() ->
     assert ExperimentKey.of(begun) == ExperimentKey("actor", 1, 2, 0.1, 6)
     assert ExperimentKey.of(begun.move(Stage.AB, 0.5, ada, 7)) == KEY
     assert ExperimentKey.of(begun.promote(ada, 8)) is None
+
+
+def test_a_step_that_changes_nothing_begins_no_other_experiment() -> None:
+    ada = Author("ada", "why")
+    begun = Rollout("actor", 1).start(2, Stage.AB, 0.5, ada, 7)
+    assert ExperimentKey.of(begun.move(Stage.AB, 0.5, ada, 8).move(Stage.AB, 0.5, ada, 9)) == KEY
+    again = begun.rollback(ada, 8).start(2, Stage.AB, 0.5, ada, 9)
+    assert ExperimentKey.of(again) == ExperimentKey("actor", 1, 2, 0.5, 9)
+    back = begun.move(Stage.AB, 0.6, ada, 8).move(Stage.AB, 0.5, ada, 9)
+    assert ExperimentKey.of(back) == ExperimentKey("actor", 1, 2, 0.5, 9)
 
 
 @given(OBSERVATIONS, OBSERVATIONS)
