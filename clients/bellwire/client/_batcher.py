@@ -24,6 +24,7 @@ from bellwire.client._outcomes import Landed, Refused
 from bellwire.client._packer import Packer
 from bellwire.client._segment import OutBatch, Segment, Ticket
 from bellwire.client.settings import PublishSettings
+from bellwire.wire.batch import block_bytes
 from bellwire.wire.errors import (
     BellwireError,
     NotOwnerError,
@@ -202,7 +203,7 @@ class Batcher:
             out = self._packer.head(lane, window)
             if out is None or out.batch is None:
                 return bytes_left
-            size_on_wire = len(out.batch.block) + BATCH_OVERHEAD_BYTES
+            size_on_wire = block_bytes(out.batch) + BATCH_OVERHEAD_BYTES
             if not window.fits(out.count, out.size_bytes) or (outs and size_on_wire > bytes_left):
                 return 0
             lane.ready.popleft()

@@ -12,6 +12,7 @@ from bellwire.bus.v1.direct_pb2 import DirectRoute
 from bellwire.bus.v1.message_pb2 import Batch
 from bellwire.client._direct_packet import PACKET_BYTES_MAX, encode_packet
 from bellwire.transport.lane.direct import fetch_end
+from bellwire.wire.batch import block_bytes
 
 __all__ = ["DirectWriter"]
 
@@ -102,7 +103,7 @@ class DirectWriter:
             if (batch.header.topic, batch.header.partition) in route.partitions
             and not batch.header.max_not_before_time_unix_nano
         )
-        if sum(len(batches[index].block) for index in indexes) > PACKET_BYTES_MAX:
+        if sum(block_bytes(batches[index]) for index in indexes) > PACKET_BYTES_MAX:
             return ()
         return indexes
 

@@ -86,16 +86,20 @@ class GroupOutbox:
             topic, seconds, lambda found, left: found.enqueue(topic, message, left)
         )
 
-    async def publish(self, topic: str, message: Message, seconds: float) -> PublishResult:
+    async def publish(
+        self, topic: str, message: Message, seconds: float, payload_bytes: int | None = None
+    ) -> PublishResult:
         """Take one message and wait until it is acknowledged."""
         outbox = self._known(topic)
         if outbox is not None:
             try:
-                return await outbox.publish(topic, message, seconds)
+                return await outbox.publish(topic, message, seconds, payload_bytes)
             except NotOwnerError as error:
                 self._look_again(topic, outbox, error)
         return await self._at_owner(
-            topic, seconds, lambda found, left: found.publish(topic, message, left)
+            topic,
+            seconds,
+            lambda found, left: found.publish(topic, message, left, payload_bytes),
         )
 
     async def publish_many(

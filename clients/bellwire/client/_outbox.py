@@ -65,11 +65,20 @@ class Outbox:
         await self._link.opened(seconds)
 
     async def enqueue(
-        self, topic: str, message: Message, seconds: float
+        self, topic: str, message: Message, seconds: float, payload_bytes: int | None = None
     ) -> asyncio.Future[PublishResult]:
-        """Take one message; wait for room at most `seconds`."""
+        """Take one message; wait for room at most `seconds`.
+
+        Args:
+            topic: Where to.
+            message: Not to be changed any more.
+            seconds: Of waiting.
+            payload_bytes: Length of its data, where it is known: protobuf tells it by a copy. None = it is not.
+        """
         route = self._topics.known(topic)
-        size_bytes = len(message.data) + ENVELOPE_BYTES
+        if payload_bytes is None:
+            payload_bytes = len(message.data)
+        size_bytes = payload_bytes + ENVELOPE_BYTES
         if route and topic not in self._turns and self._has_room(1, size_bytes):
             return self._add(route, message, size_bytes)
         async with self._turn(topic, seconds):
@@ -87,10 +96,12 @@ class Outbox:
         self._link.wake()
         return future
 
-    async def publish(self, topic: str, message: Message, seconds: float) -> PublishResult:
-        """Take one message and wait until it is acknowledged."""
+    async def publish(
+        self, topic: str, message: Message, seconds: float, payload_bytes: int | None = None
+    ) -> PublishResult:
+        """Take one message and wait until it is acknowledged; see `enqueue`."""
         deadline = asyncio.get_running_loop().time() + seconds
-        future = await self.enqueue(topic, message, seconds)
+        future = await self.enqueue(topic, message, seconds, payload_bytes)
         try:
             async with asyncio.timeout_at(deadline):
                 return await future

@@ -118,7 +118,9 @@ class Publisher:
             tracestate=tracestate,
             attributes=attributes,
         )
-        return await self._outbox(topic).publish(topic, message, self._seconds(timeout))
+        return await self._outbox(topic).publish(
+            topic, message, self._seconds(timeout), len(payload)
+        )
 
     async def publish_message(
         self, topic: str, message: Message, *, timeout: float | None = None

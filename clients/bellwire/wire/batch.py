@@ -123,6 +123,16 @@ def encode_batch(
     return batch
 
 
+def block_bytes(batch: Batch) -> int:
+    """Return the length of a verified batch's block; 0 = it carries plain messages.
+
+    protobuf tells no length without a copy of the whole. A block that LZ4 could not shrink is the large one, and
+    its header has said how long it is.
+    """
+    header = batch.header
+    return header.uncompressed_bytes if header.codec == CODEC_NONE else len(batch.block)
+
+
 def check_header(batch: Batch, limits: BatchLimits = DEFAULT_LIMITS) -> None:
     """Refuse a batch its header already condemns, before anything is opened.
 

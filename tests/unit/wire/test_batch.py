@@ -20,6 +20,7 @@ from bellwire.bus.v1.message_pb2 import (
 from bellwire.wire.batch import (
     BLOCK_BYTES_MAX,
     BatchLimits,
+    block_bytes,
     check_message_sizes,
     encode_batch,
     open_batch,
@@ -248,3 +249,15 @@ def test_plain_messages_are_bounded_in_number_each_and_together():
     with pytest.raises(PayloadTooLargeError, match="together, limit is 1000"):
         check_message_sizes(messages(2, bytes(500)), limits)
     check_message_sizes(messages(2, bytes(400)), limits)
+
+
+def test_the_length_of_a_block_is_known_whatever_its_codec():
+    noise = random.Random(7).randbytes(20_000)
+    stored = encode_batch("bars.1h", 0, [new_message(data=noise)])
+    packed = encode_batch("bars.1h", 0, [new_message(data=COMPRESSIBLE * 20)])
+    plain = Batch(messages=[new_message(data=noise)])
+    assert stored.header.codec == CODEC_NONE
+    assert packed.header.codec == CODEC_LZ4_BLOCK
+    assert block_bytes(stored) == len(stored.block)
+    assert block_bytes(packed) == len(packed.block) < packed.header.uncompressed_bytes
+    assert block_bytes(plain) == 0

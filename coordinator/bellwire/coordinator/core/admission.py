@@ -46,6 +46,9 @@ DIRECT_ROUTES_MAX: Final = 64
 ID_LENGTH: Final = 36  # A UUID as text.
 # A field of 257 bytes takes 260, such an id 38: a message this small has no field above the bound.
 SMALL_MESSAGE_BYTES: Final = TEXT_BYTES_MAX + 3 + 2 + ID_LENGTH
+COPIED_BYTES_MAX: Final = (
+    1 << 14
+)  # To know a payload's length is to copy it: from here on looking at each text is less.
 TOGETHER_FROM_MESSAGES: Final = 16  # Below about ten, setting up costs more than it saves.
 UTF8_BYTES_MAX: Final = 4  # Of one character.
 _ID_FIELD: Final = b"\x0a\x24"  # Message.id = 1, 36 bytes.
@@ -308,9 +311,12 @@ def _check_source(messages: Sequence[Message], principal: str) -> None:
 
 
 def _check_bounds(message: Message, size: int, index: int, limits: BatchLimits) -> None:
-    if size - len(message.data) <= TEXT_BYTES_MAX and size <= limits.message_bytes_max:
-        return  # The envelope is all but the payload: where it is short, so is each of its fields.
-    size = message.ByteSize()  # What was given may be an upper bound.
+    fits = size <= limits.message_bytes_max
+    # The envelope is all but the payload: where it is short, so is each of its fields.
+    if fits and size <= COPIED_BYTES_MAX and size - len(message.data) <= TEXT_BYTES_MAX:
+        return
+    if not fits:
+        size = message.ByteSize()  # What was given may be an upper bound.
     if size > limits.message_bytes_max:
         raise PayloadTooLargeError(
             f"message {index} holds {size} bytes, limit is {limits.message_bytes_max}: send a reference "

@@ -17,6 +17,7 @@ from bellwire.coordinator.core.member import Member
 from bellwire.coordinator.core.positions import positions_of
 from bellwire.coordinator.core.settlement import apply_settlements
 from bellwire.coordinator.core.subscription import Subscription
+from bellwire.wire.batch import block_bytes
 from bellwire.wire.errors import (
     CallerError,
     DrainingError,
@@ -298,7 +299,8 @@ class SubscribeSession:
             fill_delivery(delivery, handout, self._accepted)
             count += 1
             if self.has_more:
-                size += delivery.ByteSize()
+                # `ByteSize` serializes all of it; plain messages are few and small.
+                size += block_bytes(delivery.batch) or delivery.ByteSize()
         if count == 1 and not response.HasField("delivery"):  # There seemed to be more.
             only = pb.SubscribeResponse()
             only.delivery.CopyFrom(response.deliveries.deliveries[0])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bellwire.bus.v1.message_pb2 import Batch, Message
-from bellwire.wire.batch import open_block
+from bellwire.wire.batch import block_bytes, open_block
 
 
 class Entry:
@@ -49,7 +49,7 @@ class Entry:
         self.count = header.message_count
         self.next_offset = base_offset + self.count
         self.uncompressed_bytes = header.uncompressed_bytes
-        self.stored_bytes = len(batch.block)
+        self.stored_bytes = block_bytes(batch)
         self.admitted_ns = admitted_ns
         self.sampled = sampled
         self.principal = ""

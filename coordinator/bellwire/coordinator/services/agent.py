@@ -45,13 +45,11 @@ class AgentStream:
         draining = pb.AgentDraining(reconnect_after_millis=RECONNECT_AFTER_MILLIS)
         self._outbox.put(pb.ConnectResponse(draining=draining))
 
-    def call(self, call: pb.Call) -> asyncio.Future[pb.CallResult]:
-        """Send a call; the future raises AgentLostError when the stream ends first."""
+    def call(self, frame: pb.ConnectResponse) -> asyncio.Future[pb.CallResult]:
+        """Send the frame of a call; the future raises AgentLostError when the stream ends first."""
         future: asyncio.Future[pb.CallResult] = asyncio.get_running_loop().create_future()
-        frame = pb.ConnectResponse()
-        frame.call.CopyFrom(call)  # A nested constructor would serialize and parse the arguments.
         self._outbox.put(frame)
-        self._calls[call.call_id] = future
+        self._calls[frame.call.call_id] = future
         return future
 
     def forget(self, call_id: str, reason: str) -> None:

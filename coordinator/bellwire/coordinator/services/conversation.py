@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -95,6 +94,8 @@ class _Coroutines:
         self._context = context
         self._conversation = conversation
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._fires_at = 0.0
         self._answered = asyncio.Event()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         conversation.wake = self._on_wake
@@ -103,7 +104,11 @@ class _Coroutines:
         # By itself: a first write that is cut off while it sends them leaves gRPC to send them again
         # with the status, which it refuses itself, and the peer never hears why its stream ended.
         await self._context.send_initial_metadata(())
-        await run_both(self._read(), self._write(), self._broken)
+        try:
+            await run_both(self._read(), self._write(), self._broken)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
 
     def _on_wake(self) -> None:
         self._wake.set()
@@ -140,12 +145,28 @@ class _Coroutines:
     async def _idle(self) -> None:
         """Wait for a wake-up, or for the time something is due."""
         retry_at = self._conversation.retry_at
-        if retry_at is None:
-            await self._wake.wait()
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, retry_at - time.monotonic())):
-                await self._wake.wait()
+        if retry_at is not None:
+            self._wake_at(retry_at)
+        await self._wake.wait()
+
+    def _wake_at(self, at: float) -> None:
+        """Wake by then; a timer that fires sooner serves as well, and asks again.
+
+        `retry_at` is mostly the next heartbeat and moves with every frame: a timer for each would be set, and taken
+        back, for nothing.
+        """
+        timer = self._timer
+        if timer is not None:
+            if self._fires_at <= at:
+                return
+            timer.cancel()
+        self._fires_at = at
+        delay = max(0.0, at - time.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(delay, self._fired)
+
+    def _fired(self) -> None:
+        self._timer = None
+        self._wake.set()
 
 
 def _nothing() -> None:

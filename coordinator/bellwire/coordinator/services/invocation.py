@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from bellwire.agent.v1 import invocation_pb2 as pb
-from bellwire.agent.v1.agent_pb2 import Call, CallResult
+from bellwire.agent.v1.agent_pb2 import CallResult, ConnectResponse
 from bellwire.bus.v1.error_pb2 import ItemError
 from bellwire.coordinator.core.fleet import NothingDone
 from bellwire.coordinator.core.registry import AgentSession
@@ -192,13 +192,14 @@ class Dispatcher:
     ) -> pb.InvokeResponse:
         """Send one call to one agent of ours and await its result."""
         stream = self._streams[session]
-        call = self._call(request, timeout_seconds, principal)
+        frame = self._frame(request, timeout_seconds, principal)
+        call_id = frame.call.call_id
         started = time.monotonic_ns()
         self._in_flight += 1
         session.in_flight += 1
         reason = "caller gone"
         try:
-            future = stream.call(call)
+            future = stream.call(frame)
             async with asyncio.timeout(timeout_seconds):
                 result = await future
         except TimeoutError:
@@ -211,8 +212,8 @@ class Dispatcher:
         finally:
             self._in_flight -= 1
             session.in_flight -= 1
-            stream.forget(call.call_id, reason)
-        _check_result(result, call.capability, session.agent.agent_id)
+            stream.forget(call_id, reason)
+        _check_result(result, request.capability, session.agent.agent_id)
         return pb.InvokeResponse(
             result=result.result,
             content_type=result.content_type or JSON_CONTENT_TYPE,
@@ -227,19 +228,23 @@ class Dispatcher:
         except BellwireError:
             return False
 
-    def _call(self, request: pb.InvokeRequest, timeout_seconds: float, principal: str) -> Call:
-        return Call(
-            call_id=str(next(self._ids)),
-            capability=request.capability,
-            arguments=request.arguments,
-            content_type=request.content_type or JSON_CONTENT_TYPE,
-            deadline_unix_nano=time.time_ns() + int(timeout_seconds * 1e9),
-            traceparent=request.traceparent,
-            tracestate=request.tracestate,
-            attempt=1,
-            request_id=request.request_id,
-            principal=principal,
-        )
+    def _frame(
+        self, request: pb.InvokeRequest, timeout_seconds: float, principal: str
+    ) -> ConnectResponse:
+        """Make the frame of a call; filled in place, for a call made apart is one more copy of its arguments."""
+        frame = ConnectResponse()
+        call = frame.call
+        call.call_id = str(next(self._ids))
+        call.capability = request.capability
+        call.arguments = request.arguments
+        call.content_type = request.content_type or JSON_CONTENT_TYPE
+        call.deadline_unix_nano = time.time_ns() + int(timeout_seconds * 1e9)
+        call.traceparent = request.traceparent
+        call.tracestate = request.tracestate
+        call.attempt = 1
+        call.request_id = request.request_id
+        call.principal = principal
+        return frame
 
 
 def _had_passed() -> DeadlineExceededError:

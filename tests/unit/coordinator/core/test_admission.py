@@ -13,7 +13,12 @@ from bellwire.bus.v1.publisher_pb2 import (
     ACK_LEVEL_REPLICATED,
     ACK_LEVEL_UNSPECIFIED,
 )
-from bellwire.coordinator.core.admission import admit_batch, admit_messages, check_ack_level
+from bellwire.coordinator.core.admission import (
+    COPIED_BYTES_MAX,
+    admit_batch,
+    admit_messages,
+    check_ack_level,
+)
 from bellwire.coordinator.core.topic import Topic
 from bellwire.wire.batch import BatchLimits, encode_batch, open_batch
 from bellwire.wire.errors import (
@@ -156,6 +161,17 @@ def test_each_text_field_is_bounded_to_the_byte(message_id, field, bytes_max):
         "bytes": str(bytes_max + 1),
         "limit": str(bytes_max),
     }
+
+
+@pytest.mark.parametrize("size_bytes", [COPIED_BYTES_MAX - 1_000, COPIED_BYTES_MAX + 1_000])
+def test_the_texts_of_a_large_message_are_bounded_like_those_of_a_small_one(size_bytes):
+    admit([Message(id=uuid7(), source="x" * 256, data=bytes(size_bytes))])
+    with pytest.raises(PayloadTooLargeError) as caught:
+        admit([Message(id=uuid7(), source="x" * 257, data=bytes(size_bytes))])
+    assert caught.value.metadata["field"] == "source"
+    many = {str(number): "" for number in range(65)}
+    with pytest.raises(PayloadTooLargeError, match="65 attributes"):
+        admit([Message(id=uuid7(), attributes=many, data=bytes(size_bytes))])
 
 
 def test_an_endless_id_is_refused():
