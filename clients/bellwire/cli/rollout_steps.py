@@ -71,7 +71,10 @@ def take_pin(place: Place, version: int, signed: Signed, *, as_json: bool) -> No
 def take_start(
     place: Place, versions: tuple[int, int], split: Split, signed: Signed, *, as_json: bool
 ) -> None:
-    """Begin to look at a candidate; `versions` are its own and the one in service, 0 = the newest before it that loads."""
+    """Begin to look at a candidate.
+
+    `versions` are its own and the one in service, for a first step; 0 = the newest before it that loads.
+    """
     candidate, serving = versions
     _demand_servable(place, candidate)
     stage, author, now = _stage(split), _author(signed), time.time_ns()
