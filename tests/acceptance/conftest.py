@@ -59,7 +59,8 @@ class Bellwire:
     async def started(self, *arguments: str, **streams: Any) -> AsyncIterator[Command]:
         """Start a command; it is killed if the block leaves it running."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bellwire.cli", *arguments),
+            # As the installed command, which imports nothing from the working folder.
+            *(sys.executable, "-P", "-m", "bellwire.cli", *arguments),
             cwd=self.folder,
             env=self.environment,
             **{"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, **streams},

@@ -6,8 +6,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ class Ends(Agent):
     name = "ends"
     async def on_start(self):
         os._exit(3)
+
+class Spills(Agent):
+    name = "spills"
+    async def on_stop(self):
+        raise OSError("disk full")
 
 class Takes(Agent):
     name = "takes"
@@ -97,7 +102,7 @@ async def test_agents_of_the_settings_file_run_together_each_under_its_name(
     bellwire: Bellwire,
 ) -> None:
     (bellwire.folder / "bellwire.toml").write_text(
-        '[agents.tactical]\n[agents.fast]\nagent = "tactical"\nstandby = 1\n'
+        '[agents.tactical]\n[agents.fast]\nagent = "tactical"\nstandby = true\n'
         'settings.bars_topic = "bars.5m"\nsettings.aggregation.rule = "vote"\n'
     )
     async with bellwire.serving() as (_, address), running(bellwire, address) as (command, states):
@@ -107,6 +112,16 @@ async def test_agents_of_the_settings_file_run_together_each_under_its_name(
         assert reads == {"tactical": ["bars.1h"], "fast": ["bars.5m"]}
         command.signal(signal.SIGINT)
         assert (await command.end())[0] == 0
+
+
+async def test_limits_of_the_settings_file_are_in_force_in_the_risk_agent(
+    bellwire: Bellwire,
+) -> None:
+    (bellwire.folder / "bellwire.toml").write_text('[risk]\npolicy_version = "mine"\n')
+    async with bellwire.serving() as (_, address), running(bellwire, address, "risk"):
+        status, out, _ = await bellwire.run("call", "risk_status", "-a", address, "--json")
+        assert status == 0
+        assert '"mine"' in out
 
 
 async def test_people_read_a_line_for_each_state_on_stderr(bellwire: Bellwire) -> None:
@@ -139,7 +154,10 @@ async def test_people_read_a_line_for_each_state_on_stderr(bellwire: Bellwire) -
         ((), "name an AGENT: tactical, rules, "),
         (("nobody",), "there is no agent 'nobody'; ours are tactical, rules, "),
         (("nowhere:Agent",), "No module named 'nowhere'"),
-        (("mine.py:Ghost",), "mine.py has no 'Ghost'; its agents are: Ends, Refuses, Takes"),
+        (
+            ("mine.py:Ghost",),
+            "mine.py has no 'Ghost'; its agents are: Ends, Refuses, Spills, Takes",
+        ),
         (("mine.py:Plain",), "is no subclass of bellwire.runtime.Agent"),
         (("mine.py:Takes", "-s", "bar=1"), "did you mean 'bars'? It has bars, rule.name"),
         (("mine.py:Takes", "-s", "bars=x"), "expected a whole number"),
@@ -157,6 +175,119 @@ async def test_what_cannot_be_run_is_told_in_one_sentence_before_anything_starts
     assert (status, out) == (2, "")
     assert says in err
     assert err.count("\n") == 1
+
+
+async def test_process_that_ends_while_it_imports_is_quoted(bellwire: Bellwire) -> None:
+    (bellwire.folder / "mine.py").write_text("import sys\nsys.exit('first\\nno licence')\n")
+    status, _, err = await bellwire.run("agents", "run", "mine.py:Mine", "-a", "unix:///n.sock")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "cannot be imported: its process ended with exit code 1: no licence" in err
+
+
+async def test_file_called_as_a_module_of_the_standard_library_breaks_no_agent(
+    bellwire: Bellwire,
+) -> None:
+    (bellwire.folder / "mine.py").write_text(BAD)
+    (bellwire.folder / "signal.py").write_text("raise RuntimeError('not this one')\n")
+    async with (
+        bellwire.serving() as (_, address),
+        running(bellwire, address, "mine:Takes") as (_, states),
+    ):
+        assert list(states) == ["takes-0"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_look_at_an_agent_ends_with_the_command_however_that_ends(
+    bellwire: Bellwire, number: int
+) -> None:
+    (bellwire.folder / "mine.py").write_text(
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "with open('pids.part', 'w') as file:\n    file.write(f'{os.getpid()} {child.pid}')\n"
+        "os.rename('pids.part', 'pids')\n"
+        "time.sleep(600)\n"
+    )
+    pids = bellwire.folder / "pids"
+    async with bellwire.started("agents", "run", "mine.py:Mine") as command:
+        await eventually(pids.exists)
+        probe, child = map(int, pids.read_text().split())
+        command.signal(number)
+        try:
+            await command.process.wait()
+            await eventually(lambda: not alive(probe))
+            if number == signal.SIGTERM:  # After kill -9 nobody is left who could.
+                await eventually(lambda: not alive(child))
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something in another process holds, which nothing tells."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_agents_go_on_when_nobody_reads_their_states_any_more(bellwire: Bellwire) -> None:
+    reader, writer = os.pipe()
+    async with bellwire.serving() as (_, address):
+        arguments = ("agents", "run", f"{EXAMPLE}:Breakout", "-a", address)
+        async with bellwire.started(*arguments, stderr=writer) as command:
+            os.close(writer)
+            ready = await asyncio.to_thread(_line_with, reader, "ready after")
+            os.kill(int(ready.split()[-1]), signal.SIGKILL)
+            async with asyncio.timeout(30):
+                while await live(bellwire, address) != {"breakout-0": 1}:
+                    pass
+            command.signal(signal.SIGTERM)
+            async with asyncio.timeout(30):
+                assert await command.process.wait() == 0
+
+
+def _line_with(reader: int, word: str) -> str:
+    """Return the first line that has a word; nobody reads those that follow."""
+    with open(reader, encoding="utf-8") as lines:
+        return next(line for line in lines if word in line)
+
+
+async def test_agent_that_fails_while_it_stops_is_told_and_ends_the_command_with_one(
+    bellwire: Bellwire,
+) -> None:
+    (bellwire.folder / "mine.py").write_text(BAD)
+    async with (
+        bellwire.serving() as (_, address),
+        running(bellwire, address, "mine.py:Spills") as (command, _),
+    ):
+        command.signal(signal.SIGTERM)
+        status, out, err = await command.end()
+    events = [json.loads(line) for line in out.splitlines()]
+    (stopped,) = [each for each in events if each.get("state") == "STOPPED"]
+    assert (stopped["returncode"], stopped["reason"]) == (70, "ended with exit code 70")
+    assert events[-1] == {"event": "stopped"}
+    told = "error: not every agent stopped as it should: spills-0 ended with exit code 70"
+    assert (status, err.splitlines()[-1]) == (1, told)
+
+
+async def test_second_command_with_the_same_agent_says_that_it_runs_already(
+    bellwire: Bellwire,
+) -> None:
+    (bellwire.folder / "mine.py").write_text(BAD)
+    async with bellwire.serving() as (_, address), running(bellwire, address, "mine.py:Takes"):
+        arguments = ("mine.py:Takes", "-a", address)
+        short = ("--set", "client.transport.connect_timeout_seconds=0.5")
+        status, _, err = await bellwire.run("agents", "run", *arguments, *short)
+    assert status == 1
+    assert "agent 'takes-0' runs already" in err
+    assert "--replicas" in err
 
 
 async def test_absent_coordinator_is_told_in_one_sentence(bellwire: Bellwire) -> None:

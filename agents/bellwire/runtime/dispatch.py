@@ -10,7 +10,7 @@ from google.protobuf.message import Message as ProtoMessage
 
 from bellwire.runtime.agent import Agent
 from bellwire.runtime.context import MessageContext
-from bellwire.runtime.errors import AgentDefinitionError, UndecodableError
+from bellwire.runtime.errors import AgentDefinitionError, AgentSettingsError, UndecodableError
 from bellwire.runtime.output import with_topic
 from bellwire.runtime.publication import Output, Outputs, Publication, listed
 from bellwire.runtime.template import filled
@@ -168,9 +168,20 @@ def _decoded(payload_type: type[PayloadT], context: MessageContext) -> PayloadT:
 
 
 def _topic(template: str, agent: Agent) -> str | None:
-    """Return the topic; None when a setting left it out."""
+    """Return the topic; None when a setting left it out, as its default does.
+
+    Raises:
+        AgentSettingsError: It is empty, and by default it is not.
+    """
     topic = filled(template, agent)
-    return topic if topic or not template else None
+    if topic or not template:
+        return topic
+    usual = template.format_map({**agent.settings, **agent.default_settings})
+    if usual:
+        raise AgentSettingsError(
+            f"topic {template!r} of agent {agent.name!r} is empty: give its setting a topic, for example {usual!r}"
+        )
+    return None
 
 
 def _unique(topics: Iterable[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ whoever supervises. Input: `target`, `agent_id`, and `assignments`, objects as `
 Output: `name` and `settings`, or `error`, one sentence.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -18,8 +19,11 @@ from bellwire.runtime.target import load_class, told
 from bellwire.wire.errors import CallerError
 
 
-def main() -> int:
-    """Answer on what standard output was at the start; the agent's code may print what it likes."""
+def main() -> None:
+    """Answer on what standard output was at the start, and end; the agent's code may print what it likes.
+
+    Threads that the agent's module has started are not waited for.
+    """
     answer = os.dup(1)
     os.dup2(2, 1)
     asked = json.loads(sys.stdin.readline())
@@ -30,7 +34,10 @@ def main() -> int:
         found = json.dumps({"error": error.message})
     with open(answer, "w", encoding="utf-8") as file:
         file.write(found + "\n")
-    return 0
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
 
 
 def examined(target: str, agent_id: str, assignments: Sequence[Assignment]) -> dict[str, object]:
@@ -65,4 +72,4 @@ def _made(cls: type[Agent], settings: Mapping[str, object], agent_id: str) -> Di
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

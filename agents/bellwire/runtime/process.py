@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import Callable
+from typing import Final
 
 from bellwire.policy.backoff import Backoff
 from bellwire.runtime.errors import ProcessFailedError, ProcessStartError
@@ -19,6 +21,8 @@ from bellwire.runtime.standby import Standby
 from bellwire.runtime.usage import ProcessUsage, usage_of
 
 logger = logging.getLogger(__name__)
+
+STOPPED_AS_TOLD: Final = (0, -signal.SIGTERM)  # The latter before it listens to the signal.
 
 
 class SupervisedProcess:
@@ -45,6 +49,8 @@ class SupervisedProcess:
         """From the last spawn to READY; of a spare, from its turn to READY. None before."""
         self.ready_details: ReadyDetails = {}
         """What it said with READY."""
+        self.stop_fault = ""
+        """How it ended when it was told to stop, if not as it should; empty when it did, or was not told."""
         self.last_words = ""
         """Why the last one that did not get ready gave up; empty when it did not say."""
         self.restart_times = RestartTimes()
@@ -63,6 +69,7 @@ class SupervisedProcess:
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
+        self._outlived_grace = False
 
     @property
     def name(self) -> str:
@@ -156,6 +163,8 @@ class SupervisedProcess:
     async def _goes_on(self, description: str, is_clean: bool) -> bool:
         """Decide after an end what follows, and wait until it is time; False when it is over."""
         now = time.monotonic()
+        if self.state is ProcessState.STOPPING:
+            self.stop_fault = self._fault_of_stop()
         delay = self._lifecycle.ended(now, description, is_clean=is_clean)
         self.next_start_seconds = delay or 0.0
         self._notify()
@@ -166,6 +175,12 @@ class SupervisedProcess:
         self.restart_times.ended(now)
         logger.warning("process %s %s; starting it again in %.2f s", self.name, description, delay)
         return not await self._told_to_stop_within(delay)
+
+    def _fault_of_stop(self) -> str:
+        if self.returncode in STOPPED_AS_TOLD or self.returncode is None:
+            return ""
+        late = ", for it did not end when told to" if self._outlived_grace else ""
+        return described(self.returncode) + late
 
     async def _told_to_stop_within(self, seconds: float) -> bool:
         try:
@@ -250,6 +265,7 @@ class SupervisedProcess:
             async with asyncio.timeout(self._settings.stop_grace_seconds):
                 await process.wait()
         except TimeoutError:
+            self._outlived_grace = True
             grace = self._settings.stop_grace_seconds
             logger.warning("process %s ignored SIGTERM for %g s; killing it", self.name, grace)
             process.kill()

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +57,7 @@ class Spawned:
     async def wait(self) -> int:
         """Wait until it is gone; return how it ended. What it started is killed."""
         returncode = await self._process.wait()
-        _sweep(self._process.pid)
+        sweep(self._process.pid)
         return returncode
 
     async def wait_ready(self, timeout_seconds: float) -> ReadyDetails | None:
@@ -90,7 +91,7 @@ class Spawned:
 
     def kill(self) -> None:
         """Kill it and its process group: it may have children of its own."""
-        _sweep(self._process.pid)
+        sweep(self._process.pid)
         _signal(self._process, signal.SIGKILL)
 
 
@@ -108,7 +109,6 @@ async def spawn(
     Raises:
         OSError: It could not be started; the signals are closed.
     """
-    cpus = ",".join(str(cpu) for cpu in spec.cpus)
     signals = (ready, *others)
     environment = {**os.environ, **spec.environment}
     for each in signals:
@@ -116,8 +116,7 @@ async def spawn(
     try:
         with log.opened() as file:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-I", "-S", LAUNCHER, str(os.getpid()), cpus, *spec.argv),
+                *launched(spec.argv, spec.cpus),
                 stdin=DEVNULL if spec.stdin_json is None else PIPE,
                 stdout=file,
                 stderr=file,
@@ -131,6 +130,17 @@ async def spawn(
     for each in signals:
         each.spawned()
     return Spawned(process, signals)
+
+
+def launched(argv: Sequence[str], cpus: Sequence[int] = ()) -> tuple[str, ...]:
+    """Return what starts a program in a process group of its own that the kernel kills when we die.
+
+    Args:
+        argv: Program and arguments.
+        cpus: CPUs it may run on; empty = all we may.
+    """
+    allowed = ",".join(str(cpu) for cpu in cpus)
+    return (sys.executable, "-I", "-S", LAUNCHER, str(os.getpid()), allowed, *argv)
 
 
 def described(returncode: int) -> str:
@@ -154,7 +164,7 @@ def _signal(process: Process, number: signal.Signals) -> None:
             os.kill(process.pid, number)
 
 
-def _sweep(group: int) -> None:
+def sweep(group: int) -> None:
     """Kill what is left of a process group, once its leader is gone or shall go."""
     # Nobody may be left in it, or it was never made.
     with contextlib.suppress(ProcessLookupError, PermissionError):

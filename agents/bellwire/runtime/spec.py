@@ -172,6 +172,11 @@ class ChildContext:
     """Log the stack of an error that ends an agent before READY, though the error itself is told."""
 
 
+def module_argv(module: str) -> tuple[str, ...]:
+    """Return what runs a module of ours; what lies in the working folder replaces no module."""
+    return (sys.executable, "-P", "-m", module)
+
+
 def agent_processes(
     spec: AgentSpec, shared: ChildContext, machine: Machine, *, before: int = 0
 ) -> list[ProcessSpec]:
@@ -203,7 +208,7 @@ def _replica(
     is_on_gpu = placement.device.gpu is not None
     return ProcessSpec(
         name=agent_id,
-        argv=(sys.executable, "-m", CHILD_MODULE),
+        argv=module_argv(CHILD_MODULE),
         environment={**ONE_THREAD, **placement.environment, **spec.environment},
         cpus=placement.cpus,
         standby=spec.standby,

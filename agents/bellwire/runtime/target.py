@@ -1,7 +1,9 @@
 """Where the class of an agent is: "module:Class", or "path/to/file.py:Class"."""
 
+import contextlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 import types
@@ -55,13 +57,15 @@ def parse_target(text: str) -> Target:
 
 
 def load_class(text: str) -> type[Agent]:
-    """Import the class of an agent.
+    """Import the class of an agent; modules in the working folder are found last.
 
     Raises:
         AgentDefinitionError: No such module, file or class, it fails when it is imported, or the
             class is no Agent.
     """
     target = parse_target(text)
+    with contextlib.suppress(FileNotFoundError):  # The working folder may be gone.
+        _find_in(os.getcwd())
     try:
         module = _from_file(target) if target.is_file else importlib.import_module(target.place)
     except Exception as error:
@@ -105,7 +109,7 @@ def told(error: BaseException) -> str:
     said = " ".join(str(error).split())
     kind = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, ImportError | OSError) or not frames:
+    if isinstance(error, ImportError | OSError | SyntaxError) or not frames:  # They name the place.
         return f"{kind}: {said}" if said else kind
     where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
     return f"{kind}: {said} ({where})" if said else f"{kind} ({where})"
@@ -116,9 +120,7 @@ def _from_file(target: Target) -> ModuleType:
     path = Path(target.place).absolute()
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {target.place}")
-    # Behind all else: a neighbour called as a module of the standard library must not replace it.
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
+    _find_in(str(path.parent))
     name = path.stem if path.stem not in sys.modules else f"{path.stem}__{FILE_SUFFIX[1:]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -127,6 +129,13 @@ def _from_file(target: Target) -> ModuleType:
     sys.modules[name] = module  # Dataclasses of the file look their module up here.
     spec.loader.exec_module(module)
     return module
+
+
+def _find_in(folder: str) -> None:
+    """Import from a folder too, behind all else: what is called there as a module of the standard library must not
+    replace it."""
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 def _agents_in(module: ModuleType) -> list[str]:

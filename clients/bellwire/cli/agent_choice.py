@@ -106,7 +106,7 @@ def _flagged(chosen: Chosen, flags: AgentFlags) -> Chosen:
         table,
         replicas=table.replicas if flags.replicas is None else flags.replicas,
         device=table.device if flags.device is None else flags.device,
-        standby=table.standby if flags.standby is None else int(flags.standby),
+        standby=table.standby if flags.standby is None else flags.standby,
         on_missing_device="degrade" if flags.degrade else table.on_missing_device,
     )
     settings = (*chosen.settings, *map(_assignment, flags.settings))

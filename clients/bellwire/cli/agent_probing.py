@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
 from bellwire.cli.agent_choice import Chosen
 from bellwire.cli.faults import UsageFault
+from bellwire.cli.output import harmless
+from bellwire.cli.probe_process import ProbeAnswer, ask_probe
 from bellwire.runtime import AgentSpec, PlacementSettings, RunSettings
 from bellwire.runtime.spawned import described
-from bellwire.runtime.spec import ONE_THREAD
 from bellwire.wire.errors import CallerError
 
 __all__ = ["agent_specs"]
 
-PROBE_MODULE: Final = "bellwire.runtime.probe"
 AT_ONCE_MAX: Final = 4  # Each imports a program; more at once would only take turns on the cores.
 
 
@@ -72,7 +68,7 @@ async def _spec(chosen: Chosen, run: RunSettings, timeout_seconds: float) -> Age
             device=table.device,
             placement=placement,
             run=run,
-            standby=table.standby,
+            standby=int(table.standby),
         )
     except CallerError as error:
         raise UsageFault(error.message) from error
@@ -92,28 +88,15 @@ async def _spec(chosen: Chosen, run: RunSettings, timeout_seconds: float) -> Age
 
 async def _probed(chosen: Chosen, timeout_seconds: float) -> tuple[str, dict[str, object]]:
     """Return the name of the class, and the settings to give it."""
-    question = _question(chosen)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", PROBE_MODULE),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,  # What it complains of when it is imported, its own process says again.
-        env={**os.environ, **ONE_THREAD, "CUDA_VISIBLE_DEVICES": ""},
-        process_group=0,  # Ctrl-C in the terminal is ours.
-    )
     try:
         async with asyncio.timeout(timeout_seconds):
-            answer, _ = await process.communicate(question)
+            answer = await ask_probe(_question(chosen))
     except TimeoutError:
         raise UsageFault(
             f"agent {chosen.target!r} was not imported within {timeout_seconds:g} s; "
             "load what takes long in on_start, or raise supervisor.start_timeout_seconds"
         ) from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-    return _answered(chosen, answer, process.returncode or 0)
+    return _answered(chosen, answer)
 
 
 def _question(chosen: Chosen) -> bytes:
@@ -130,13 +113,13 @@ def _question(chosen: Chosen) -> bytes:
         ) from error
 
 
-def _answered(chosen: Chosen, answer: bytes, returncode: int) -> tuple[str, dict[str, object]]:
+def _answered(chosen: Chosen, answer: ProbeAnswer) -> tuple[str, dict[str, object]]:
     try:
-        found = json.loads(answer)
+        found = json.loads(answer.line)
     except ValueError:
+        why = harmless(answer.last_words) or "a module must not end the process that imports it"
         raise UsageFault(
-            f"agent {chosen.target!r} cannot be imported: its process {described(returncode)}; "
-            "a module must not end the process that imports it"
+            f"agent {chosen.target!r} cannot be imported: its process {described(answer.returncode)}: {why}"
         ) from None
     if "error" in found:
         raise UsageFault(found["error"])

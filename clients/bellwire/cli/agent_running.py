@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from bellwire.cli.agent_choice import AgentFlags, Chosen, choose
 from bellwire.cli.agent_probing import agent_specs
+from bellwire.cli.agent_sections import with_sections
 from bellwire.cli.agent_states import StateLines
 from bellwire.cli.faults import CommandError, ExitCode, UsageFault
 from bellwire.cli.serving import SignalGate
@@ -57,12 +58,14 @@ def run_agents(
         as_json: Print JSON lines on stdout, instead of words on stderr.
 
     Raises:
+        ConfigError: A section of bellwire.toml holds what it cannot.
         UsageFault: An agent, a setting or a device cannot be used; nothing was started.
         UnreachableError: There is no coordinator.
-        CommandError: An agent did not start, or is given up; the others are stopped.
+        CommandError: An agent did not start, is given up (the others are stopped), or did not stop as it should.
     """
     tree = load_settings(request)
-    plan = _plan(choose(names, flags, tree.agents), tree, log_level)
+    chosen = with_sections(choose(names, flags, tree.agents), request)
+    plan = _plan(chosen, tree, log_level)
     lines = StateLines(as_json=as_json)
     handler = lines.warnings()
     logger = logging.getLogger("bellwire.runtime")
@@ -97,9 +100,17 @@ async def _run(plan: _Plan, lines: StateLines) -> None:
             if told.done():
                 lines.draining(gate.reason)
         lines.stopped()
+        _demand_clean_stops(supervisor)
     finally:
         told.cancel()
         await asyncio.gather(told, return_exceptions=True)
+
+
+def _demand_clean_stops(supervisor: Supervisor) -> None:
+    """Fail where an agent lost what it had in hand, or could not close what it had open."""
+    faults = [f"{each.name} {each.stop_fault}" for each in supervisor.processes if each.stop_fault]
+    if faults:
+        raise CommandError(f"not every agent stopped as it should: {'; '.join(faults)}")
 
 
 async def _unless(told: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:

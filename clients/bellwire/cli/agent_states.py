@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +12,6 @@ from typing import Final
 from bellwire.cli.output import Style, encodable, error_console, harmless, print_json
 from bellwire.runtime.lifecycle import ProcessState
 from bellwire.runtime.process import SupervisedProcess
-from bellwire.runtime.spawned import described
 
 __all__ = ["StateLines", "state_json", "state_words"]
 
@@ -22,6 +20,7 @@ STYLES: Final = {
     ProcessState.BACKOFF: Style.WARN,
     ProcessState.FAILED: Style.BAD,
 }
+ENDED: Final = (ProcessState.BACKOFF, ProcessState.FAILED, ProcessState.STOPPED)
 TOLD_BY_STATES: Final = "bellwire.runtime.process"  # Its warnings are our lines.
 
 
@@ -85,8 +84,8 @@ def state_words(process: SupervisedProcess) -> str:
             return f"ready after {_ready_ms(process):,.0f} ms, pid {process.pid}"
         case ProcessState.BACKOFF:
             return f"{process.reason}; starting again in {process.next_start_seconds:.2f} s"
-        case ProcessState.STOPPED if process.returncode == -signal.SIGKILL:
-            return f"stopped; it {described(process.returncode)}, for it did not end when told to"
+        case ProcessState.STOPPED if process.stop_fault:
+            return f"stopped; it {process.stop_fault}"
         case _:
             return process.state.name.lower()
 
@@ -103,8 +102,16 @@ def state_json(process: SupervisedProcess) -> dict[str, object]:
         "restarts": process.restarts,
         "ready_ms": round(_ready_ms(process), 1) if is_ready else None,
         "next_start_seconds": round(process.next_start_seconds, 3) if is_waiting else None,
-        "reason": process.reason,
+        "returncode": process.returncode if process.state in ENDED else None,
+        "reason": _reason(process),
     }
+
+
+def _reason(process: SupervisedProcess) -> str:
+    """Return why it is where it is; empty where that is as it should be."""
+    if process.state is ProcessState.STOPPED:
+        return process.stop_fault
+    return process.reason if process.state in (ProcessState.BACKOFF, ProcessState.FAILED) else ""
 
 
 def _ready_ms(process: SupervisedProcess) -> float:

@@ -18,6 +18,7 @@ from bellwire.agents.inference.model_server.agent import (
 from bellwire.agents.inference.model_server.settings import ModelServerSettings
 from bellwire.agents.inference.repository import scan
 from bellwire.cli.faults import CommandError, ExitCode, UsageFault
+from bellwire.cli.model_answers import answering
 from bellwire.cli.notices import notices
 from bellwire.cli.output import Style, console, harmless, print_json
 from bellwire.cli.session import run_async
@@ -169,6 +170,7 @@ def _announce(agent: ModelServerAgent, address: str, *, as_json: bool) -> None:
         "capability": agent.capabilities[0],
         "capabilities": list(agent.capabilities),
         "models": [manifest.key for manifest in agent.server.manifests()],
+        "answering": answering(agent.server),
         "kserve_grpc": doors.grpc_address if doors else "",
         "kserve_http": doors.http_address if doors else "",
         "problems": agent.server.problems,
@@ -178,8 +180,8 @@ def _announce(agent: ModelServerAgent, address: str, *, as_json: bool) -> None:
         print_json(facts)
         return
     out = console()
-    keys = [manifest.key for manifest in agent.server.manifests()]
-    out.print(f"serving {', '.join(keys) or 'no model yet'}", style=Style.NAME, soft_wrap=True)
+    answers = ", ".join(answering(agent.server)) or "no model yet"
+    out.print(f"serving {answers}", style=Style.NAME, soft_wrap=True, markup=False)
     names = ", ".join(agent.capabilities)
     out.print(f"on the bus at {harmless(address)} as {names}", soft_wrap=True, markup=False)
     for word in ("grpc", "http"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -40,10 +42,28 @@ def console() -> Console:
 
 
 def error_console() -> Console:
-    """Return a console on stderr, where progress and notices go."""
+    """Return a console on stderr, where progress and notices go.
+
+    Once nobody reads them any more they go nowhere, and whoever wrote them goes on: rich would end the command.
+    """
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    class _ErrorConsole(Console):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            with contextlib.suppress(OSError, ValueError):  # It may be no file.
+                _lead_nowhere(self.file.fileno())
+
+    return _ErrorConsole(stderr=True, highlight=False)
+
+
+def _lead_nowhere(descriptor: int) -> None:
+    """Let writes to a descriptor succeed from now on, those of processes started later too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, descriptor)
+    finally:
+        os.close(nowhere)
 
 
 def print_json(value: object) -> None:

@@ -61,7 +61,14 @@ def start(
     model: ModelArgument,
     version: VersionArgument,
     reason: ReasonOption,
-    stage: StageOption = "canary",
+    stage: Annotated[
+        str,
+        typer.Option(
+            "--stage",
+            metavar="STAGE",
+            help="shadow, canary or ab; else canary with a --share, and shadow without.",
+        ),
+    ] = "",
     share: ShareOption = 0.0,
     serving: Annotated[
         int | None,
@@ -69,7 +76,7 @@ def start(
             "--serving",
             metavar="VERSION",
             min=1,
-            help="Version in service, for a first step; else the one before.",
+            help="Version in service, for a first step; else the newest before it that loads.",
         ),
     ] = None,
     author: AuthorOption = "",
@@ -83,7 +90,8 @@ def start(
     from bellwire.cli.rollout_steps import Place, take_start
 
     place = Place(models, model)
-    take_start(place, (version, serving or 0), (stage, share), (author, reason), as_json=json)
+    split = (stage or ("canary" if share else "shadow"), share)
+    take_start(place, (version, serving or 0), split, (author, reason), as_json=json)
 
 
 @app.command()

@@ -71,21 +71,21 @@ def take_pin(place: Place, version: int, signed: Signed, *, as_json: bool) -> No
 def take_start(
     place: Place, versions: tuple[int, int], split: Split, signed: Signed, *, as_json: bool
 ) -> None:
-    """Begin to look at a candidate; `versions` are its own and the one in service, 0 = the one before it."""
+    """Begin to look at a candidate.
+
+    `versions` are its own and the one in service, for a first step; 0 = the newest before it that loads.
+    """
     candidate, serving = versions
     _demand_servable(place, candidate)
-    if serving:
-        _demand(place, serving)
     stage, author, now = _stage(split), _author(signed), time.time_ns()
-    before = serving or max((each for each in place.versions() if each < candidate), default=0)
-    if not before and place.file().read() is None:
-        raise UsageFault(
-            f"no version of {place.model!r} is below {candidate}; name the one in service with --serving"
-        )
+    if serving:
+        _demand_servable(place, serving)
+    elif place.file().read() is None:
+        serving = _newest_servable(place, candidate)
     _take(
         place,
         lambda rollout: rollout.start(candidate, stage, split[1], author, now),
-        serving=before,
+        serving=serving,
         as_json=as_json,
     )
 
@@ -107,8 +107,19 @@ def take_promote(place: Place, signed: Signed, *, as_json: bool) -> None:
 
 
 def take_rollback(place: Place, signed: Signed, *, as_json: bool) -> None:
-    """Drop the candidate, or go back to the version before."""
+    """Drop the candidate, or go back to the version before.
+
+    A candidate is dropped whatever becomes of the version in service; that one is warned of when it does not load.
+    """
     author, now = _author(signed), time.time_ns()
+    place.versions()
+    rollout = place.file().read()
+    if rollout is not None and rollout.candidate:
+        problem = _trial(place, rollout.serving).problem
+        if problem:
+            _warn(f"version {rollout.serving} serves from now on and does not load: {problem}")
+    elif rollout is not None and rollout.previous:
+        _demand_servable(place, rollout.previous)
     _take(place, lambda rollout: rollout.rollback(author, now), as_json=as_json)
 
 
@@ -135,19 +146,55 @@ def _demand_servable(place: Place, version: int) -> None:
         UsageFault: It is not there, its gate has not passed it, or it cannot be loaded.
     """
     _demand(place, version)
-    folder = place.models / place.model / str(version)
-    try:
-        manifest = FoundVersion(place.model, version, folder).read_manifest()
-        trial = try_version(folder, manifest, batches=(1, manifest.batch_max), quick_bytes_max=None)
-    except InvalidModelError as error:
-        trial = Trial(error.message)
+    trial = _trial(place, version)
     if trial.problem:
         raise UsageFault(
             f"version {version} of {place.model!r} cannot be served: {harmless(trial.problem)}; "
             "the rollout stays as it is: mend it, or publish another version"
         )
+    _warn_untried(version, trial)
+
+
+def _newest_servable(place: Place, candidate: int) -> int:
+    """Return the newest version below the candidate that a server would load: the one that answers now.
+
+    Raises:
+        UsageFault: There is none.
+    """
+    below = [each for each in place.versions() if each < candidate]
+    problems = []
+    for version in reversed(below):
+        trial = _trial(place, version)
+        if not trial.problem:
+            _warn_untried(version, trial)
+            return version
+        problems.append(f"{version} ({harmless(trial.problem)})")
+    if not problems:
+        raise UsageFault(
+            f"no version of {place.model!r} is below {candidate}; name the one in service with --serving"
+        )
+    raise UsageFault(
+        f"no version of {place.model!r} below {candidate} can be served: {', '.join(problems)}; "
+        "name the one in service with --serving"
+    )
+
+
+def _trial(place: Place, version: int) -> Trial:
+    folder = place.models / place.model / str(version)
+    try:
+        manifest = FoundVersion(place.model, version, folder).read_manifest()
+        return try_version(folder, manifest, batches=(1, manifest.batch_max), quick_bytes_max=None)
+    except InvalidModelError as error:
+        return Trial(error.message)
+
+
+def _warn_untried(version: int, trial: Trial) -> None:
     if trial.untried:
-        sys.stderr.write(f"warning: version {version} was not tried: {harmless(trial.untried)}\n")
+        _warn(f"version {version} was not tried: {trial.untried}")
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"warning: {harmless(text)}\n")
 
 
 def _stage(split: Split) -> Stage:

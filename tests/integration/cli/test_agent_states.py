@@ -49,8 +49,20 @@ async def test_machines_read_each_state_once_as_json(capsys: pytest.CaptureFixtu
     ]
     assert {each["event"] for each in events} == {"state"}
     assert [each["ready_ms"] is not None for each in events].count(True) == 2
-    assert events[2]["reason"] == "was ended by SIGKILL"
+    reasons = [(each["returncode"], each["reason"]) for each in events]
+    killed, told = (-signal.SIGKILL, "was ended by SIGKILL"), (-signal.SIGTERM, "")
+    assert reasons == [(None, "")] * 2 + [killed] + [(None, "")] * 3 + [told]
     assert 0 < events[2]["next_start_seconds"] <= 0.01
+
+
+async def test_machines_read_why_a_stop_was_not_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    await crash_and_stop(StateLines(as_json=True), IGNORES)
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["state"], last["returncode"], last["reason"]) == (
+        "STOPPED",
+        -signal.SIGKILL,
+        "was ended by SIGKILL, for it did not end when told to",
+    )
 
 
 async def test_people_read_what_happened_and_what_comes_next(

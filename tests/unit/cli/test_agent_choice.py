@@ -50,10 +50,10 @@ def test_class_is_called_as_it_says_itself() -> None:
 def test_flags_win_over_the_table_and_leave_the_rest_of_it() -> None:
     flags = AgentFlags(replicas=5, device="cpu:0", standby=True, settings=("bars_topic=bars.1m",))
     (chosen,) = choose(["fast"], flags, ENTRIES)
-    assert chosen.table == AgentTable("tactical", 5, "cpu:0", 1, "degrade")
+    assert chosen.table == AgentTable("tactical", 5, "cpu:0", True, "degrade")
     assert chosen.settings[-1] == OwnSetting("bars_topic", "bars.1m", is_text=True)
     (chosen,) = choose(["mine"], AgentFlags(standby=False, degrade=True), ENTRIES)
-    assert (chosen.table.standby, chosen.table.on_missing_device) == (0, "degrade")
+    assert (chosen.table.standby, chosen.table.on_missing_device) == (False, "degrade")
 
 
 def test_value_may_hold_equals_signs_and_be_empty() -> None:

@@ -170,3 +170,50 @@ def test_a_version_whose_engine_is_not_installed_here_is_taken_with_a_warning(
     status, _, err = step("start", "actor", "2", "--stage", "shadow", *WHY)
     assert status == 0
     assert err.startswith("warning: version 2 was not tried: engine 'onnx' needs onnxruntime")
+
+
+def test_without_stage_and_share_a_candidate_is_looked_at_as_a_shadow(step):
+    assert step("start", "actor", "2", *WHY)[:2] == (
+        0,
+        "actor: version 1 serves, 2 is its shadow\n",
+    )
+
+
+def test_version_in_service_that_no_server_would_load_is_not_named_for_a_first_step(models, step):
+    (models / "actor" / "1" / "actor.npz").write_bytes(b"other")
+    status, out, err = step("start", "actor", "3", "--serving", "1", *WHY)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "version 1 of 'actor' cannot be served" in err
+    assert "no rollout yet" in step("show", "actor")[1]
+
+
+def test_newest_version_below_the_candidate_that_loads_serves_from_a_first_step_on(models, step):
+    (models / "actor" / "2" / "actor.npz").write_bytes(b"other")
+    assert step("start", "actor", "3", *WHY)[1] == "actor: version 1 serves, 3 is its shadow\n"
+
+
+def test_first_step_is_refused_where_nothing_below_the_candidate_loads(models, step):
+    for version in "12":
+        (models / "actor" / version / "actor.npz").write_bytes(b"other")
+    status, out, err = step("start", "actor", "3", *WHY)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "no version of 'actor' below 3 can be served: 2 (" in err
+    assert "no rollout yet" in step("show", "actor")[1]
+
+
+def test_rollback_to_a_version_that_does_not_load_is_refused(models, step):
+    step("start", "actor", "2", *WHY)
+    step("promote", "actor", *WHY)
+    (models / "actor" / "1" / "actor.npz").write_bytes(b"other")
+    status, out, err = step("rollback", "actor", *WHY)
+    assert (status, out) == (2, "")
+    assert "version 1 of 'actor' cannot be served" in err
+    assert json.loads(step("show", "actor", "--json")[1])["serving"] == 2
+
+
+def test_candidate_is_dropped_with_a_warning_where_what_serves_then_does_not_load(models, step):
+    step("start", "actor", "2", *WHY)
+    (models / "actor" / "1" / "actor.npz").write_bytes(b"other")
+    status, out, err = step("rollback", "actor", *WHY)
+    assert (status, out) == (0, "actor: version 1 serves\n")
+    assert err.startswith("warning: version 1 serves from now on and does not load: ")

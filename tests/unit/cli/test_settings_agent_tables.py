@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bellwire.cli.app import run
 from bellwire.cli.config_view import print_settings
 from bellwire.cli.settings import (
     AgentEntry,
@@ -63,7 +64,7 @@ def test_environment_and_flags_go_on_top_as_text(tmp_path: Path) -> None:
         "BELLWIRE_AGENTS__FAST__STANDBY": "1",
     }
     fast = load(tmp_path, FILE, environ, "agents.fast.replicas=3", "agents.new.agent=rules").agents
-    assert (fast["fast"].table.replicas, fast["fast"].table.standby) == (3, 1)
+    assert (fast["fast"].table.replicas, fast["fast"].table.standby) == (3, True)
     assert fast["fast"].settings[-1] == OwnSetting("valid_bars", "2", is_text=True)
     assert fast["new"].table.agent == "rules"
 
@@ -100,3 +101,24 @@ def test_show_prints_the_tables_as_a_section_of_their_own(tmp_path: Path) -> Non
     shown = out.file.getvalue()
     assert shown.startswith("[agents]  what `bellwire agents run` starts")
     assert "fast.settings.aggregation.rule" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("standby = 1", "agents.fast.standby is 1; expected bool"),
+        ('device = "gpu"', "agents.fast.device is 'gpu'; expected cpu, cpu:2,3, cpu:0-3 or cuda:0"),
+        (
+            'device = "cuda:0"\nstandby = true',
+            "agents.fast.standby is True; expected false on cuda:0",
+        ),
+    ],
+)
+def test_device_and_spare_that_cannot_be_are_told_by_file_and_key(
+    tmp_path: Path, text: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bellwire.toml"
+    file.write_text(f'[agents.fast]\nagent = "tactical"\n{text}\n')
+    assert run(["config", "check", "--config", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert f"{file}: {says}" in " ".join(told.split())

@@ -54,9 +54,22 @@ def test_topics_are_filled_from_the_settings_of_the_instance() -> None:
     assert (dispatcher.topics, dispatcher.publishes) == (("bars.5m",), ("signals.tactical",))
 
 
-def test_a_topic_that_a_setting_leaves_out_is_neither_read_nor_written() -> None:
-    dispatcher = Dispatcher(Rules({"bars_topic": "", "signals_topic": ""}))
+class Optional(Rules):
+    """Works without topics, too."""
+
+    name = "optional"
+    default_settings = {"bars_topic": "", "signals_topic": ""}  # noqa: RUF012
+
+
+def test_a_topic_that_is_left_out_by_default_is_neither_read_nor_written() -> None:
+    dispatcher = Dispatcher(Optional())
     assert (dispatcher.topics, dispatcher.publishes) == ((), ())
+
+
+@pytest.mark.parametrize("name", ["bars_topic", "signals_topic"])
+def test_a_topic_that_is_needed_cannot_be_left_out(name: str) -> None:
+    with pytest.raises(AgentSettingsError, match=rf"'{{{name}}}' of agent 'rules' is empty"):
+        Dispatcher(Rules({name: ""}))
 
 
 def test_agent_id_names_the_first_replica_unless_given() -> None:

@@ -1,5 +1,8 @@
 """A look at an agent before it is run."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +74,26 @@ def test_setting_that_cannot_cross_to_the_process_is_refused(target: str) -> Non
 def test_setting_out_of_its_range_is_refused_as_its_process_would() -> None:
     with pytest.raises(SettingsError, match="symbols_max is 0"):
         look("bellwire.agents.tactical.agent:RulesAgent", ("symbols_max", "0"))
+
+
+def test_empty_topic_is_refused_where_the_default_is_none(target: str) -> None:
+    with pytest.raises(AgentSettingsError, match=r"topic '\{topic\}' of agent 'fine' is empty"):
+        look(f"{target}:Fine", ("topic", ""))
+
+
+def test_thread_that_the_module_left_behind_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "threaded.py").write_text(
+        "import threading\nfrom bellwire.runtime import Agent\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+        "class Threaded(Agent):\n    name = 'threaded'\n"
+    )
+    question = {"target": "threaded.py:Threaded", "agent_id": "", "assignments": []}
+    ended = subprocess.run(
+        (sys.executable, "-P", "-m", "bellwire.runtime.probe"),
+        input=json.dumps(question).encode() + b"\n",
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, json.loads(ended.stdout)["name"]) == (0, "threaded")

@@ -23,7 +23,7 @@ def test_each_replica_is_a_process_with_its_own_id() -> None:
     spec = AgentSpec("my.module:Rules", replicas=2, device="cpu:1,2", settings={"a": 1})
     first, second = agent_processes(spec, SHARED, MACHINE)
     assert (first.name, second.name) == ("rules-0", "rules-1")
-    assert first.argv == (sys.executable, "-m", "bellwire.runtime.child")
+    assert first.argv == (sys.executable, "-P", "-m", "bellwire.runtime.child")
     assert first.cpus == (1, 2)
     assert first.stdin_json is not None
     assert second.stdin_json is not None

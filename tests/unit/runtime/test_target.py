@@ -110,3 +110,22 @@ def test_error_is_told_in_one_line_with_its_place() -> None:
         raise ValueError("first\nsecond")
     assert told(caught.value).startswith("ValueError: first second (test_target.py:")
     assert told(KeyError()) == "KeyError"
+
+
+def test_module_of_the_working_folder_is_found_behind_all_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "raise RuntimeError('not this one')", "colorsys.py")
+    write(tmp_path, "import colorsys\n" + AGENT, "in_the_folder.py")
+    assert load_class("in_the_folder:Quiet").name == "quiet"
+
+
+def test_syntax_error_is_told_with_the_users_line_and_none_of_the_importer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "class Quiet(:\n", "with_a_slip.py")
+    with pytest.raises(AgentDefinitionError, match=r"with_a_slip\.py, line 1") as raised:
+        load_class("with_a_slip:Quiet")
+    assert "importlib" not in raised.value.message

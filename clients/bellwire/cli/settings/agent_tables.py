@@ -51,13 +51,11 @@ class AgentTable:
         default="cpu",
         metadata=setting(unit="", why="cpu, cpu:2,3, cpu:0-3 or cuda:0; the same for each replica"),
     )
-    standby: int = field(
-        default=0,
+    standby: bool = field(
+        default=False,
         metadata=setting(
-            unit="processes per replica",
-            why="a warm spare takes a crashed one's place at once, for its memory",
-            ge=0,
-            le=1,
+            unit="",
+            why="a warm spare of each replica takes a crashed one's place at once, for its memory",
         ),
     )
     on_missing_device: str = field(
@@ -137,9 +135,15 @@ def table_key(raw: Raw) -> TableKey:
 
 
 def agent_entries(found: Iterable[tuple[TableKey, Raw, object]]) -> Mapping[str, AgentEntry]:
-    """Put tables together from keys in order of precedence, each with its typed value."""
+    """Put tables together from keys in order of precedence, each with its typed value.
+
+    Raises:
+        InvalidValueError: A device is written wrongly, or cannot have what the table asks for.
+    """
     entries: dict[str, AgentEntry] = {}
+    raws: dict[str, Raw] = {}
     for key, raw, value in found:
+        raws[raw.key] = raw
         entry = entries.get(key.name, AgentEntry(key.name))
         if key.own:
             is_text = raw.kind == "env" or raw.where == "--set"
@@ -149,7 +153,29 @@ def agent_entries(found: Iterable[tuple[TableKey, Raw, object]]) -> Mapping[str,
             table: AgentTable = _replaced(entry.table, key.leaf.name, value)
             entry = dataclasses.replace(entry, table=table)
         entries[key.name] = entry
+    for entry in entries.values():
+        if entry.table.device != AgentTable().device:
+            _check_device(entry, raws)
     return entries
+
+
+def _check_device(entry: AgentEntry, raws: Mapping[str, Raw]) -> None:
+    from bellwire.runtime.device import parse_device
+    from bellwire.runtime.errors import InvalidDeviceError
+
+    raw = raws[f"{AGENTS}.{entry.name}.device"]
+    try:
+        device = parse_device(entry.table.device)
+    except InvalidDeviceError as error:
+        raise InvalidValueError(
+            raw.where, raw.key, raw.value, f"cpu, cpu:2,3, cpu:0-3 or cuda:0: {error.found}"
+        ) from error
+    if entry.table.standby and device.gpu is not None:
+        raw = raws[f"{AGENTS}.{entry.name}.standby"]
+        expected = (
+            f"false on {entry.table.device}: a spare would hold the model on the GPU a second time"
+        )
+        raise InvalidValueError(raw.where, raw.key, raw.value, expected)
 
 
 def _replaced(table: Any, name: str, value: object) -> Any:

@@ -128,7 +128,8 @@ class Registry:
         checked = checked_agent(agent)
         if checked.agent_id in self._sessions:
             raise AgentExistsError(
-                f"agent {checked.agent_id!r} is connected already: give each replica its own agent_id",
+                f"agent {checked.agent_id!r} runs already, it is connected: for more of it say --replicas where it was "
+                "started, or give each its own agent_id",
                 metadata={"agent_id": checked.agent_id},
             )
         if len(self._sessions) >= self._agents_max:

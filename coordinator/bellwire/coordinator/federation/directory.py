@@ -222,7 +222,7 @@ class Directory:
 def held_elsewhere(agent_id: str, holder: Place) -> AgentExistsError:
     """Return the refusal of an agent whose id is connected to another coordinator."""
     return AgentExistsError(
-        f"agent {agent_id!r} is connected to {holder.address} (group {holder.group!r}) already: give each "
-        "replica its own agent_id",
+        f"agent {agent_id!r} runs already, it is connected to {holder.address} (group {holder.group!r}): for more of "
+        "it say --replicas where it was started, or give each its own agent_id",
         metadata={"agent_id": agent_id, "coordinator": holder.address, "group": holder.group},
     )

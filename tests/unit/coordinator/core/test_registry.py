@@ -48,7 +48,7 @@ def test_what_an_agent_left_out_is_filled_in(registry: Registry):
 
 def test_a_second_agent_of_the_same_id_is_refused_while_the_first_lives(registry: Registry):
     register(registry, "rules-0", millis=2_000)
-    with pytest.raises(AgentExistsError, match="'rules-0' is connected already"):
+    with pytest.raises(AgentExistsError, match="'rules-0' runs already"):
         register(registry, "rules-0", now=NOW + 1.9)
     register(registry, "rules-0", now=NOW + 2.0)
 
