@@ -109,7 +109,10 @@ async def _checked(
     for targets in outwards:
         await targets.check()
     for route in inwards:
-        await kept.refuse_source(route.source)
+        if route.target_of(route.source) == route.source:
+            await kept.refuse_circle(route.source)
+        else:
+            await kept.refuse_source(route.source)
         await topics.partition_count(route.source, wanted=partitions)
     return True
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -146,10 +146,8 @@ class ForgetfulSession(AskedSession):
 
     async def answers(self) -> bool:
         self.asked.set()
-        try:
+        with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            pass
         return True
 
 
@@ -173,10 +171,8 @@ class DeafSession(AskedSession):
     async def answers(self) -> bool:
         while not self.end.is_set():
             self.asked.set()
-            try:
+            with suppress(asyncio.CancelledError):
                 await self.end.wait()
-            except asyncio.CancelledError:
-                pass
         return True
 
 

@@ -60,7 +60,7 @@ class Watch:
             asked_ns = time.time_ns()
             try:
                 self._note(await self._trouble(), asked_ns)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is said, and the watch goes on
                 self._stumble(error)
             else:
                 self._stumbled = ""
