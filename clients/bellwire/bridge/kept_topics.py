@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bellwire.admin.v1.topic_pb2 import Topic
 from bellwire.bridge.errors import KafkaTopicError
+from bellwire.bridge.route import Route
 from bellwire.client import Client
 from bellwire.wire.errors import CallerError, NotOwnerError, UnknownTopicError
 
@@ -61,6 +62,17 @@ class KeptTopics:
     def holds(self, topic: Topic) -> bool:
         """Tell whether a topic of the bus is kept in this cluster."""
         return bool(self._cluster) and topic.kafka_cluster == self._cluster
+
+    async def refuse_route(self, route: Route) -> None:
+        """Refuse a route from Kafka that brings what is on the bus already, or brings it again and again.
+
+        Raises:
+            KafkaTopicError, PeerError: See `refuse_source` and `refuse_circle`.
+        """
+        if route.target_of(route.source) == route.source:
+            await self.refuse_circle(route.source)
+        else:
+            await self.refuse_source(route.source)
 
     async def refuse_circle(self, name: str) -> None:
         """Refuse to bring a Kafka topic to the bus topic of its own name where the bus may make that of it.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from bellwire.bridge.kept_topics import KeptTopics
 from bellwire.bridge.route import Route
 from bellwire.bridge.topics import Topics
 from bellwire.client import Client
-from bellwire.wire.errors import UnknownTopicError
+from bellwire.wire.errors import PeerError, UnknownTopicError
 from bellwire.wire.topic import TopicPattern
 
 __all__ = ["Targets"]
@@ -76,6 +78,7 @@ class Targets:
         for topic in (await self._client.admin.reachable_topics(pattern)).topics:
             target = self.route.target_of(topic.name)
             if target != topic.name or self._kept.holds(topic):  # Else the list has told.
-                await self._kept.refuse_target(target, topic.name)
+                with suppress(PeerError):  # Not known yet: its first message asks again.
+                    await self._kept.refuse_target(target, topic.name)
             wanted[target] = self._partitions or topic.partition_count
         await self._topics.check(wanted)
