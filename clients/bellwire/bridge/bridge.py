@@ -71,9 +71,7 @@ async def _run(client: Client, connection: Connection, sender: Sender, stop: asy
     settings = connection.settings
     topics = Topics(connection)
     kept = KeptTopics(client, connection.cluster)
-    outwards = [
-        Targets(client, topics, kept, route, settings.partitions) for route in settings.out_routes
-    ]
+    outwards = [Targets(client, topics, kept, route, settings) for route in settings.out_routes]
     if (
         await unless_stopped(
             _checked(outwards, settings.in_routes, topics, kept, settings.partitions), stop
