@@ -110,7 +110,8 @@ class KafkaSession:
             asked: asyncio.Future[bool] = producer.client.force_metadata_update()
             given_up = asyncio.ensure_future(self._given_up.wait())
             try:
-                await asyncio.wait({asked, given_up}, return_when=asyncio.FIRST_COMPLETED)
+                either: set[asyncio.Future[Any]] = {asked, given_up}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 given_up.cancel()
             if self._producer is producer:
