@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -15,26 +16,37 @@ MADV_DONTNEED: Final = (
 )
 _ADDRESS_DIGITS: Final = frozenset("0123456789abcdef")
 _CODE: Final = "r-xp"
+_WRITTEN: Final = frozenset({"Anonymous", "Swap", "Private_Hugetlb"})
+_END: Final = "0-0 ---p 0 00:00 0"  # A segment without a byte: the one before it is told whole.
 
 
 def clean_code(smaps: Iterable[str]) -> list[tuple[int, int]]:
     """Return address and size of each segment of code that is as its file has it, from lines of /proc/PID/smaps.
 
-    Where a loader or a debugger has written to code there are pages of no file among it, "Anonymous" in proc(5):
-    such a segment is left out, for they could not be read again.
+    Where a loader or a debugger has written to code there are pages of no file among it, in memory ("Anonymous" in
+    proc(5)), swapped out ("Swap"), or large ("Private_Hugetlb"): such a segment is left out, for they could not be
+    read again, and so is one of which the system does not tell all three.
     """
     found: list[tuple[int, int]] = []
     segment: tuple[int, int] | None = None
-    for line in smaps:
+    clean: set[str] = set()
+    for line in chain(smaps, [_END]):
         if line[:1] in _ADDRESS_DIGITS:
-            addresses, access, _, _, inode, *_ = line.split(maxsplit=5)
-            begin, end = (int(each, 16) for each in addresses.split("-"))
-            segment = (begin, end - begin) if access == _CODE and inode != "0" else None
-        elif segment is not None and line.startswith("Anonymous:"):
-            if line.split()[1] == "0":
+            if segment is not None and clean >= _WRITTEN:
                 found.append(segment)
-            segment = None
+            segment, clean = _code_segment(line), set()
+        elif segment is not None:
+            name, _, amount = line.partition(":")
+            if name in _WRITTEN and amount.split()[:1] == ["0"]:
+                clean.add(name)
     return found
+
+
+def _code_segment(line: str) -> tuple[int, int] | None:
+    """Return address and size of a segment from its first line; None = it holds no code of a file."""
+    addresses, access, _, _, inode, *_ = line.split(maxsplit=5)
+    begin, end = (int(each, 16) for each in addresses.split("-"))
+    return (begin, end - begin) if access == _CODE and inode != "0" else None
 
 
 def give_back_start() -> None:

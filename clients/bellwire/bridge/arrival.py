@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from bellwire.bridge.connection import Connection
 from bellwire.bridge.dead_letters import DeadLetters
@@ -37,6 +37,7 @@ class Arrival:
         letters: DeadLetters,
         topic: str,
         group: str,
+        clear: Callable[[], Awaitable[None]],
     ) -> None:
         self._connection = connection
         self._settings = connection.settings
@@ -44,6 +45,7 @@ class Arrival:
         self._letters = letters
         self._topic = topic
         self.group = group
+        self._clear = clear  # Raises where the topic must not be brought here.
 
     async def publish(self, place: Place, records: Sequence[ReadRecord]) -> None:
         """Publish records and return when all are on the bus, skipped, or dead letters.
@@ -88,6 +90,7 @@ class Arrival:
         name = request_id(self.group, items)
         while True:
             try:
+                await self._clear()
                 await self._publisher.publish_once(self._topic, messages, request_id=name)
             except (PeerError, CapacityError) as error:
                 if isinstance(error, DataCorruptError) or clock() > deadline:

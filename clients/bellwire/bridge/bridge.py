@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from bellwire.bridge.arrival import Arrival
@@ -20,7 +22,7 @@ from bellwire.bridge.stopping import unless_stopped
 from bellwire.bridge.targets import Targets
 from bellwire.bridge.topics import Topics
 from bellwire.bridge.watch import watch
-from bellwire.client import BellwireError, Client
+from bellwire.client import BellwireError, Client, PeerError
 
 __all__ = ["run_bridge"]
 
@@ -69,9 +71,7 @@ async def _run(client: Client, connection: Connection, sender: Sender, stop: asy
     settings = connection.settings
     topics = Topics(connection)
     kept = KeptTopics(client, connection.cluster)
-    outwards = [
-        Targets(client, topics, kept, route, settings.partitions) for route in settings.out_routes
-    ]
+    outwards = [Targets(client, topics, kept, route, settings) for route in settings.out_routes]
     if (
         await unless_stopped(
             _checked(outwards, settings.in_routes, topics, kept, settings.partitions), stop
@@ -85,7 +85,8 @@ async def _run(client: Client, connection: Connection, sender: Sender, stop: asy
     for route in settings.in_routes:
         target, group = route.target_of(route.source), route.cursor(settings.name)
         publisher = client.publisher(f"bridges/{settings.name}")
-        arrival = Arrival(connection, publisher, letters, target, group)
+        clear = partial(kept.refuse_route, route)
+        arrival = Arrival(connection, publisher, letters, target, group, clear)
         works.append(MirrorIn(connection, topics, route, arrival).run(stop))
     connection.report("ready", kafka=settings.kafka, cluster=connection.cluster)
     try:
@@ -109,7 +110,8 @@ async def _checked(
     for targets in outwards:
         await targets.check()
     for route in inwards:
-        await kept.refuse_source(route.source)
+        with suppress(PeerError):  # Not known yet: it is asked for again before each publish.
+            await kept.refuse_route(route)
         await topics.partition_count(route.source, wanted=partitions)
     return True
 

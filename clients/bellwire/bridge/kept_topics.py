@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from bellwire.admin.v1.topic_pb2 import Topic
 from bellwire.bridge.errors import KafkaTopicError
+from bellwire.bridge.route import Route
 from bellwire.client import Client
-from bellwire.wire.errors import NotOwnerError, UnknownTopicError
+from bellwire.wire.errors import CallerError, NotOwnerError, UnknownTopicError
 
 __all__ = ["KeptTopics"]
+
+_KAFKA = "kafka://"  # Before the path of a store that is in Kafka.
 
 
 class KeptTopics:
@@ -60,14 +63,48 @@ class KeptTopics:
         """Tell whether a topic of the bus is kept in this cluster."""
         return bool(self._cluster) and topic.kafka_cluster == self._cluster
 
+    async def refuse_route(self, route: Route) -> None:
+        """Refuse a route from Kafka that brings what is on the bus already, or brings it again and again.
+
+        Raises:
+            KafkaTopicError, PeerError: See `refuse_source` and `refuse_circle`.
+        """
+        if route.target_of(route.source) == route.source:
+            await self.refuse_circle(route.source)
+        else:
+            await self.refuse_source(route.source)
+
+    async def refuse_circle(self, name: str) -> None:
+        """Refuse to bring a Kafka topic to the bus topic of its own name where the bus may make that of it.
+
+        Raises:
+            KafkaTopicError: The coordinator keeps a topic there, or would with its first message.
+            PeerError: Its group does not answer.
+        """
+        await self.refuse_source(name)
+        if name not in self._cleared and await self._may_keep():
+            raise KafkaTopicError(
+                f"the bus has no topic {name!r} yet, and would keep the one it makes in the Kafka topic that its "
+                f"messages come from ({self._cluster}), from where they came again for ever; create the topic "
+                f"with another log first, or name another target: --in '{name}=copy.{name}'",
+                metadata={"topic": name, "kafka_cluster": self._cluster},
+            )
+
+    async def _may_keep(self) -> bool:
+        """Tell whether the bus keeps any topics in Kafka; who may not ask has to expect it."""
+        try:
+            return (await self._client.admin.server_info()).store.path.startswith(_KAFKA)
+        except CallerError:
+            return True
+
     async def _is_kept(self, name: str) -> bool:
-        """Ask the bus; what is not kept there is not asked for again."""
+        """Ask the bus; what exists and is not kept there is not asked for again."""
         if name in self._cleared:
             return False
         try:
             if self.holds(await self._client.admin.get_topic(name)):
                 return True
         except (UnknownTopicError, NotOwnerError):
-            pass  # Nobody keeps it.
+            return False  # Nobody keeps it yet.
         self._cleared.add(name)
         return False

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from bellwire.bridge.kept_topics import KeptTopics
 from bellwire.bridge.route import Route
+from bellwire.bridge.settings import BridgeSettings
 from bellwire.bridge.topics import Topics
 from bellwire.client import Client
-from bellwire.wire.errors import UnknownTopicError
+from bellwire.policy.backoff import Backoff
+from bellwire.wire.errors import PeerError, UnknownTopicError
 from bellwire.wire.topic import TopicPattern
 
 __all__ = ["Targets"]
@@ -20,16 +25,22 @@ class Targets:
         topics: Those in Kafka.
         kept: Those that must not be sent to.
         route: From the bus.
-        partitions: Kafka topics need at least so many; 0 = as many as the topic has on the bus.
+        settings: How many partitions Kafka topics need, and how long to wait for the bus.
     """
 
     def __init__(
-        self, client: Client, topics: Topics, kept: KeptTopics, route: Route, partitions: int
+        self,
+        client: Client,
+        topics: Topics,
+        kept: KeptTopics,
+        route: Route,
+        settings: BridgeSettings,
     ) -> None:
         self._client = client
         self._topics = topics
         self._kept = kept
-        self._partitions = partitions
+        self._settings = settings
+        self._partitions = settings.partitions
         self._found: dict[str, tuple[str, int]] = {}
         self.route = route
 
@@ -49,19 +60,38 @@ class Targets:
             await self._check_pattern(source)
             return
         try:
-            await self.of(source)
-        except UnknownTopicError:  # Its first message tells how many partitions it has.
+            await self._find(source)
+        except (
+            UnknownTopicError,
+            PeerError,
+        ):  # Its first message tells how many partitions it has.
             target = self.route.target_of(source)
-            await self._kept.refuse_target(target, source)
+            with suppress(PeerError):
+                await self._kept.refuse_target(target, source)
             await self._topics.check({target: self._partitions})
 
     async def of(self, topic: str) -> tuple[str, int]:
         """Return the name and the partitions of a topic's target, which is made where it is missing.
 
+        Asks again for `outage_seconds_max` where a group of the bus does not answer.
+
         Raises:
             UnknownTopicError: The bus has no such topic.
             KafkaTopicError, KafkaUnreachableError, BellwireError: See `check`.
         """
+        clock = asyncio.get_running_loop().time
+        settings = self._settings
+        backoff = Backoff(settings.retry_first_seconds, settings.retry_max_seconds)
+        deadline = clock() + settings.outage_seconds_max
+        while True:
+            try:
+                return await self._find(topic)
+            except PeerError as error:
+                if clock() > deadline:
+                    raise
+                await asyncio.sleep(backoff.next_delay(error.retry_delay_seconds or 0.0))
+
+    async def _find(self, topic: str) -> tuple[str, int]:
         if topic not in self._found:
             there = await self._client.admin.get_topic(topic)
             target = self.route.target_of(topic)
@@ -76,6 +106,7 @@ class Targets:
         for topic in (await self._client.admin.reachable_topics(pattern)).topics:
             target = self.route.target_of(topic.name)
             if target != topic.name or self._kept.holds(topic):  # Else the list has told.
-                await self._kept.refuse_target(target, topic.name)
+                with suppress(PeerError):  # Not known yet: its first message asks again.
+                    await self._kept.refuse_target(target, topic.name)
             wanted[target] = self._partitions or topic.partition_count
         await self._topics.check(wanted)

@@ -86,6 +86,15 @@ async def test_a_topic_that_the_coordinator_keeps_there_is_no_source(
     assert "on the bus already" in error.message
 
 
+async def test_a_topic_that_the_coordinator_would_keep_there_is_no_source_of_itself(
+    kafka: str, durable: Client
+) -> None:
+    topic = unique("vendor")
+    await make_topic(kafka, topic, 1)
+    error = await refusal(durable, BridgeSettings(kafka=kafka, in_topics=(topic,)))
+    assert "for ever" in error.message
+
+
 async def test_a_topic_that_appears_later_ends_the_bridge_before_it_is_there_twice(
     kafka: str, durable: Client
 ) -> None:

@@ -13,21 +13,36 @@ CLEAN = """\
 Size:                 12 kB
 Rss:                  12 kB
 Anonymous:             0 kB
+Private_Hugetlb:       0 kB
+Swap:                  0 kB
 """
 PATCHED = """\
 7f0000100000-7f0000101000 r-xp 00001000 fe:00 78                 /usr/lib/patched.so
 Size:                  4 kB
 Anonymous:             4 kB
+Private_Hugetlb:       0 kB
+Swap:                  0 kB
 """
+SWAPPED = PATCHED.replace("4 kB\nPrivate", "0 kB\nPrivate").replace(
+    "Swap:                  0", "Swap:                  4"
+)
+LARGE = PATCHED.replace("4 kB\nPrivate_Hugetlb:       0", "0 kB\nPrivate_Hugetlb:    2048")
+UNTOLD = PATCHED.replace("4 kB\nPrivate_Hugetlb:       0 kB", "0 kB")
 DATA = """\
 7f0000200000-7f0000201000 r--p 00000000 fe:00 77                 /usr/lib/libdata.so
 Anonymous:             0 kB
+Private_Hugetlb:       0 kB
+Swap:                  0 kB
 7f0000300000-7f0000301000 rw-p 00000000 fe:00 77                 /usr/lib/libdata.so
 Anonymous:             0 kB
+Private_Hugetlb:       0 kB
+Swap:                  0 kB
 """
 KERNEL = """\
 7ffd00000000-7ffd00002000 r-xp 00000000 00:00 0                  [vdso]
 Anonymous:             0 kB
+Private_Hugetlb:       0 kB
+Swap:                  0 kB
 """
 PROGRAM = """
 import numpy
@@ -47,9 +62,10 @@ def test_clean_code_of_files_is_found() -> None:
     assert clean_code((CLEAN + DATA).splitlines()) == [(0x7F0000000000, 0x3000)]
 
 
-@pytest.mark.parametrize("segment", [PATCHED, DATA, KERNEL])
+@pytest.mark.parametrize("segment", [PATCHED, SWAPPED, LARGE, UNTOLD, DATA, KERNEL])
 def test_what_could_not_be_read_again_is_kept(segment: str) -> None:
     assert clean_code((segment + CLEAN).splitlines()) == [(0x7F0000000000, 0x3000)]
+    assert clean_code((CLEAN + segment).splitlines()) == [(0x7F0000000000, 0x3000)]
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="reads /proc")

@@ -138,3 +138,21 @@ def test_who_finds_another_one_after_fencing_it_leaves_its_state_alone() -> None
     store.close()
     found = json.loads(cluster.places[KAFKA.state_topic, 0].records[-1].value or b"")
     assert found["incarnation"] == 2
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("fault", [Fault.BEFORE, None], ids=["after an outage", "at once"])
+def test_a_refusal_ends_the_outage_for_it_is_an_answer(fault: Fault | None) -> None:
+    cluster = Cluster()
+    store = KafkaStore(KAFKA, CompactedSession(KAFKA, cluster))
+    store.load()
+    try:
+        store.write([TopicRecord("t", b"", (1,))])
+        if fault is not None:
+            cluster.faults.append(fault)
+        batch = encode_batch("t", 0, [new_message(data=b"x")])
+        with pytest.raises(StoreFullError):
+            store.write([EntryRecord(1, Entry(batch, 0, 1))])
+        assert store.outage is None
+    finally:
+        store.close()

@@ -72,6 +72,7 @@ class KafkaSession:
         self.cluster_id = ""
         self.may_write: Callable[[], bool] = _always
         self._producer: AIOKafkaProducer | None = None
+        self._given_up = asyncio.Event()  # Of the producer that is there.
         self._consumer: AIOKafkaConsumer | None = None
 
     @property
@@ -99,13 +100,25 @@ class KafkaSession:
     async def answers(self) -> bool:
         """Tell whether a broker answers on the producer's connections; without a producer, whether one lets us in.
 
+        A producer that is dropped meanwhile, or replaced, counts as none: it never hears what it asked.
+
         Raises:
             KafkaRefusedError, KafkaVersionError: See `check`.
         """
-        if self._producer is None:
-            await self.check()
-            return True
-        return bool(await self._producer.client.force_metadata_update())
+        producer = self._producer
+        if producer is not None:
+            asked: asyncio.Future[bool] = producer.client.force_metadata_update()
+            given_up = asyncio.ensure_future(self._given_up.wait())
+            try:
+                either: set[asyncio.Future[Any]] = {asked, given_up}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                given_up.cancel()
+            if self._producer is producer:
+                return bool(await asked)
+            asked.cancel()  # Its connections were closed under the question, which says nothing of Kafka.
+        await self.check()
+        return True
 
     async def why(self, error: BaseException) -> str:
         """Return what is wrong for people: where Kafka is there and refuses us, its reason instead of the error's."""
@@ -148,11 +161,12 @@ class KafkaSession:
         except BaseException:
             await dropped(producer)
             raise
-        self._producer = producer
+        self._producer, self._given_up = producer, asyncio.Event()
 
     async def drop_producer(self) -> None:
         """Let go of the producer, in whatever state it is."""
         producer, self._producer = self._producer, None
+        self._given_up.set()
         if producer is not None:
             await dropped(producer)
 

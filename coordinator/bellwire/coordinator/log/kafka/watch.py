@@ -22,6 +22,7 @@ PROBE_SECONDS: Final = (
 ANSWER_SECONDS: Final = (
     2.0  # A broker that is there answers in milliseconds, one in trouble in one second.
 )
+CLOSE_SECONDS: Final = 5.0  # As for every client of Kafka; the loop's end cancels it again.
 NANOS_PER_SECOND: Final = 1_000_000_000
 _log = logging.getLogger("bellwire.coordinator")
 
@@ -37,6 +38,7 @@ class Watch:
         self._settings = settings
         self._session = session
         self._task: asyncio.Task[None] | None = None
+        self._stumbled = ""
         self.outage: Outage | None = None
 
     def start(self) -> None:
@@ -44,17 +46,30 @@ class Watch:
         self._task = asyncio.create_task(self._run(), name="watch Kafka")
 
     async def close(self) -> None:
-        """Look no more."""
+        """Look no more; wait `CLOSE_SECONDS` at most for the question that is under way."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.wait([task])
+            await asyncio.wait([task], timeout=CLOSE_SECONDS)
 
     async def _run(self) -> None:
-        while True:
+        # Until told, not until cancelled: `asyncio.wait_for` of Python 3.11, which the client of Kafka uses, forgets
+        # a cancellation that comes with its result.
+        while self._task is not None:
             await asyncio.sleep(PROBE_SECONDS)
             asked_ns = time.time_ns()
-            self._note(await self._trouble(), asked_ns)
+            try:
+                self._note(await self._trouble(), asked_ns)
+            except Exception as error:  # noqa: BLE001 - it is said, and the watch goes on
+                self._stumble(error)
+            else:
+                self._stumbled = ""
+
+    def _stumble(self, error: Exception) -> None:
+        """Say once what nobody has foreseen: it says nothing of Kafka, and the next question may go well."""
+        said, self._stumbled = self._stumbled, repr(error)
+        if said != self._stumbled:
+            _log.error("cannot tell whether Kafka answers, asking again: %r", error, exc_info=error)
 
     def _note(self, trouble: str, asked_ns: int) -> None:
         """Take what was found by a question asked at a time, nanoseconds since the Unix epoch; empty = an answer."""

@@ -47,7 +47,7 @@ class Writer:
 
     Attributes:
         gives_up: Whether to wait for Kafka no longer.
-        outage: Since when it takes no transaction; None = it took the latest one. Read on any thread.
+        outage: Since when it takes no transaction; None = it took or refused the latest one. Read on any thread.
     """
 
     def __init__(self, settings: KafkaSettings, session: KafkaSession, index: Index) -> None:
@@ -94,6 +94,14 @@ class Writer:
             StoreReadOnlyError: Another coordinator has taken over, or this one gives up.
             StoreFullError: Kafka refuses it for good.
         """
+        try:
+            await self._write(entries, changes, deleted)
+        finally:
+            self.outage = None  # A refusal is an answer, too.
+
+    async def _write(
+        self, entries: Sequence[EntryRecord], changes: Changes, deleted: frozenset[int]
+    ) -> None:
         backoff = Backoff(*self._settings.retry_seconds)
         number = self._state.commits + 1
         refusals = 0
@@ -132,7 +140,6 @@ class Writer:
                     f"Kafka refuses the transaction again and again: {reason!r}",
                     metadata={"kafka_error": type(reason).__name__},
                 )
-        self.outage = None
         self._state.commits = number
         self._index.extend(by_log(attempt.entries, attempt.offsets))
 
