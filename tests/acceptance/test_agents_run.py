@@ -184,6 +184,7 @@ async def test_process_that_ends_while_it_imports_is_quoted(bellwire: Bellwire) 
     assert "cannot be imported: its process ended with exit code 1: no licence" in err
 
 
+@pytest.mark.slow
 async def test_file_called_as_a_module_of_the_standard_library_breaks_no_agent(
     bellwire: Bellwire,
 ) -> None:
@@ -237,6 +238,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 async def test_agents_go_on_when_nobody_reads_their_states_any_more(bellwire: Bellwire) -> None:
     reader, writer = os.pipe()
     async with bellwire.serving() as (_, address):
@@ -259,6 +261,7 @@ def _line_with(reader: int, word: str) -> str:
         return next(line for line in lines if word in line)
 
 
+@pytest.mark.slow
 async def test_agent_that_fails_while_it_stops_is_told_and_ends_the_command_with_one(
     bellwire: Bellwire,
 ) -> None:
@@ -277,6 +280,7 @@ async def test_agent_that_fails_while_it_stops_is_told_and_ends_the_command_with
     assert (status, err.splitlines()[-1]) == (1, told)
 
 
+@pytest.mark.slow
 async def test_second_command_with_the_same_agent_says_that_it_runs_already(
     bellwire: Bellwire,
 ) -> None:

@@ -32,6 +32,7 @@ def publish(root: Path, answer: float, name: str = "actor") -> None:
     publish_version(root / "models", manifest_of(name), onnx_content(answer))
 
 
+@pytest.mark.slow
 async def test_a_promotion_by_the_command_changes_what_the_bus_and_kserve_answer(
     bellwire, find_tool
 ):
