@@ -86,10 +86,11 @@ class Agent:
     async def on_assigned(self, partition: AssignedPartition) -> None:
         """Take up what is known of a partition: `partition` reads the past, at most so much of it.
 
-        Awaited before the first message that this process gets of each topic and partition, while the
-        others go on; and again where messages are missing in between, as when another replica had the
-        partition for a while. What it raises costs no message: the partition waits, and it is called again
-        after a backoff, until it returns. It may have raised half way, so change state at its end.
+        Awaited before the first message that this process gets of each topic and partition, of two
+        partitions at a time, while those that are known go on; and again where messages are missing in
+        between, as when another replica had the partition for a while. What it raises costs no message:
+        the partition waits, and it is called again after a backoff, until it returns. It may have raised
+        half way, so change state at its end.
         """
 
     async def on_stop(self) -> Outputs:

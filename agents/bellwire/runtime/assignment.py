@@ -1,8 +1,9 @@
 """A partition that an agent begins to read, and what may be read back of the time before."""
 
-from collections import deque
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
+
+from google.protobuf.message import Message as ProtoMessage
 
 from bellwire.bus.v1.message_pb2 import Message
 from bellwire.wire.errors import CallerError
@@ -10,9 +11,9 @@ from bellwire.wire.errors import CallerError
 MESSAGES_MAX: Final = (
     1_000_000  # of one look back: what a handler's process can take apart in a minute
 )
-BYTES_MAX: Final = (
-    256 * 1024 * 1024
-)  # of payload in one look back; DROP_OLDEST, and fewer are returned
+
+PayloadType: TypeAlias = type[ProtoMessage] | str | None
+"""A class, or a full name such as "bellwire.trading.v1.Signal"; None = all there are."""
 
 
 class HistoryRequestError(CallerError):
@@ -31,13 +32,13 @@ class History(Protocol):
     """What was published before: the bus's log, or a test's list. Topics that keep nothing are empty."""
 
     async def before(
-        self, topic: str, partition: int, offset: int, messages_max: int
+        self, topic: str, partition: int, offset: int, messages_max: int, type_name: str = ""
     ) -> Sequence[Message]:
-        """Return the newest messages of a partition below an offset, the oldest first."""
+        """Return the newest messages of a type in a partition below an offset, the oldest first; empty = all."""
         ...
 
-    async def newest(self, topic: str, messages_max: int) -> Sequence[Message]:
-        """Return the newest messages of a topic; those of one partition in their order."""
+    async def newest(self, topic: str, messages_max: int, type_name: str = "") -> Sequence[Message]:
+        """Return the newest messages of a type in a topic; those of one partition in their order."""
         ...
 
 
@@ -58,12 +59,14 @@ class AssignedPartition:
         self.offset = offset
         self._history = history
 
-    async def before(self, messages_max: int) -> Sequence[Message]:
+    async def before(self, messages_max: int, *, type: PayloadType = None) -> Sequence[Message]:
         """Return the newest messages of this partition before the one that waits, the oldest first.
 
         Args:
-            messages_max: 0 … 1,000,000; where offsets have gaps (Kafka's logs) fewer are found. A memory
-                topic returns what it still keeps, a topic that is not there nothing.
+            messages_max: 0 … 1,000,000; fewer are found where the log has no more. A memory topic returns
+                what it still keeps, a topic that is not there nothing.
+            type: Only messages of this payload are counted and returned, however many others, such as
+                watermarks, lie between; at most `runtime.look_messages_max` are looked through.
 
         Raises:
             HistoryRequestError: The number is out of its range.
@@ -71,37 +74,27 @@ class AssignedPartition:
         """
         if not _is_some(messages_max) or self.offset <= 0:
             return ()
-        return await self._history.before(self.topic, self.partition, self.offset, messages_max)
+        return await self._history.before(
+            self.topic, self.partition, self.offset, messages_max, _full_name(type)
+        )
 
-    async def newest(self, topic: str, messages_max: int) -> Sequence[Message]:
+    async def newest(
+        self, topic: str, messages_max: int, *, type: PayloadType = None
+    ) -> Sequence[Message]:
         """Return the newest messages of any topic, such as one this agent writes; as `before`.
 
-        Messages of one partition come in their order, those of several roughly in that of their times.
+        Each partition is asked for an equal share, and for more where others have less. Messages of one
+        partition come in their order, those of several roughly in that of their times.
         """
         if not _is_some(messages_max) or not topic:
             return ()
-        return await self._history.newest(topic, messages_max)
+        return await self._history.newest(topic, messages_max, _full_name(type))
 
 
-class Tail:
-    """Keeps the newest messages of those it is shown; bounded by number and bytes, DROP_OLDEST."""
-
-    def __init__(self, messages_max: int, bytes_max: int = BYTES_MAX) -> None:
-        self._messages: deque[Message] = deque()
-        self._messages_max = messages_max
-        self._bytes_max = bytes_max
-        self._bytes = 0
-
-    def add(self, message: Message) -> None:
-        """Take the next one."""
-        self._messages.append(message)
-        self._bytes += len(message.data)
-        while len(self._messages) > self._messages_max or self._bytes > self._bytes_max:
-            self._bytes -= len(self._messages.popleft().data)
-
-    def messages(self) -> Sequence[Message]:
-        """Return those kept, the oldest first."""
-        return tuple(self._messages)
+def _full_name(payload: PayloadType) -> str:
+    if payload is None or isinstance(payload, str):
+        return payload or ""
+    return payload.DESCRIPTOR.full_name
 
 
 def _is_some(messages_max: int) -> bool:

@@ -59,6 +59,19 @@ class OutputLostError(PeerError):
     retryable = False
 
 
+class AssignTimeoutError(PeerError):
+    """An agent that takes a partition up heard nothing for too long; the partition waits and is tried again."""
+
+    reason = "ASSIGN_TIMEOUT"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(
+            f"on_assigned is not done, and no message arrived for {seconds:g} s; "
+            "raise runtime.assign_timeout_seconds, or have it read back less"
+        )
+
+
 class ProcessFailedError(PeerError):
     """A process used its restart budget up and is given up."""
 

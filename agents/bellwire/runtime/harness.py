@@ -191,12 +191,16 @@ class _LoggedHistory:
         self._harness = harness
 
     async def before(
-        self, topic: str, partition: int, offset: int, messages_max: int
+        self, topic: str, partition: int, offset: int, messages_max: int, type_name: str = ""
     ) -> Sequence[Message]:
         """Return the messages below an offset; there is one partition, 0."""
         messages = self._harness.log.get(topic, []) if partition == 0 else []
-        return messages[max(0, offset - messages_max) : offset]
+        return _of_type(messages[:offset], type_name)[-messages_max:]
 
-    async def newest(self, topic: str, messages_max: int) -> Sequence[Message]:
+    async def newest(self, topic: str, messages_max: int, type_name: str = "") -> Sequence[Message]:
         """Return the newest messages."""
-        return self._harness.log.get(topic, [])[-messages_max:]
+        return _of_type(self._harness.log.get(topic, []), type_name)[-messages_max:]
+
+
+def _of_type(messages: Sequence[Message], type_name: str) -> list[Message]:
+    return [message for message in messages if type_name in ("", message.type)]

@@ -13,6 +13,7 @@ from bellwire.policy.backoff import Backoff
 from bellwire.runtime.counters import RunCounters
 from bellwire.runtime.errors import OutputBlockedError, OutputLostError, UndecodableError
 from bellwire.runtime.outbox import Sent, classified
+from bellwire.runtime.patience import patience
 from bellwire.runtime.progress import Admission, Progress, Verdict
 from bellwire.runtime.settings import RunSettings
 from bellwire.wire.errors import BellwireError
@@ -138,7 +139,7 @@ class Lane:
         """
         rewinds = self._rewinds
         try:
-            async with asyncio.timeout(self._settings.assign_timeout_seconds):
+            async with patience(self._settings.assign_timeout_seconds):
                 await self._work.assigned(received, self._last_id)
         except Exception as error:
             # The boundary of code we did not write, as in `_run_handlers`.

@@ -72,7 +72,7 @@ class AgentRunner:
         self._work = MessageWork(
             self._dispatcher,
             self._outbox,
-            BusHistory(client),
+            BusHistory(client, self.settings.look_messages_max),
             consumer_group=self._group,
             slow_seconds=self.settings.slow_seconds,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bellwire.runtime.look_back import LOOKED_AT_MAX
 from bellwire.wire.settings import check_settings, setting
 
 
@@ -65,9 +66,20 @@ class RunSettings:
         default=30.0,
         metadata=setting(
             unit="s",
-            why="reading ten thousand bars back takes a second; then it is tried again, and nothing is lost",
+            why="of silence, not in all: while messages arrive `on_assigned` goes on; then it is tried again,"
+            " and nothing is lost",
             gt=0,
             le=600,
+        ),
+    )
+    look_messages_max: int = field(
+        default=LOOKED_AT_MAX,
+        metadata=setting(
+            unit="messages",
+            why="looked through, a look back, for those of the type wanted: fifty watermarks beside each of ten"
+            " thousand signals, some seconds",
+            ge=1,
+            le=100_000_000,
         ),
     )
     publish_timeout_seconds: float = field(

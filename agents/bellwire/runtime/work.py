@@ -13,6 +13,7 @@ from bellwire.runtime.context import MessageContext
 from bellwire.runtime.dispatch import Dispatcher
 from bellwire.runtime.outbox import Outbox, Sent
 from bellwire.runtime.publication import Publication
+from bellwire.runtime.shared_looks import SharedLooks
 from bellwire.telemetry import end_span, inject, names, process_span, record_span
 from bellwire.telemetry.spans import process_attributes
 
@@ -37,6 +38,7 @@ class MessageWork:
         self._dispatcher = dispatcher
         self._outbox = outbox
         self._history = history
+        self._looks = SharedLooks(history)
         self._group = consumer_group
         self._agent_id = dispatcher.agent.agent_id
         self._slow_nanos = round(slow_seconds * NANOS_PER_SECOND)
@@ -85,19 +87,18 @@ class MessageWork:
         Behind a gap only where messages lie in it: logs of Kafka have offsets without one.
         """
         agent = self._dispatcher.agent
-        partition = AssignedPartition(
-            received.topic, received.partition, received.offset, self._history
-        )
+        if type(agent).on_assigned is Agent.on_assigned:
+            return  # It takes up nothing.
+        topic, partition, offset = received.topic, received.partition, received.offset
         if after:
-            if type(agent).on_assigned is Agent.on_assigned:
-                return  # It takes up nothing.
-            newest = await partition.before(GAP_OFFSETS_MAX)
-            if not newest or newest[-1].id == after:
-                return
+            newest = await self._history.before(topic, partition, offset, GAP_OFFSETS_MAX)
+            if newest and newest[-1].id == after:
+                return  # Where nothing is left of the gap, nobody knows what was in it.
             await (
                 self._outbox.sent()
             )  # What this process wrote is to be in the log that the agent reads.
-        await agent.on_assigned(partition)
+        async with self._looks.turn() as history:
+            await agent.on_assigned(AssignedPartition(topic, partition, offset, history))
 
     def rewound(self) -> None:
         """Note that a lane gave messages back."""

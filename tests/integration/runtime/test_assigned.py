@@ -127,7 +127,7 @@ async def test_a_partition_is_assigned_before_its_first_message_with_what_was_be
 
 @pytest.mark.parametrize("kind", ["raises", "hangs"])
 async def test_a_partition_that_cannot_be_prepared_waits_and_loses_nothing(
-    server: Connect, client: Client, kind: str
+    server: Connect, client: Client, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     tries = 0
 
@@ -144,6 +144,7 @@ async def test_a_partition_that_cannot_be_prepared_waits_and_loses_nothing(
         await echoed(client, 3)
         assert runner.counters.poison == 0
         assert runner.counters.errors == tries - 1 > 0
+    assert ("raise runtime.assign_timeout_seconds" in caplog.text) is (kind == "hangs")
     assert [event for event in agent.events if event.startswith("bar ")] == [
         "bar 0",
         "bar 1",

@@ -9,20 +9,21 @@ from bellwire.runtime.assignment import (
     MESSAGES_MAX,
     AssignedPartition,
     HistoryRequestError,
-    Tail,
+    PayloadType,
 )
+from bellwire.trading.v1.signal_pb2 import Signal
 
 
 class Asked:
     """A history that says what it was asked."""
 
     async def before(
-        self, topic: str, partition: int, offset: int, messages_max: int
+        self, topic: str, partition: int, offset: int, messages_max: int, type_name: str = ""
     ) -> Sequence[Message]:
-        return [Message(id=f"{topic}/{partition}@{offset} {messages_max}")]
+        return [Message(id=f"{topic}/{partition}@{offset} {messages_max}", type=type_name)]
 
-    async def newest(self, topic: str, messages_max: int) -> Sequence[Message]:
-        return [Message(id=f"{topic} {messages_max}")]
+    async def newest(self, topic: str, messages_max: int, type_name: str = "") -> Sequence[Message]:
+        return [Message(id=f"{topic} {messages_max}", type=type_name)]
 
 
 def partition(offset: int) -> AssignedPartition:
@@ -32,6 +33,15 @@ def partition(offset: int) -> AssignedPartition:
 async def test_it_asks_for_the_messages_before_its_own_offset() -> None:
     assert await partition(7).before(5) == [Message(id="bars.1h/3@7 5")]
     assert await partition(7).newest("signals", 5) == [Message(id="signals 5")]
+
+
+@pytest.mark.parametrize("asked", [Signal, "bellwire.trading.v1.Signal"])
+async def test_a_type_is_asked_for_by_its_class_or_its_name(asked: PayloadType) -> None:
+    for found in (
+        await partition(7).before(5, type=asked),
+        await partition(7).newest("signals", 5, type=asked),
+    ):
+        assert [message.type for message in found] == ["bellwire.trading.v1.Signal"]
 
 
 @pytest.mark.parametrize("offset", [0, -1])
@@ -52,12 +62,3 @@ async def test_more_than_may_be_is_refused(count: int) -> None:
     assert caught.value.messages_max == count
     with pytest.raises(HistoryRequestError):
         await partition(7).newest("signals", count)
-
-
-def test_a_tail_keeps_the_newest_by_number_and_by_bytes() -> None:
-    tail = Tail(3, bytes_max=10)
-    for size in (1, 1, 4, 4, 2):
-        tail.add(Message(data=b"x" * size))
-    assert [len(message.data) for message in tail.messages()] == [4, 4, 2]
-    tail.add(Message(data=b"x" * 9))
-    assert [len(message.data) for message in tail.messages()] == [9]

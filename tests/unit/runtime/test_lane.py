@@ -41,17 +41,20 @@ class Log:
     """The messages there are, by offset; what is not there is a gap."""
 
     def __init__(self, *offsets: int) -> None:
+        self.looks = 0
         self.messages = {
             offset: Message(id=f"m{offset}", type=Bar.DESCRIPTOR.full_name) for offset in offsets
         }
 
     async def before(
-        self, topic: str, partition: int, offset: int, messages_max: int
+        self, topic: str, partition: int, offset: int, messages_max: int, type_name: str = ""
     ) -> Sequence[Message]:
+        await asyncio.sleep(0)  # As a log that is asked over a wire.
         found = range(max(0, offset - messages_max), offset)
         return [self.messages[each] for each in found if each in self.messages]
 
-    async def newest(self, topic: str, messages_max: int) -> Sequence[Message]:
+    async def newest(self, topic: str, messages_max: int, type_name: str = "") -> Sequence[Message]:
+        self.looks += 1
         return []
 
 
@@ -79,17 +82,22 @@ class Settled:
             self.done.set()
 
 
-async def handled(log: Log, *offsets: int) -> list[str]:
-    """Deliver messages of the log, and return what the agent was told."""
-    agent, counters, settled = Reader(), RunCounters(), Settled(len(offsets))
+def work_of(agent: Agent, log: Log, counters: RunCounters) -> MessageWork:
     outbox = Outbox(
         cast("BusPublisher", None),
-        name="reader",
-        agent_id="reader-0",
+        name=agent.name,
+        agent_id=agent.agent_id,
         timeout_seconds=1.0,
         counters=counters,
     )
-    work = MessageWork(Dispatcher(agent), outbox, log, consumer_group="reader", slow_seconds=60.0)
+    dispatcher = Dispatcher(agent)
+    return MessageWork(dispatcher, outbox, log, consumer_group=agent.name, slow_seconds=60.0)
+
+
+async def handled(log: Log, *offsets: int) -> list[str]:
+    """Deliver messages of the log, and return what the agent was told."""
+    agent, counters, settled = Reader(), RunCounters(), Settled(len(offsets))
+    work = work_of(agent, log, counters)
     lane = Lane(work, cast("BusSubscription", settled), RunSettings(), counters)
     running = asyncio.create_task(lane.run())
     for offset in offsets:
@@ -121,3 +129,33 @@ async def test_it_is_taken_up_again_where_another_replica_had_messages_of_it() -
 async def test_offsets_without_a_message_are_nothing_that_was_missed() -> None:
     events = await handled(Log(0, 1, 3, 4, 6), 0, 1, 3, 4, 6)
     assert events == ["assigned @0, before []", "m0", "m1", "m3", "m4", "m6"]
+
+
+async def test_a_gap_of_which_nothing_is_left_is_taken_for_something_that_was_missed() -> None:
+    events = await handled(Log(0, 1, 40), 0, 1, 40)
+    assert events == ["assigned @0, before []", "m0", "m1", "assigned @40, before []", "m40"]
+
+
+class Follower(Reader):
+    """Reads its own topic, too."""
+
+    async def on_assigned(self, partition: AssignedPartition) -> None:
+        await partition.before(2)
+        await partition.newest("signals", 100)
+
+
+async def test_partitions_that_are_taken_up_together_share_one_look_at_a_topic() -> None:
+    log, counters, settled = Log(0), RunCounters(), Settled(16)
+    work = work_of(Follower(), log, counters)
+    lanes = [
+        Lane(work, cast("BusSubscription", settled), RunSettings(), counters) for _ in range(16)
+    ]
+    running = [asyncio.create_task(lane.run()) for lane in lanes]
+    for partition, lane in enumerate(lanes):
+        lane.offer(Batch([log.messages[0]], TOPIC, partition, 1, settled))
+    async with asyncio.timeout(10):
+        await settled.done.wait()
+        for lane in lanes:
+            lane.stop()
+        await asyncio.gather(*running)
+    assert log.looks == 1

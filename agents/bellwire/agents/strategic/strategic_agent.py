@@ -122,7 +122,7 @@ class StrategicAgent(Agent):
         Raises:
             BellwireError: The bus does not answer.
         """
-        messages = await partition.before(self.options.recover_messages_max)
+        messages = await partition.before(self.options.recover_messages_max, type=Bar)
         past: defaultdict[tuple[str, str], _Past] = defaultdict(_Past)
         for bar in decoded(messages, Bar):
             past[bar.symbol, bar.interval].add(bar)

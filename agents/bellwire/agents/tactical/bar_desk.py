@@ -100,8 +100,8 @@ class BarDesk:
             BellwireError: The bus does not answer.
         """
         count = self._settings.recover_messages_max
-        bars = await partition.before(count)
-        signals = await partition.newest(self._settings.signals_topic, count)
+        bars = await partition.before(count, type=Bar)
+        signals = await partition.newest(self._settings.signals_topic, count, type=Signal)
         logged = read_signals(signals, self._settings.strategy)
         found = await self._replay(bars, logged)
         for (symbol, interval), series in found.items():

@@ -56,9 +56,9 @@ class SeriesSettings:
     recover_messages_max: int = field(
         default=10_000,
         metadata=setting(
-            unit="messages of each bars partition, and of the signals, read back after a restart",
+            unit="bars of each partition, and signals of all together, read back after a restart",
             why="a thousand bars of ten symbols, after which the mean of the volume has forgotten how it"
-            " began; half a second. Give a partition of more symbols more. 0 = begin without bars, and flat",
+            " began. Give a partition of more symbols more. 0 = begin without bars, and flat",
             ge=0,
             le=1_000_000,
         ),

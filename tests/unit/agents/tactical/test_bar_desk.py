@@ -18,7 +18,7 @@ from bellwire.agents.tactical.tactical_agent import TacticalAgent
 from bellwire.runtime import AssignedPartition
 from bellwire.runtime.harness import AgentHarness
 from bellwire.trading.v1 import signal_pb2
-from bellwire.trading.v1.market_data_pb2 import Bar
+from bellwire.trading.v1.market_data_pb2 import Bar, Watermark
 from bellwire.wire.message import new_message
 
 BARS, SIGNALS = "bars.1h", "signals.tactical"
@@ -64,6 +64,16 @@ async def test_a_position_is_known_where_the_bars_are_gone(log, real_bars):
     harness, _ = await restarted({SIGNALS: log[SIGNALS]}, real_bars[BEFORE : BEFORE + 1])
     told = await explain(harness)
     assert (told["bars"], told["position"], told["rationale"]) == (1, -1.0, "WARMING_UP")
+
+
+async def test_a_position_is_known_however_many_watermarks_lie_behind_its_signal(log, real_bars):
+    content = Watermark(stage="signals", symbol="IBM").SerializeToString()
+    marks = [new_message(data=content, type=Watermark.DESCRIPTOR.full_name)] * 100
+    after = {BARS: [*log[BARS], *marks], SIGNALS: [*log[SIGNALS], *marks]}
+    newest = real_bars[BEFORE : BEFORE + 1]
+    harness, _ = await restarted(after, newest, recover_messages_max=50)
+    told = await explain(harness)
+    assert (told["bars"], told["position"]) == (51, -1.0)
 
 
 async def test_where_the_signals_are_gone_it_is_flat(log, real_bars):
