@@ -32,7 +32,7 @@ def run(
         list[str] | None,
         typer.Argument(
             metavar="AGENT",
-            help="tactical, rules, risk, paper, feed, module:Class, file.py:Class, or NAME of a table "
+            help="tactical, rules, strategic, risk, paper, feed, module:Class, file.py:Class, or NAME of a table "
             "agents.NAME in bellwire.toml; without any, all those tables.",
             show_default=False,
         ),

@@ -60,7 +60,7 @@ def serve(
 ) -> None:
     """Answer for a folder of models until SIGTERM or Ctrl-C, which finish what is being computed.
 
-    For example: bellwire model serve --models models --chain tactical=tactical-int8,tactical,hold
+    For example: bellwire model serve --models models --chain tactical=tactical,tactical:parent,hold
     """
     from bellwire.cli.model_serving import ServePlan, run_server
     from bellwire.cli.session import read_target

@@ -87,7 +87,7 @@ def tactical(
 ) -> int:
     """Train on the first 70 % of the bars, test on the rest, and write an honest model card.
 
-    For example: bellwire train tactical --data bars.csv --fee-bp 1 --out models/mine
+    For example: bellwire train tactical --data bars.csv --fee-bp 1 --out mine/tactical/1
     """
     from bellwire.cli.training import BarsFlags, SettingsFlags, TrainFlags, place_of, run_training
 
@@ -117,7 +117,7 @@ def strategic(
 ) -> int:
     """Train the slower system the same way: three networks on 13 numbers of the last 81 closes.
 
-    For example: bellwire train strategic --data bars.csv --set train.learning_rate=0.001 --out models/slow
+    For example: bellwire train strategic --data bars.csv --set train.learning_rate=0.001 --out slow/strategic/1
     """
     from bellwire.cli.training import BarsFlags, SettingsFlags, TrainFlags, place_of, run_training
 

@@ -33,7 +33,7 @@ class StrategicAgentSettings:
     recover_messages_max: int = field(
         default=10_000,
         metadata=setting(
-            unit="messages of each bars partition, read back after a restart",
+            unit="bars of each partition, read back after a restart",
             why="81 bars of 120 symbols. 0 = begin without bars",
             ge=0,
             le=1_000_000,
