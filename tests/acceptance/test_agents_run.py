@@ -214,7 +214,7 @@ async def test_look_at_an_agent_ends_with_the_command_however_that_ends(
         probe, child = map(int, pids.read_text().split())
         command.signal(number)
         try:
-            await command.process.wait()
+            assert await command.process.wait() != 0
             await eventually(lambda: not alive(probe))
             if number == signal.SIGTERM:  # After kill -9 nobody is left who could.
                 await eventually(lambda: not alive(child))

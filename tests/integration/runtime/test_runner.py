@@ -291,6 +291,8 @@ async def test_replicas_compete_and_broadcast_agents_each_see_all(server, client
         await publish(client, 0, 1, 2)
         await until(lambda: all(len(watcher.seen) == 3 for watcher in watchers))
         await until(lambda: sum(len(replica.seen) for replica in replicas) == 3)
+    assert sorted(replicas[0].seen + replicas[1].seen) == [0, 1, 2]
+    assert [watcher.seen for watcher in watchers] == [[0, 1, 2]] * 2
 
 
 async def test_tool_is_listed_and_called(server, client):
@@ -376,6 +378,7 @@ async def test_agent_that_does_not_finish_in_time_is_stopped_and_its_message_com
     fresh = Echo()
     async with run(server, fresh):
         await until(lambda: fresh.seen == [7])
+    assert stuck.seen == [7]
 
 
 async def test_lost_lines_cost_no_message_and_no_order():

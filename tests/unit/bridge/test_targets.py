@@ -43,16 +43,19 @@ async def _count(topic: str, wanted: int) -> int:
     return wanted
 
 
-def targets(away: int) -> Targets:
-    bus: Any = Bus(away)
+def targets(bus: Any) -> Targets:
     topics: Any = SimpleNamespace(check=_check, partition_count=_count)
     route = Route.parse("orders.*", patterns=True, prefix="mirror.")
     return Targets(bus, topics, KeptTopics(bus, "cluster"), route, SETTINGS)
 
 
 async def test_a_group_that_is_away_does_not_refuse_the_start() -> None:
-    await targets(away=1).check()
+    bus = Bus(away=1)
+    await targets(bus).check()
+    assert bus.away == 0, "it was asked"
 
 
 async def test_a_group_that_comes_back_is_asked_again() -> None:
-    assert await targets(away=3).of("orders.a") == ("mirror.orders.a", 1)
+    bus = Bus(away=3)
+    assert await targets(bus).of("orders.a") == ("mirror.orders.a", 1)
+    assert bus.away == 0, "it was asked until it answered"
