@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from bellwire.bridge.connection import Connection
 from bellwire.bridge.dead_letters import DeadLetters
+from bellwire.bridge.insistence import insist
 from bellwire.bridge.intake import Bad, Item, Place, ReadRecord, request_id, sort
 from bellwire.client import (
     BellwireError,
@@ -16,9 +16,8 @@ from bellwire.client import (
     PeerError,
     Publisher,
 )
-from bellwire.policy.backoff import Backoff
 from bellwire.wire.batch import BLOCK_BYTES_MAX
-from bellwire.wire.errors import DataCorruptError, InvalidBatchError
+from bellwire.wire.errors import InvalidBatchError
 
 __all__ = ["Arrival"]
 
@@ -83,23 +82,14 @@ class Arrival:
 
     async def _insist(self, items: list[Item]) -> None:
         """Publish, again and again while the bus is away or full: the request id makes it one time."""
-        clock = asyncio.get_running_loop().time
-        backoff = Backoff(self._settings.retry_first_seconds, self._settings.retry_max_seconds)
-        deadline = clock() + self._settings.outage_seconds_max
         messages = [item.message for item in items]
         name = request_id(self.group, items)
-        while True:
-            try:
-                await self._clear()
-                await self._publisher.publish_once(self._topic, messages, request_id=name)
-            except (PeerError, CapacityError) as error:
-                if isinstance(error, DataCorruptError) or clock() > deadline:
-                    raise
-                if not backoff.tries:
-                    self._tell(error)
-                await asyncio.sleep(backoff.next_delay(error.retry_delay_seconds or 0.0))
-            else:
-                return
+
+        async def publish() -> None:
+            await self._clear()
+            await self._publisher.publish_once(self._topic, messages, request_id=name)
+
+        await insist(publish, self._settings, (PeerError, CapacityError), told=self._tell)
 
     def _tell(self, error: BellwireError) -> None:
         self._connection.report("bus_refuses", topic=self._topic, reason=error.message)

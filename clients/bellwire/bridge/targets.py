@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 
+from bellwire.bridge.insistence import insist
 from bellwire.bridge.kept_topics import KeptTopics
 from bellwire.bridge.route import Route
 from bellwire.bridge.settings import BridgeSettings
 from bellwire.bridge.topics import Topics
 from bellwire.client import Client
-from bellwire.policy.backoff import Backoff
 from bellwire.wire.errors import PeerError, UnknownTopicError
 from bellwire.wire.topic import TopicPattern
 
@@ -79,17 +78,7 @@ class Targets:
             UnknownTopicError: The bus has no such topic.
             KafkaTopicError, KafkaUnreachableError, BellwireError: See `check`.
         """
-        clock = asyncio.get_running_loop().time
-        settings = self._settings
-        backoff = Backoff(settings.retry_first_seconds, settings.retry_max_seconds)
-        deadline = clock() + settings.outage_seconds_max
-        while True:
-            try:
-                return await self._find(topic)
-            except PeerError as error:
-                if clock() > deadline:
-                    raise
-                await asyncio.sleep(backoff.next_delay(error.retry_delay_seconds or 0.0))
+        return await insist(lambda: self._find(topic), self._settings, (PeerError,))
 
     async def _find(self, topic: str) -> tuple[str, int]:
         if topic not in self._found:
